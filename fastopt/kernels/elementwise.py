@@ -1,0 +1,161 @@
+"""One step of an element-wise rule over a table of arrays.
+
+A step takes addresses, not arrays, so that one call serves any number of parameters:
+    k        float64 coefficients of the rule
+    p, g     addresses of the parameters and gradients, one per array
+    s        addresses of the state, one row per slot
+    chunks   rows (array, begin, end): the work, cut into pieces of bounded size
+The C library's fo_step_* have the same arguments.
+"""
+
+from llvmlite import ir
+from numba import prange
+from numba.core import types
+from numba.extending import intrinsic, overload
+
+from fastopt.kernels.compile import entry, kernel
+
+_INT64 = ir.IntType(64)
+
+
+def update(h, k, p, g, s):
+    """Stands for the formula that the type of h names."""
+
+
+@overload(update)
+def _update(h, k, p, g, s):
+    return h.formula.update
+
+
+def _read(builder, address, index, llvm_type):
+    base = builder.inttoptr(address, llvm_type.as_pointer())
+    return builder.load(builder.gep(base, [index]))
+
+
+@intrinsic
+def _coefficients(typing, h, k):
+    """The coefficients at address k as a tuple in the array's dtype."""
+    result = types.UniTuple(h.element, h.coefficients)
+
+    def codegen(context, builder, signature, args):
+        values = []
+        for j in range(result.count):
+            value = _read(builder, args[1], ir.Constant(_INT64, j), ir.DoubleType())
+            values.append(context.cast(builder, value, types.float64, h.element))
+        return context.make_tuple(builder, result, values)
+
+    return result(h, k), codegen
+
+
+@intrinsic
+def _addresses(typing, h, p, g, s, arrays, array, begin):
+    """Addresses of element `begin` of one array's parameter, gradient and slots."""
+    slots = len(h.formula.slots)
+    result = types.UniTuple(types.int64, 2 + slots)
+
+    def codegen(context, builder, signature, args):
+        _, p, g, s, arrays, array, begin = args
+        size = context.get_abi_sizeof(context.get_value_type(h.element))
+        offset = builder.mul(begin, ir.Constant(_INT64, size))
+        values = [_read(builder, p, array, _INT64), _read(builder, g, array, _INT64)]
+        for j in range(slots):
+            row = builder.mul(arrays, ir.Constant(_INT64, j))
+            values.append(_read(builder, s, builder.add(row, array), _INT64))
+        return context.make_tuple(builder, result, [builder.add(v, offset) for v in values])
+
+    return result(h, p, g, s, arrays, array, begin), codegen
+
+
+def _tell_apart(instruction, module, which, count):
+    """Tell LLVM that the arrays do not overlap (checked by the optimizer beforehand).
+
+    With the checks left to LLVM a loop over five arrays is not vectorised at all.
+    """
+    domain = module.add_metadata(["fastopt"])
+    scopes = [module.add_metadata([f"fastopt {j}", domain]) for j in range(count)]
+    others = [scope for j, scope in enumerate(scopes) if j != which]
+    instruction.set_metadata("alias.scope", module.add_metadata([scopes[which]]))
+    instruction.set_metadata("noalias", module.add_metadata(others))
+
+
+@intrinsic
+def _load(typing, h, addresses, i):
+    result = types.UniTuple(h.element, addresses.count)
+
+    def codegen(context, builder, signature, args):
+        values = []
+        for j in range(result.count):
+            address = builder.extract_value(args[1], j)
+            values.append(_read(builder, address, args[2], context.get_value_type(h.element)))
+            _tell_apart(values[-1], builder.module, j, result.count)
+        return context.make_tuple(builder, result, values)
+
+    return result(h, addresses, i), codegen
+
+
+@intrinsic
+def _store(typing, h, addresses, i, p, s):
+    """Write p and the slots s; position 1 of the addresses is the gradient's, which stays."""
+    given = (p, *s.types)
+    if any(t != h.element for t in given) or len(given) != addresses.count - 1:
+        raise TypeError(
+            f"update() of {h.reference.split('#')[0]} must return (p, slots) with "
+            f"{addresses.count - 2} slots, all {h.element}, not {given}: a literal or an integer "
+            "in the formula changes the type; make it a coefficient"
+        )
+
+    def codegen(context, builder, signature, args):
+        _, addresses, i, p, s = args
+        for j in (0, *range(2, signature.args[1].count)):
+            value = p if j == 0 else builder.extract_value(s, j - 2)
+            address = builder.extract_value(addresses, j)
+            pointer = builder.inttoptr(address, value.type.as_pointer())
+            instruction = builder.store(value, builder.gep(pointer, [i]))
+            _tell_apart(instruction, builder.module, j, signature.args[1].count)
+        return context.get_dummy_value()
+
+    return types.void(h, addresses, i, p, s), codegen
+
+
+@kernel
+def _step_chunk(h, k, p, g, s, arrays, array, begin, end):
+    addresses = _addresses(h, p, g, s, arrays, array, begin)
+    for i in range(end - begin):
+        x = _load(h, addresses, i)
+        p_new, s_new = update(h, k, x[0], x[1], x[2:])
+        _store(h, addresses, i, p_new, s_new)
+
+
+@kernel
+def step_serial(h, k, p, g, s, arrays, chunks, begin, end):
+    coefficients = _coefficients(h, k)
+    for c in range(begin, end):
+        array, first, last = _chunk(chunks, c)
+        _step_chunk(h, coefficients, p, g, s, arrays, array, first, last)
+
+
+@kernel(parallel=True)
+def step_parallel(h, k, p, g, s, arrays, chunks, begin, end):
+    coefficients = _coefficients(h, k)
+    for c in prange(begin, end):
+        array, first, last = _chunk(chunks, c)
+        _step_chunk(h, coefficients, p, g, s, arrays, array, first, last)
+
+
+@intrinsic
+def _chunk(typing, chunks, c):
+    result = types.UniTuple(types.int64, 3)
+
+    def codegen(context, builder, signature, args):
+        first = builder.mul(builder.zext(args[1], _INT64), ir.Constant(_INT64, 3))
+        index = [builder.add(first, ir.Constant(_INT64, j)) for j in range(3)]
+        values = [_read(builder, args[0], i, _INT64) for i in index]
+        return context.make_tuple(builder, result, values)
+
+    return result(chunks, c), codegen
+
+
+def step_entry(rule_type, parallel):
+    """The compiled step(h, k, p, g, s, arrays, chunks, begin, end) of a rule; all integers but h."""
+    function = step_parallel if parallel else step_serial
+    return entry(function, rule_type, *[types.int64] * 8)

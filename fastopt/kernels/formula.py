@@ -1,0 +1,98 @@
+"""Numba types that stand for a formula (a rule or a loss), so that one kernel serves them all.
+
+A value of this type is empty at run time; its type tells the compiler which formula to inline.
+The type's name holds a digest of the formula's code, so an edited formula is another type: it is
+compiled anew and never found under the old one in the disk cache, and no user class is pickled.
+"""
+
+import hashlib
+import types as python_types
+
+from numba.core import types
+from numba.extending import NativeValue, models, register_model, unbox
+
+_CLASSES = {}
+
+
+class Formula(types.Type):
+    """A formula on arrays of `dtype` ("float32" or "float64"), with so many coefficients."""
+
+    def __init__(self, reference, dtype, coefficients):
+        self.reference = reference
+        self.element = getattr(types, dtype)
+        self.coefficients = coefficients
+        super().__init__(name=f"Formula({reference}, {dtype}, {coefficients})")
+
+    @property
+    def formula(self):
+        return _CLASSES[self.reference]
+
+
+register_model(Formula)(models.OpaqueModel)
+
+
+@unbox(Formula)
+def _unbox(typ, obj, c):
+    return NativeValue(c.context.get_dummy_value())
+
+
+def formula_type(cls, dtype, coefficients=0):
+    reference = f"{cls.__module__}.{cls.__qualname__}#{digest(cls)}"
+    _CLASSES[reference] = cls
+    return Formula(reference, str(dtype), coefficients)
+
+
+def digest(cls):
+    """Hex digest of all functions and constants of a class and of what they use by name."""
+    h = hashlib.sha256()
+    seen = set()
+    h.update(repr(getattr(cls, "_fields", ())).encode())
+    for name in sorted(vars(cls)):
+        value = vars(cls)[name]
+        if isinstance(value, staticmethod):
+            _feed(h, value.__func__, seen)
+        elif not name.startswith("_"):
+            _feed(h, value, seen)
+    return h.hexdigest()[:16]
+
+
+def _feed(h, value, seen):
+    if isinstance(value, python_types.FunctionType):
+        if value in seen:
+            return
+        seen.add(value)
+        _feed_code(h, value.__code__)
+        _feed(h, value.__defaults__, seen)
+        for name in _names(value.__code__):
+            if name in value.__globals__:
+                h.update(name.encode())
+                _feed(h, value.__globals__[name], seen)
+        for cell in value.__closure__ or ():
+            _feed(h, cell.cell_contents, seen)
+    elif hasattr(value, "py_func"):  # a user's own compiled helper
+        _feed(h, value.py_func, seen)
+    elif isinstance(value, python_types.ModuleType):
+        h.update(value.__name__.encode())
+    elif isinstance(value, (int, float, str, bool, tuple, type(None))):
+        h.update(repr(value).encode())
+    elif hasattr(value, "__qualname__"):
+        h.update(f"{value.__module__}.{value.__qualname__}".encode())
+    elif hasattr(value, "tobytes"):  # an array frozen into the compiled code
+        h.update(value.tobytes())
+
+
+def _feed_code(h, code):
+    h.update(code.co_code)
+    h.update(repr(code.co_names).encode())
+    for constant in code.co_consts:
+        if isinstance(constant, python_types.CodeType):
+            _feed_code(h, constant)
+        else:
+            h.update(repr(constant).encode())
+
+
+def _names(code):
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, python_types.CodeType):
+            yield from _names(constant)
