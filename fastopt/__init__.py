@@ -1,0 +1,40 @@
+"""fastopt: update rules, gradients and training runs for NumPy arrays, at machine speed."""
+
+import importlib
+
+_NAMES = {
+    "optimizer": ("Optimizer",),
+    "rules": (
+        "SGD", "Momentum", "ClassicalMomentum", "Nesterov", "AdaGrad", "RMSProp", "CenteredRMSProp",
+        "Adam", "AdamW", "AMSGrad", "AdaDelta", "Adamax", "NAdam", "Lion",
+    ),
+    "losses": ("Softmax", "MulticlassHinge", "SquaredError", "Logistic", "Hinge"),
+    "linear": ("value_and_grad",),
+    "train": ("train", "Diverged"),
+    "backends": ("set_backend",),
+    "warm": ("warmup",),
+    "info": ("show_info",),
+}  # fmt: skip
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+_MODULES = ("schedules", "rules", "losses", "testing")
+
+__all__ = sorted([*_HOME, "schedules"])
+
+
+def __getattr__(name):
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"fastopt.{_HOME[name]}"), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"fastopt.{name}")
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version("fastopt")
+    else:
+        raise AttributeError(f"module 'fastopt' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__, "__version__"})

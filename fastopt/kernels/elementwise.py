@@ -8,14 +8,20 @@ A step takes addresses, not arrays, so that one call serves any number of parame
 The C library's fo_step_* have the same arguments.
 """
 
+import platform
+
+import numpy as np
 from llvmlite import ir
 from numba import prange
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
 from fastopt.kernels.compile import entry, kernel
 
+_INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
+_X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
+_FTZ_DAZ = 0x8040  # bits of MXCSR: results and operands that are subnormal become zero
 
 
 def update(h, k, p, g, s):
@@ -117,45 +123,113 @@ def _store(typing, h, addresses, i, p, s):
     return types.void(h, addresses, i, p, s), codegen
 
 
-@kernel
-def _step_chunk(h, k, p, g, s, arrays, array, begin, end):
-    addresses = _addresses(h, p, g, s, arrays, array, begin)
-    for i in range(end - begin):
-        x = _load(h, addresses, i)
-        p_new, s_new = update(h, k, x[0], x[1], x[2:])
-        _store(h, addresses, i, p_new, s_new)
+@intrinsic
+def _flush_denormals(typing):
+    """Let this thread count subnormal numbers as zero; return the control word that was."""
+
+    def codegen(context, builder, signature, args):
+        before = cgutils.alloca_once(builder, _INT32)
+        if _X86:
+            _control(builder, "stmxcsr", before)
+            _write_control(builder, builder.or_(builder.load(before), ir.Constant(_INT32, _FTZ_DAZ)))
+        return builder.load(before)
+
+    return types.int32(), codegen
 
 
-@kernel
-def step_serial(h, k, p, g, s, arrays, chunks, begin, end):
-    coefficients = _coefficients(h, k)
-    for c in range(begin, end):
-        array, first, last = _chunk(chunks, c)
-        _step_chunk(h, coefficients, p, g, s, arrays, array, first, last)
+@intrinsic
+def _restore_denormals(typing, word):
+    def codegen(context, builder, signature, args):
+        if _X86:
+            _write_control(builder, args[0])
+        return context.get_dummy_value()
+
+    return types.void(types.int32), codegen
 
 
-@kernel(parallel=True)
-def step_parallel(h, k, p, g, s, arrays, chunks, begin, end):
-    coefficients = _coefficients(h, k)
-    for c in prange(begin, end):
-        array, first, last = _chunk(chunks, c)
-        _step_chunk(h, coefficients, p, g, s, arrays, array, first, last)
+def _control(builder, name, pointer):
+    bytes_pointer = ir.IntType(8).as_pointer()
+    function_type = ir.FunctionType(ir.VoidType(), [bytes_pointer])
+    function = cgutils.get_or_insert_function(builder.module, function_type, f"llvm.x86.sse.{name}")
+    builder.call(function, [builder.bitcast(pointer, bytes_pointer)])
+
+
+def _write_control(builder, word):
+    slot = cgutils.alloca_once(builder, _INT32)
+    builder.store(word, slot)
+    _control(builder, "ldmxcsr", slot)
 
 
 @intrinsic
 def _chunk(typing, chunks, c):
+    """Row c of the chunks: array, first and last element."""
     result = types.UniTuple(types.int64, 3)
 
     def codegen(context, builder, signature, args):
-        first = builder.mul(builder.zext(args[1], _INT64), ir.Constant(_INT64, 3))
-        index = [builder.add(first, ir.Constant(_INT64, j)) for j in range(3)]
+        start = builder.mul(args[1], ir.Constant(_INT64, 3))
+        index = [builder.add(start, ir.Constant(_INT64, j)) for j in range(3)]
         values = [_read(builder, args[0], i, _INT64) for i in index]
         return context.make_tuple(builder, result, values)
 
-    return result(chunks, c), codegen
+    return result(chunks, types.int64), codegen
+
+
+@kernel
+def _update_chunk(h, k, p, g, s, arrays, chunks, c):
+    array, first, last = _chunk(chunks, c)
+    addresses = _addresses(h, p, g, s, arrays, array, first)
+    before = _flush_denormals()
+    for i in range(last - first):
+        x = _load(h, addresses, i)
+        p_new, s_new = update(h, k, x[0], x[1], x[2:])
+        _store(h, addresses, i, p_new, s_new)
+    _restore_denormals(before)
+
+
+@kernel
+def _bad_chunk(h, p, g, s, arrays, chunks, c):
+    """Whether the gradient has NaN or inf in chunk c."""
+    array, first, last = _chunk(chunks, c)
+    addresses = _addresses(h, p, g, s, arrays, array, first)[1:2]
+    bad = False
+    for i in range(last - first):
+        x = _load(h, addresses, i)[0]
+        bad |= not (x - x == x - x)  # inf - inf is NaN, and NaN is not NaN
+    return bad
+
+
+@kernel
+def step_serial(h, check, k, p, g, s, arrays, chunks, begin, end):
+    """Update all chunks and return -1; or the chunk with NaN or inf, and nothing is changed."""
+    if check:
+        for c in range(begin, end):
+            if _bad_chunk(h, p, g, s, arrays, chunks, c):
+                return c
+    coefficients = _coefficients(h, k)
+    for c in range(begin, end):
+        _update_chunk(h, coefficients, p, g, s, arrays, chunks, c)
+    return -1
+
+
+@kernel(parallel=True)
+def step_parallel(h, check, k, p, g, s, arrays, chunks, begin, end):
+    if check:
+        bad = end
+        for i in prange(end - begin):
+            if _bad_chunk(h, p, g, s, arrays, chunks, begin + np.int64(i)):
+                bad = min(bad, begin + np.int64(i))
+        if bad < end:
+            return bad
+    coefficients = _coefficients(h, k)
+    for i in prange(end - begin):
+        _update_chunk(h, coefficients, p, g, s, arrays, chunks, begin + np.int64(i))
+    return -1
 
 
 def step_entry(rule_type, parallel):
-    """The compiled step(h, k, p, g, s, arrays, chunks, begin, end) of a rule; all integers but h."""
+    """The compiled step(h, check, k, p, g, s, arrays, chunks, begin, end) -> bad chunk or -1.
+
+    All arguments but h (anything) and check (a bool) are integers.
+    """
     function = step_parallel if parallel else step_serial
-    return entry(function, rule_type, *[types.int64] * 8)
+    return entry(function, rule_type, types.boolean, *[types.int64] * 8)

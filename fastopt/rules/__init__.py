@@ -9,6 +9,11 @@ A rule is a NamedTuple whose fields are its hyperparameters, with
 the kernels on single elements and by the NumPy back end on whole arrays.
 """
 
+from inspect import signature
+from math import inf
+
+import numpy as np
+
 from fastopt.rules.adagrad import AdaDelta, AdaGrad
 from fastopt.rules.adam import Adam, Adamax, AdamW, AMSGrad, NAdam
 from fastopt.rules.lion import Lion
@@ -32,3 +37,47 @@ RULES = (
     NAdam,
     Lion,
 )
+
+# Where hyperparameters of these names must lie, in built-in and in users' rules: (low, high, the
+# high end itself allowed).
+_RANGES = {
+    "lr": (0, inf, False),
+    "eps": (0, inf, False),
+    "weight_decay": (0, inf, False),
+    "initial_accumulator_value": (0, inf, False),
+    "momentum": (0, 1, True),
+    "dampening": (0, 1, True),
+    "decay": (0, 1, True),
+    "rho": (0, 1, True),
+    "beta1": (0, 1, False),
+    "beta2": (0, 1, False),
+    "momentum_decay": (0, inf, False),
+}
+
+
+def checked(rule):
+    """The rule with its numbers as floats; raises where it is no rule or a number is impossible."""
+    name = type(rule).__name__
+    if isinstance(rule, type):
+        raise TypeError(f"rule must be a value: write {rule.__name__}(...), not {rule.__name__}")
+    for needed in ("_fields", "slots", "coefficients", "update"):
+        if not hasattr(rule, needed):
+            raise TypeError(f"{name} is no rule: it has no {needed} (see fastopt.rules)")
+    arguments = list(signature(type(rule).update).parameters)
+    if arguments != ["h", "k", "p", "g", "s"]:
+        raise TypeError(f"{name}.update must be a static method of (h, k, p, g, s), not {arguments}")
+    return rule._replace(**{f: _number(name, f, v) for f, v in rule._asdict().items()})
+
+
+def _number(rule, field, value):
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{rule}({field}={value!r}): a number is needed") from None
+    low, high, closed = _RANGES.get(field, (-inf, inf, False))
+    if not (low <= number < high or (closed and number == high)):
+        bound = f"{low} <= {field} {'<=' if closed else '<'} {high}"
+        raise ValueError(f"{rule}({field}={value!r}): {bound} is needed")
+    return number

@@ -1,0 +1,92 @@
+"""What an array must be before a kernel sees it, and the errors where it is not."""
+
+import numpy as np
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+def aligned_zeros(size, dtype):
+    """Zeros that start at a cache line: NumPy's own start at 16 bytes, and 64-byte loads straddle."""
+    dtype = np.dtype(dtype)
+    buffer = np.zeros(size + 64 // dtype.itemsize, dtype)
+    skip = -address(buffer) % 64 // dtype.itemsize
+    return buffer[skip : skip + size]
+
+
+def is_plain(array):
+    """One stretch of memory in C order that a kernel can walk."""
+    flags = array.flags
+    return flags.c_contiguous and flags.aligned
+
+
+def check_parameter(array, name):
+    """Raise unless the array can be updated in place."""
+    if not isinstance(array, np.ndarray):
+        hint = " (a torch tensor: pass t.detach().numpy())" if hasattr(array, "detach") else ""
+        raise TypeError(f"{name} must be a NumPy array, not {type(array).__name__}{hint}")
+    check_float(array, name)
+    if not array.flags.writeable:
+        raise ValueError(f"{name} is read-only; it is updated in place: pass a writable array")
+    if _overlaps_itself(array):
+        raise ValueError(f"{name} overlaps itself in memory (a broadcast view?); pass a copy")
+
+
+def check_float(array, name):
+    dtype = array.dtype
+    if dtype in FLOATS and dtype.isnative:
+        return
+    if not dtype.isnative and dtype.newbyteorder("=") in FLOATS:
+        fix = f"convert it: array.astype({dtype.newbyteorder('=').name!r})"
+        raise TypeError(f"{name} has the other byte order ({dtype.str}); {fix}")
+    if dtype == np.float16:
+        fix = "float16 has too few digits for updates; keep a float32 master copy"
+    else:
+        fix = "convert it: array.astype('float32') or 'float64'"
+    raise TypeError(f"{name} must be float32 or float64, not {dtype}; {fix}")
+
+
+def check_gradient(g, parameter, name):
+    """The gradient as an array, or an error that says what it should have been."""
+    if isinstance(g, np.generic):
+        g = np.asarray(g)
+    if not isinstance(g, np.ndarray):
+        raise TypeError(f"{name} must be a NumPy array, not {type(g).__name__}")
+    if g.dtype != parameter.dtype:
+        fix = f"convert it: g.astype({parameter.dtype.name!r})"
+        raise TypeError(f"{name} is {g.dtype}, its parameter {parameter.dtype}; {fix}")
+    if g.shape != parameter.shape:
+        raise ValueError(f"{name} has shape {g.shape}, its parameter {parameter.shape}")
+    return g
+
+
+def check_apart(arrays, names):
+    """Raise if two of the arrays share memory."""
+    spans = sorted((*np.lib.array_utils.byte_bounds(a), i) for i, a in enumerate(arrays) if a.size)
+    reach = []  # arrays that may still reach into the next one
+    for begin, end, i in spans:
+        reach = [(e, j) for e, j in reach if e > begin]
+        for _, j in reach:
+            if _share(arrays[i], arrays[j]):
+                raise ValueError(f"{names[j]} and {names[i]} overlap in memory; pass copies")
+        reach.append((end, i))
+
+
+def _share(a, b):
+    try:
+        return np.shares_memory(a, b, max_work=100_000)
+    except np.exceptions.TooHardError:
+        return True
+
+
+def _overlaps_itself(array):
+    """Whether two indices may lead to one element: a stride that does not step over the inner axes."""
+    extent = array.itemsize
+    for stride, size in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
+        if stride < extent:
+            return True
+        extent = stride * size
+    return False
