@@ -1,0 +1,242 @@
+"""The command line: fastopt train | predict | info | warmup."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+
+import fastopt as fo
+from fastopt import backends, data, losses, rules, schedules
+from fastopt.fit import Fit
+
+_LOSSES = {
+    "softmax": losses.Softmax(),
+    "hinge": losses.MulticlassHinge(),
+    "squared-hinge": losses.MulticlassHinge(squared=True),
+    "squared-error": losses.SquaredError(),
+    "logistic": losses.Logistic(),
+    "binary-hinge": losses.Hinge(),
+}
+_RULES = {rule.__name__.lower(): rule for rule in rules.RULES}
+# A learning rate that trains most data scaled to 0..1; what is not named keeps the rule's own.
+_LR = {"sgd": 0.1, "momentum": 0.05, "classicalmomentum": 0.05, "nesterov": 0.05, "adagrad": 0.05}
+_SCHEDULES = {
+    "constant": schedules.Constant(),
+    "cosine": schedules.Cosine(),
+    "linear": schedules.Linear(),
+    "polynomial": schedules.Polynomial(),
+    "one-cycle": schedules.OneCycle(),
+}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="fastopt")
+def main():
+    """Train, use and inspect linear classifiers with fastopt."""
+
+
+def _backend_option(command):
+    choice = click.Choice(backends.BACKENDS)
+    return click.option("--backend", type=choice, default="auto", show_default=True)(command)
+
+
+def _json_option(command):
+    return click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")(command)
+
+
+@main.command()
+@click.argument("data_name", metavar="DATA")
+@click.option("--loss", type=click.Choice(list(_LOSSES)), default="softmax", show_default=True)
+@click.option("--rule", type=click.Choice(list(_RULES)), default="momentum", show_default=True)
+@click.option("--lr", type=float, help="Learning rate.  [default: one that suits the rule]")
+@click.option("--schedule", type=click.Choice(list(_SCHEDULES)), default="cosine", show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=20, show_default=True)
+@click.option(
+    "--batch-size", type=click.IntRange(0), default=128, show_default=True, help="Rows a step; 0: all rows."
+)
+@click.option("--l2", type=click.FloatRange(0), default=0.0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--validation", type=click.FloatRange(0, 0.9), default=0.0, show_default=True,
+              help="Share of the training rows held out to watch.")  # fmt: skip
+@_backend_option
+@click.option("--threads", type=click.IntRange(1), help="[default: all that the process may use]")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the model to this file.")
+@_json_option
+def train(data_name, loss, rule, lr, schedule, epochs, batch_size, l2, seed, validation, backend, threads, out,
+          as_json):  # fmt: skip
+    """Train a linear classifier on DATA: 'digits', or an .npz file.
+
+    An .npz file holds x_train, y_train, x_test, y_test, or X and y, of which a fifth is for testing.
+    """
+    began = time.perf_counter()
+    dataset = _load(data_name, seed)
+    chosen = _rule(rule, lr)
+    try:
+        fit = _train_with_bar(
+            dataset.x_train,
+            dataset.y_train,
+            loss=_LOSSES[loss],
+            rule=chosen,
+            schedule=_SCHEDULES[schedule],
+            epochs=epochs,
+            batch_size=batch_size or None,
+            l2=l2,
+            seed=seed,
+            validation=validation or None,
+            backend=backend,
+            threads=threads,
+            scale=dataset.scale,
+            classes=dataset.classes,
+        )
+    except fo.Diverged as error:
+        if out is not None:
+            error.fit.save(out)
+        raise click.ClickException(str(error)) from error
+    except (ValueError, TypeError, ImportError) as error:
+        raise click.ClickException(str(error)) from error
+    if out is not None:
+        fit.save(out)
+    _report(fit, dataset, chosen, backends.resolve(backend, chosen), out, as_json, time.perf_counter() - began)
+    if fit.interrupted:
+        sys.exit(130)
+
+
+def _load(name, seed=0):
+    try:
+        return data.load(name, seed)
+    except (FileNotFoundError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _rule(name, lr):
+    lr = _LR.get(name) if lr is None else lr
+    try:
+        return rules.checked(_RULES[name]() if lr is None else _RULES[name](lr=lr))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _train_with_bar(X, y, **options):
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("epoch {task.fields[epoch]}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None, epoch="-", loss="-")
+
+        def show(p):
+            bar.update(
+                task, total=p.steps, completed=p.step, epoch=f"{p.epoch}/{p.epochs}", loss=f"{p.loss:.4f}"
+            )
+
+        return fo.train(X, y, progress=show, **options)
+
+
+def _report(fit, dataset, rule, backend, out, as_json, seconds):
+    loss_test, accuracy = fit.evaluate(dataset.x_test, dataset.y_test)
+    last = {name: values[-1] for name, values in fit.history.items() if len(values)}
+    n, features = dataset.x_train.shape
+    if as_json:
+        record = {
+            "data": dataset.name,
+            "rows": n,
+            "features": features,
+            "classes": len(dataset.classes),
+            "loss": type(fit.loss).__name__,
+            "rule": type(rule).__name__,
+            "lr": rule.lr,
+            "epochs": int(last.get("epoch", 0)),
+            "steps": fit.steps,
+            "loss_train": last.get("loss_train"),
+            "loss_validation": last.get("loss_validation"),
+            "accuracy_validation": last.get("accuracy_validation"),
+            "loss_test": loss_test,
+            "accuracy_test": accuracy,
+            "seconds": seconds,
+            "seconds_training": float(np.sum(fit.history.get("seconds", 0.0))),
+            "backend": backend,
+            "interrupted": fit.interrupted,
+            "out": None if out is None else str(out),
+        }
+        click.echo(json.dumps({k: _plain(v) for k, v in record.items()}))
+        return
+    click.echo(
+        f"{dataset.name}: {n:,} rows x {features} features, {len(dataset.classes)} classes; "
+        f"{type(fit.loss).__name__}, {type(rule).__name__}(lr={rule.lr:g}), back end {backend}"
+    )
+    click.echo(f"{fit.steps:,} steps in {seconds:.2f} s, training loss {last.get('loss_train', float('nan')):.4f}")
+    if last.get("accuracy_validation", float("nan")) == last.get("accuracy_validation"):
+        click.echo(f"validation accuracy {last['accuracy_validation']:.4f}")
+    click.echo(f"test accuracy {accuracy:.4f} on {len(dataset.y_test):,} rows that were not trained on")
+    if out is not None:
+        click.echo(f"model written to {out}")
+
+
+def _plain(value):
+    """JSON has no NaN: null stands for what was not measured."""
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return value
+
+
+@main.command()
+@click.argument("model", type=click.Path(exists=True, dir_okay=False))
+@click.argument("data_name", metavar="DATA")
+@click.option("--out", type=click.Path(dir_okay=False), help="Write the predictions here as text, one a line.")
+@_json_option
+def predict(model, data_name, out, as_json):
+    """Predict the test rows of DATA with a MODEL that `fastopt train --out` wrote.
+
+    Prints one class a line, or with --json the accuracy alone.
+    """
+    dataset = _load(data_name)
+    try:
+        fit = Fit.load(model)
+        predicted = fit.predict(dataset.x_test)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    accuracy = float((predicted == dataset.classes[dataset.y_test]).mean())
+    if out is not None:
+        Path(out).write_text("".join(f"{p}\n" for p in predicted))
+    if as_json:
+        click.echo(json.dumps({"rows": len(predicted), "accuracy": accuracy, "out": out}))
+        return
+    if out is None:
+        click.echo("\n".join(str(p) for p in predicted))
+    click.echo(f"accuracy {accuracy:.4f} on {len(predicted):,} rows", err=True)
+
+
+@main.command()
+@_json_option
+def info(as_json):
+    """Show versions, CPU features, threads, the cache, and which kernels are compiled."""
+    fo.show_info(as_json=as_json)
+
+
+@main.command()
+@_backend_option
+def warmup(backend):
+    """Compile the usual kernels into the disk cache, so that later processes start at once."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from fastopt.warm import usual_kernels
+
+    if backends.resolve(backend) != "numba":
+        click.echo("nothing to compile: the back end is not numba")
+        return
+    console = Console(stderr=True)
+    began, jobs = time.perf_counter(), usual_kernels()
+    for _, compile_one in track(jobs, "compiling", console=console, disable=not console.is_terminal):
+        compile_one()
+    click.echo(f"{len(jobs)} kernels ready in {time.perf_counter() - began:.1f} s")

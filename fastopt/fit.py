@@ -1,0 +1,98 @@
+"""A trained linear model: scores, predictions, its file."""
+
+import numpy as np
+
+from fastopt import checkpoint, losses
+
+ROWS = 8192  # rows scored at once, so that a uint8 or sparse X is never converted whole
+
+
+class Fit:
+    """What `fo.train` returns.
+
+    W (rows, features), b (rows,): a row a class, or one row where a binary loss has two classes
+        and for regression. history: dict of arrays, one entry an epoch. classes: what the class
+        numbers stand for, or None. scale: the factor that uint8 features are multiplied by.
+    interrupted: whether Ctrl-C ended the run before its last epoch. steps: updates made.
+    """
+
+    def __init__(self, W, b, loss, *, scale=1.0, classes=None, history=None, steps=0, interrupted=False):
+        self.W, self.b, self.loss, self.scale = W, b, loss, scale
+        self.classes, self.history = classes, history or {}
+        self.steps, self.interrupted = steps, interrupted
+
+    def __repr__(self):
+        rows, features = self.W.shape
+        return f"Fit({self.loss}, W {rows}x{features} {self.W.dtype}, {self.steps} steps)"
+
+    def scores(self, X):
+        """X W^T + b, (n, rows). X: (n, features), dense or scipy CSR."""
+        if np.ndim(X) != 2 or X.shape[1] != self.W.shape[1]:
+            raise ValueError(f"X must be (n, {self.W.shape[1]}), not {np.shape(X)}")
+        out = np.empty((X.shape[0], len(self.W)), self.W.dtype)
+        for begin in range(0, len(out), ROWS):
+            rows = X[begin : begin + ROWS]
+            if rows.dtype == np.uint8:
+                rows = rows * self.W.dtype.type(self.scale)
+            out[begin : begin + ROWS] = rows @ self.W.T + self.b
+        return out
+
+    def predict(self, X):
+        """The class of each row of X (its number where `classes` is None); regression: the value."""
+        return self._decide(self.scores(X))
+
+    def _decide(self, scores):
+        if len(self.W) > 1:
+            number = scores.argmax(axis=1)
+        elif self.loss.one_row == "real":
+            return scores[:, 0]
+        else:
+            number = (scores[:, 0] > 0).astype(np.int64)
+        return number if self.classes is None else self.classes[number]
+
+    def evaluate(self, X, y):
+        """(mean loss, accuracy) for class numbers y; the accuracy of regression is NaN."""
+        total, right = 0.0, 0
+        k = tuple(float(v) for v in self.loss)
+        scores = self.scores(X)
+        targets = losses.row_targets(self.loss, y, len(self.W))
+        for begin in range(0, len(scores), ROWS):
+            s = np.ascontiguousarray(scores[begin : begin + ROWS].T, np.float64)
+            part = targets[begin : begin + ROWS]
+            total += float(self.loss.rows(k, s, part, np.empty_like(s)).sum())
+        if self.loss.one_row == "real" and len(self.W) == 1:
+            return total / max(1, len(scores)), float("nan")
+        number = scores.argmax(axis=1) if len(self.W) > 1 else scores[:, 0] > 0
+        right = int((number == y).sum())
+        return total / max(1, len(scores)), right / max(1, len(scores))
+
+    def save(self, path):
+        """Write the model into an .npz file, whole or not at all."""
+        meta = {
+            "kind": "model",
+            "loss": type(self.loss).__name__,
+            "hyperparameters": self.loss._asdict(),
+            "scale": float(self.scale),
+            "steps": self.steps,
+        }
+        arrays = {"W": self.W, "b": self.b}
+        if self.classes is not None:
+            arrays["classes"] = self.classes
+        arrays |= {f"history_{key}": value for key, value in self.history.items()}
+        checkpoint.write(path, meta, arrays)
+
+    @classmethod
+    def load(cls, path):
+        """The model of a file that `save` wrote; ValueError for any other."""
+        meta, arrays = checkpoint.read(path, "model")
+        loss = losses.by_name(meta["loss"])(**meta["hyperparameters"])
+        history = {k.removeprefix("history_"): v for k, v in arrays.items() if k.startswith("history_")}
+        return cls(
+            arrays["W"],
+            arrays["b"],
+            loss,
+            scale=meta["scale"],
+            classes=arrays.get("classes"),
+            history=history,
+            steps=meta["steps"],
+        )
