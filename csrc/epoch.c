@@ -1,0 +1,57 @@
+/* Training steps in one loop: gradient of a batch, penalty, rule. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sets.h"
+
+static double weight_sum_f32(const fo_data *data, int64_t begin, int64_t end)
+{
+    const float *weight = data->weight;
+    double sum = 0;
+    for (int64_t i = begin; i < end; i++) sum += (double)weight[data->order ? data->order[i] : i];
+    return sum;
+}
+
+static double weight_sum_f64(const fo_data *data, int64_t begin, int64_t end)
+{
+    const double *weight = data->weight;
+    double sum = 0;
+    for (int64_t i = begin; i < end; i++) sum += weight[data->order ? data->order[i] : i];
+    return sum;
+}
+
+/* A batch whose weights are all 0 has no loss and moves by the penalty alone. */
+#define EPOCH(T, F)                                                                                  \
+    int64_t fo_epoch_##F(const fo_data *data, fo_training *t, int64_t begin, int64_t end)            \
+    {                                                                                                \
+        const fo_linear_kernels *linear = fo_kernels()->linear;                                      \
+        int coefficients = fo_rule_coefficients(t->rule);                                            \
+        int64_t size = data->classes * data->features, step = begin;                                 \
+        T *dW = malloc(sizeof(T) * (size_t)(size + data->classes)), *db = t->b ? dW + size : 0;      \
+        if (!dW) return FO_NO_MEMORY;                                                                \
+        for (; step < end; step++) {                                                                 \
+            int64_t first = step * t->batch;                                                         \
+            int64_t last = first + t->batch < t->rows ? first + t->batch : t->rows;                  \
+            double value = 0;                                                                        \
+            memset(dW, 0, sizeof(T) * (size_t)(size + data->classes));                               \
+            if (linear->rows_##F(data, t->W, t->b, first, last, dW, db, &value) != FO_OK) {          \
+                step = FO_NO_MEMORY;                                                                 \
+                break;                                                                               \
+            }                                                                                        \
+            double sum = data->weight ? weight_sum_##F(data, first, last) : (double)(last - first);  \
+            double scale = sum != 0 ? 1 / sum : 0;                                                   \
+            value = value * scale + t->l2 * linear->penalise_##F(dW, t->W, size, scale, t->l2);      \
+            if (db) linear->penalise_##F(db, t->b, data->classes, scale, 0);                         \
+            if (!isfinite(value)) break;                                                             \
+            t->loss += value;                                                                        \
+            const double *k = t->coefficients + step * coefficients;                                 \
+            fo_update_##F(t->rule, k, t->W, dW, (T *const *)t->W_slots, 0, size);                    \
+            if (db) fo_update_##F(t->rule, k, t->b, db, (T *const *)t->b_slots, 0, data->classes);   \
+        }                                                                                            \
+        free(dW);                                                                                    \
+        return step;                                                                                 \
+    }
+
+EPOCH(float, f32)
+EPOCH(double, f64)

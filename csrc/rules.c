@@ -1,0 +1,35 @@
+/* The element-wise kernels of one instruction set (FO_SET), float and double. */
+#include <math.h>
+
+#include "rules.h"
+
+#define PASTE(a, b) a##_##b
+#define JOIN(a, b) PASTE(a, b)
+#define NAME(x) JOIN(x, SUFFIX)
+
+#define T float
+#define SUFFIX f32
+#define SQRT sqrtf
+#define FABS fabsf
+#include "rules.inc.h"
+#undef T
+#undef SUFFIX
+#undef SQRT
+#undef FABS
+
+#define T double
+#define SUFFIX f64
+#define SQRT sqrt
+#define FABS fabs
+#include "rules.inc.h"
+
+#define UPDATE_F32(rule, slots, coefficients) update_##rule##_f32,
+#define UPDATE_F64(rule, slots, coefficients) update_##rule##_f64,
+
+extern const fo_rule_kernels JOIN(fo_rule_kernels, FO_SET);
+const fo_rule_kernels JOIN(fo_rule_kernels, FO_SET) = {
+    {FO_RULES(UPDATE_F32)},
+    {FO_RULES(UPDATE_F64)},
+    all_finite_f32,
+    all_finite_f64,
+};

@@ -1,0 +1,44 @@
+/* The rules' table: (name in C, slots, coefficients), numbered in the order of fastopt.rules.RULES. */
+#ifndef FO_RULES_H
+#define FO_RULES_H
+
+#include "fastopt.h"
+
+#if defined(__GNUC__)
+#define FO_RESTRICT __restrict__
+#else
+#define FO_RESTRICT __restrict
+#endif
+
+#define FO_RULES(R)            \
+    R(sgd, 0, 2)               \
+    R(momentum, 1, 4)          \
+    R(classical_momentum, 1, 3) \
+    R(nesterov, 1, 3)          \
+    R(adagrad, 1, 3)           \
+    R(rmsprop, 1, 5)           \
+    R(centered_rmsprop, 2, 6)  \
+    R(adam, 2, 8)              \
+    R(adamw, 2, 8)             \
+    R(amsgrad, 3, 8)           \
+    R(adadelta, 2, 5)          \
+    R(adamax, 2, 6)            \
+    R(nadam, 2, 9)             \
+    R(lion, 1, 6)
+
+#define FO_RULE_COUNT 14
+
+typedef void fo_update_f32_fn(const double *k, float *p, const float *g, float *s0, float *s1, float *s2,
+                              int64_t begin, int64_t end);
+typedef void fo_update_f64_fn(const double *k, double *p, const double *g, double *s0, double *s1,
+                              double *s2, int64_t begin, int64_t end);
+
+/* What one instruction set offers; rules.c is compiled once for each. */
+typedef struct {
+    fo_update_f32_fn *update_f32[FO_RULE_COUNT];
+    fo_update_f64_fn *update_f64[FO_RULE_COUNT];
+    int (*all_finite_f32)(const float *x, int64_t n);
+    int (*all_finite_f64)(const double *x, int64_t n);
+} fo_rule_kernels;
+
+#endif

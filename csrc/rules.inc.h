@@ -1,0 +1,182 @@
+/* The update rules: one formula a rule, one loop. Included by rules.c once for each T.
+ *
+ * Every formula repeats the order of operations of `update` in fastopt/rules: with no contraction
+ * and no reassociation the bits are the same there, here, and on every instruction set.
+ */
+
+/* NaN where either is NaN, as np.maximum. */
+static inline T NAME(maximum)(T a, T b)
+{
+    return ((a >= b) | (a != a)) ? a : b;
+}
+
+/* NaN of NaN, as np.sign. */
+static inline T NAME(sign)(T x)
+{
+    T s = x > 0 ? (T)1 : (T)0;
+    s = x < 0 ? (T)-1 : s;
+    return x == x ? s : x;
+}
+
+static inline T NAME(sgd)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], weight_decay = k[1];
+    (void)s;
+    g = g + weight_decay * p;
+    return p - lr * g;
+}
+
+static inline T NAME(momentum)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], momentum = k[1], share = k[2], weight_decay = k[3];
+    g = g + weight_decay * p;
+    s[0] = momentum * s[0] + share * g;
+    return p - lr * s[0];
+}
+
+static inline T NAME(classical_momentum)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], momentum = k[1], weight_decay = k[2];
+    g = g + weight_decay * p;
+    s[0] = momentum * s[0] - lr * g;
+    return p + s[0];
+}
+
+static inline T NAME(nesterov)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], momentum = k[1], weight_decay = k[2];
+    g = g + weight_decay * p;
+    s[0] = momentum * s[0] + g;
+    return p - lr * (g + momentum * s[0]);
+}
+
+static inline T NAME(adagrad)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], eps = k[1], weight_decay = k[2];
+    g = g + weight_decay * p;
+    s[0] = s[0] + g * g;
+    return p - lr * g / (SQRT(s[0]) + eps);
+}
+
+static inline T NAME(rmsprop)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], decay = k[1], share = k[2], eps = k[3], weight_decay = k[4];
+    g = g + weight_decay * p;
+    s[0] = decay * s[0] + share * (g * g);
+    return p - lr * g / (SQRT(s[0]) + eps);
+}
+
+static inline T NAME(centered_rmsprop)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], decay = k[1], share = k[2], eps = k[3], weight_decay = k[4], zero = k[5];
+    g = g + weight_decay * p;
+    s[0] = decay * s[0] + share * (g * g);
+    s[1] = decay * s[1] + share * g;
+    return p - lr * g / (SQRT(NAME(maximum)(s[0] - s[1] * s[1], zero)) + eps);
+}
+
+static inline T NAME(adam)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], root = k[1], beta1 = k[2], share1 = k[3], beta2 = k[4], share2 = k[5];
+    T eps = k[6], weight_decay = k[7];
+    g = g + weight_decay * p;
+    s[0] = beta1 * s[0] + share1 * g;
+    s[1] = beta2 * s[1] + share2 * (g * g);
+    return p - lr * s[0] / (SQRT(s[1]) * root + eps);
+}
+
+static inline T NAME(adamw)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], root = k[1], beta1 = k[2], share1 = k[3], beta2 = k[4], share2 = k[5];
+    T eps = k[6], keep = k[7];
+    s[0] = beta1 * s[0] + share1 * g;
+    s[1] = beta2 * s[1] + share2 * (g * g);
+    return keep * p - lr * s[0] / (SQRT(s[1]) * root + eps);
+}
+
+static inline T NAME(amsgrad)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], root = k[1], beta1 = k[2], share1 = k[3], beta2 = k[4], share2 = k[5];
+    T eps = k[6], weight_decay = k[7];
+    g = g + weight_decay * p;
+    s[0] = beta1 * s[0] + share1 * g;
+    s[1] = beta2 * s[1] + share2 * (g * g);
+    s[2] = NAME(maximum)(s[2], s[1]);
+    return p - lr * s[0] / (SQRT(s[2]) * root + eps);
+}
+
+static inline T NAME(adadelta)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], rho = k[1], share = k[2], eps = k[3], weight_decay = k[4];
+    g = g + weight_decay * p;
+    s[0] = rho * s[0] + share * (g * g);
+    T d = SQRT(s[1] + eps) / SQRT(s[0] + eps) * g;
+    s[1] = rho * s[1] + share * (d * d);
+    return p - lr * d;
+}
+
+static inline T NAME(adamax)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], beta1 = k[1], share1 = k[2], beta2 = k[3], eps = k[4], weight_decay = k[5];
+    g = g + weight_decay * p;
+    s[0] = beta1 * s[0] + share1 * g;
+    s[1] = NAME(maximum)(beta2 * s[1], FABS(g) + eps);
+    return p - lr * s[0] / s[1];
+}
+
+static inline T NAME(nadam)(const T *k, T p, T g, T *s)
+{
+    T lr_g = k[0], lr_m = k[1], root = k[2], beta1 = k[3], share1 = k[4], beta2 = k[5], share2 = k[6];
+    T eps = k[7], weight_decay = k[8];
+    g = g + weight_decay * p;
+    s[0] = beta1 * s[0] + share1 * g;
+    s[1] = beta2 * s[1] + share2 * (g * g);
+    return p - (lr_g * g + lr_m * s[0]) / (SQRT(s[1]) * root + eps);
+}
+
+static inline T NAME(lion)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], beta1 = k[1], share1 = k[2], beta2 = k[3], share2 = k[4], keep = k[5];
+    T c = beta1 * s[0] + share1 * g;
+    s[0] = beta2 * s[0] + share2 * g;
+    return keep * p - lr * NAME(sign)(c);
+}
+
+/* Elements [begin, end) of one array. A slot the rule does not have is never touched. */
+#define LOOP(rule, SLOTS, COEFFICIENTS)                                                             \
+    static void NAME(update_##rule)(const double *coefficients, T *FO_RESTRICT p,                   \
+                                    const T *FO_RESTRICT g, T *FO_RESTRICT s0, T *FO_RESTRICT s1,   \
+                                    T *FO_RESTRICT s2, int64_t begin, int64_t end)                  \
+    {                                                                                               \
+        T k[COEFFICIENTS];                                                                          \
+        for (int j = 0; j < COEFFICIENTS; j++) k[j] = (T)coefficients[j];                           \
+        (void)s0, (void)s1, (void)s2;                                                               \
+        for (int64_t i = begin; i < end; i++) {                                                     \
+            T s[3] = {0, 0, 0};                                                                     \
+            if (SLOTS > 0) s[0] = s0[i];                                                            \
+            if (SLOTS > 1) s[1] = s1[i];                                                            \
+            if (SLOTS > 2) s[2] = s2[i];                                                            \
+            p[i] = NAME(rule)(k, p[i], g[i], s);                                                    \
+            if (SLOTS > 0) s0[i] = s[0];                                                            \
+            if (SLOTS > 1) s1[i] = s[1];                                                            \
+            if (SLOTS > 2) s2[i] = s[2];                                                            \
+        }                                                                                           \
+    }
+FO_RULES(LOOP)
+#undef LOOP
+
+/* 1 if no element is inf or NaN: x * 0 is 0 for every other x, denormal or not. */
+static int NAME(all_finite)(const T *x, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 1024 <= n; i += 1024) {
+        T sum[64] = {0};
+        for (int j = 0; j < 1024; j += 64)
+            for (int l = 0; l < 64; l++) sum[l] += x[i + j + l] * 0;
+        for (int l = 1; l < 64; l++) sum[0] += sum[l];
+        if (sum[0] != 0) return 0;
+    }
+    T sum = 0;
+    for (; i < n; i++) sum += x[i] * 0;
+    return sum == 0;
+}
