@@ -21,6 +21,20 @@ static double weight_sum_f64(const fo_data *data, int64_t begin, int64_t end)
     return sum;
 }
 
+static double norm_f32(const float *g, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)g[i] * (double)g[i];
+    return sqrt(sum);
+}
+
+static double norm_f64(const double *g, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += g[i] * g[i];
+    return sqrt(sum);
+}
+
 /* A batch whose weights are all 0 has no loss and moves by the penalty alone. */
 #define EPOCH(T, F)                                                                                  \
     int64_t fo_epoch_##F(const fo_data *data, fo_training *t, int64_t begin, int64_t end)            \
@@ -49,6 +63,7 @@ static double weight_sum_f64(const fo_data *data, int64_t begin, int64_t end)
             fo_update_##F(t->rule, k, t->W, dW, (T *const *)t->W_slots, 0, size);                    \
             if (db) fo_update_##F(t->rule, k, t->b, db, (T *const *)t->b_slots, 0, data->classes);   \
         }                                                                                            \
+        if (step > begin) t->gradient_norm = norm_##F(dW, size + (db ? data->classes : 0));          \
         free(dW);                                                                                    \
         return step;                                                                                 \
     }

@@ -119,6 +119,7 @@ typedef struct fo_training {
     void *const *W_slots;
     void *const *b_slots;
     double loss;                 /* out: the sum of the batches' values is added here */
+    double gradient_norm;        /* out: 2-norm of the last batch's gradient */
 } fo_training;
 
 /* Steps [begin, end). Returns end, or the first step whose value is not finite: that step is not taken;

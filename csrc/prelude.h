@@ -2,6 +2,7 @@
  * nine of them takes a third of the time that conversions to pointer objects would. */
 #include <stddef.h>
 
+#include "denormals.h"
 #include "fastopt.h"
 
 #define STEP(T, F)                                                                                   \
@@ -18,6 +19,15 @@
 
 STEP(float, f32)
 STEP(double, f64)
+
+static void coefficients(int rule, intptr_t h, double t, intptr_t k)
+{
+    fo_coefficients(rule, (const double *)h, t, (double *)k);
+}
+
+/* So that the NumPy back end has the same bits: subnormal numbers count as zero in every step. */
+static unsigned flush_denormals(void) { return fo_flush_denormals(); }
+static void restore_denormals(unsigned control) { fo_restore_denormals(control); }
 
 /* The pointer-sized word at a fixed offset in each of n objects: ids -> data addresses, in place. */
 static void read_words(intptr_t table, int64_t n, int64_t offset)

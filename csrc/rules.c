@@ -1,6 +1,7 @@
 /* The element-wise kernels of one instruction set (FO_SET), float and double. */
 #include <math.h>
 
+#include "denormals.h"
 #include "rules.h"
 
 #define PASTE(a, b) a##_##b

@@ -151,6 +151,7 @@ static inline T NAME(lion)(const T *k, T p, T g, T *s)
         T k[COEFFICIENTS];                                                                          \
         for (int j = 0; j < COEFFICIENTS; j++) k[j] = (T)coefficients[j];                           \
         (void)s0, (void)s1, (void)s2;                                                               \
+        unsigned control = fo_flush_denormals();                                                    \
         for (int64_t i = begin; i < end; i++) {                                                     \
             T s[3] = {0, 0, 0};                                                                     \
             if (SLOTS > 0) s[0] = s0[i];                                                            \
@@ -161,6 +162,7 @@ static inline T NAME(lion)(const T *k, T p, T g, T *s)
             if (SLOTS > 1) s1[i] = s[1];                                                            \
             if (SLOTS > 2) s2[i] = s[2];                                                            \
         }                                                                                           \
+        fo_restore_denormals(control);                                                              \
     }
 FO_RULES(LOOP)
 #undef LOOP

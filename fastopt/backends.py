@@ -3,9 +3,12 @@
 import functools
 import importlib.util
 import os
+import struct
 
 import numpy as np
 
+from fastopt.arrays import address
+from fastopt.kernels.threads import region
 from fastopt.rules import RULES
 
 # Elements above which a step is shared among threads: 0.2 ms of work, some 20 us to share it.
@@ -69,9 +72,36 @@ def has_c():
     return importlib.util.find_spec("fastopt._native") is not None
 
 
+def bind_coefficients(rule, k):
+    """A function fill(rule, t) that writes the rule's coefficients at step t into the array k."""
+    if type(rule) in RULES and has_c():
+        return _coefficients_in_c(rule, k)
+    pack, buffer = struct.Struct(f"{len(k)}d").pack_into, memoryview(k).cast("B")
+    return lambda now, t: pack(buffer, 0, *now.coefficients(now, float(t)))
+
+
+def _coefficients_in_c(rule, k):
+    """The same bits as in Python, in a third of the time (0.4 us for Adam)."""
+    from fastopt import native
+
+    h = np.array(rule, np.float64)
+    number, h_address, k_address = native.rule_number(rule), address(h), address(k)
+    compute, last = native.coefficients_function(), rule
+
+    def fill(now, t):
+        nonlocal last
+        if now is not last:
+            h[:] = now
+            last = now
+        compute(number, h_address, t, k_address)
+
+    return fill
+
+
 def bind_step(backend, rule, table, threads):
-    """A function run(check) -> -1, or the array with NaN or inf in its gradient (then nothing has
-    changed), which performs one step of the rule on the table's arrays.
+    """A function run(check) which performs one step of the rule on the table's arrays.
+
+    It returns -1; or with check, where a gradient has NaN or inf, that array, and nothing has changed.
     """
     if backend == "numba":
         return _numba_step(rule, table, threads)
@@ -83,32 +113,61 @@ def bind_step(backend, rule, table, threads):
 def _numba_step(rule, table, threads):
     from fastopt.kernels.elementwise import step_entry
     from fastopt.kernels.formula import formula_type
-    from fastopt.kernels.threads import region
 
     rule_type = formula_type(type(rule), table.dtype.name, len(table.k))
-    serial = step_entry(rule_type, parallel=False)
-    arguments = table.arguments
-    if threads < 2 or table.size < PARALLEL_ELEMENTS:
-        return lambda check: table.array_of(serial(None, check, *arguments))
+    serial, arguments = step_entry(rule_type, parallel=False), table.arguments
 
     def run(check):
+        bad = serial(None, check, *arguments)
+        return bad if bad < 0 else table.array_of(bad)
+
+    def run_parallel(check):
         with region(threads) as count:
             if count == 1:
-                return table.array_of(serial(None, check, *arguments))
-            parallel = step_entry(rule_type, parallel=True)
-            return table.array_of(parallel(None, check, *arguments))
+                return run(check)
+            return table.array_of(step_entry(rule_type, parallel=True)(None, check, *arguments))
 
-    return run
+    return run if threads < 2 or table.size < PARALLEL_ELEMENTS else run_parallel
+
+
+def _c_step(rule, table, threads):
+    from fastopt import native
+
+    number = native.rule_number(rule)
+    step, first_nonfinite = native.step_function(table.dtype), native.first_nonfinite_function(table.dtype)
+    k, p, g, s, arrays, chunks, begin, end = table.arguments
+
+    def run(check):
+        if check:
+            bad = first_nonfinite(g, chunks, begin, end)
+            if bad >= 0:
+                return bad
+        step(number, k, p, g, s, arrays, chunks, begin, end)
+        return -1
+
+    def run_parallel(check):
+        edges = np.linspace(begin, end, threads + 1).astype(int).tolist()
+        parts = list(zip(edges[:-1], edges[1:], strict=True))
+        if check:
+            bad = max(native.share(lambda part: first_nonfinite(g, chunks, *part), parts))
+            if bad >= 0:
+                return bad
+        native.share(lambda part: step(number, k, p, g, s, arrays, chunks, *part), parts)
+        return -1
+
+    return run if threads < 2 or table.size < PARALLEL_ELEMENTS else run_parallel
 
 
 def _numpy_step(rule, table):
+    from fastopt import native
+
     def run(check):
         if check:
             for i, g in enumerate(table.gradients):
                 if not np.isfinite(g).all():
                     return i
         k = tuple(table.k.astype(table.dtype))
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), native.denormals_flushed():
             for i, (p, g) in enumerate(zip(table.parameters, table.gradients, strict=True)):
                 slots = [slot[i] for slot in table.slots]
                 p_new, new_slots = rule.update(rule, k, p, g.reshape(-1), tuple(slots))

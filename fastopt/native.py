@@ -3,6 +3,7 @@
 Arrays are validated before they come here; addresses go as integers, which the module takes fastest.
 """
 
+import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -46,22 +47,37 @@ def rules() -> list[str]:
     return [ffi.string(lib.fo_rule_name(j)).decode() for j in range(lib.fo_rule_count())]
 
 
-def coefficients(rule: int, hyperparameters, t: float) -> np.ndarray:
-    """What Rule.coefficients(h, t) gives, bit for bit."""
-    k = np.empty(lib.fo_rule_coefficients(rule))
-    h = ffi.new("double[]", [float(x) for x in hyperparameters])
-    lib.fo_coefficients(rule, h, t, ffi.from_buffer("double[]", k, True))
-    return k
+def rule_number(rule) -> int:
+    """The library's number of a built-in rule."""
+    return lib.fo_rule_by_name(type(rule).__name__.encode())
+
+
+def coefficients_function():
+    """fill(rule number, h, t, k): Rule.coefficients bit for bit; h and k addresses of float64."""
+    return lib.coefficients
 
 
 def step_function(dtype):
     """step(rule, k, p, g, s, arrays, chunks, begin, end) of a dtype; every argument an integer."""
-    return _function("step", dtype)
+    return getattr(lib, f"step_{_SUFFIX[dtype]}")
 
 
 def first_nonfinite_function(dtype):
     """find(x, chunks, begin, end) -> the first array of the table x with inf or NaN, or -1."""
-    return _function("first_nonfinite", dtype)
+    return getattr(lib, f"first_nonfinite_{_SUFFIX[dtype]}")
+
+
+@contextlib.contextmanager
+def denormals_flushed():
+    """Count subnormal numbers as zero in this thread, as every kernel of a rule does."""
+    if lib is None:
+        yield
+        return
+    control = lib.flush_denormals()
+    try:
+        yield
+    finally:
+        lib.restore_denormals(control)
 
 
 def all_finite(x: np.ndarray) -> bool:
@@ -199,6 +215,11 @@ def gradient(data: Data, W, b, n: int, dW, db, threads: int = 1) -> float:
         if db is not None:
             db += v
     return total
+
+
+def share(function, parts):
+    """[function(part) for part in parts], each part on a thread of its own; C calls release the GIL."""
+    return list(_pool(len(parts)).map(function, parts))
 
 
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}

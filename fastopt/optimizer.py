@@ -1,6 +1,5 @@
 """The optimizer: parameters, their state, and the step."""
 
-import struct
 from operator import is_
 
 import numpy as np
@@ -48,7 +47,7 @@ class Optimizer:
         self._tables = self._make_tables()
         threads = usable_threads() if threads is None else max(1, int(threads))
         self._runs = [backends.bind_step(self.backend, self._rule, t, threads) for t in self._tables]
-        self._pack = struct.Struct(f"{self._coefficients}d").pack_into
+        self._fills = [backends.bind_coefficients(self._rule, t.k) for t in self._tables]
         self._given = None
         # The way of one array without copies, schedules or clipping is short: 2 us of Python.
         self._plain = len(self._tables) == 1 and not (self._schedules or clip or self._tables[0].copied)
@@ -71,8 +70,7 @@ class Optimizer:
             self._take(grads)
         t = self.t + 1
         if self._plain and not self._tables[0].refreshed:
-            rule = self._rule
-            self._pack(self._tables[0].k, 0, *rule.coefficients(rule, float(t)))
+            self._fills[0](self._rule, t)
             bad = self._runs[0](self.nonfinite != "allow")
             if bad >= 0:
                 self._refuse(self._tables[0].members[bad])
@@ -84,7 +82,6 @@ class Optimizer:
     def _step_general(self, t):
         """A step with copies, schedules, clipping or several tables; whether it was taken."""
         rule = self._rule_now()
-        coefficients = rule.coefficients(rule, float(t))
         for table in self._tables:
             table.copy_in()
         check = self.nonfinite != "allow"
@@ -97,8 +94,8 @@ class Optimizer:
             check = False
         if self.clip is not None:
             self._clip()
-        for table, run in zip(self._tables, self._runs, strict=True):
-            self._pack(table.k, 0, *coefficients)
+        for table, fill, run in zip(self._tables, self._fills, self._runs, strict=True):
+            fill(rule, t)
             bad = run(check)
             if bad >= 0:
                 self._refuse(table.members[bad])
@@ -133,7 +130,7 @@ class Optimizer:
         given = self._params.gradients(grads)
         for table in self._tables:
             mine = [given[i] for i in table.members]
-            if all(map(is_, mine, table.sources)):
+            if all(map(is_, mine, table.sources)) or table.place_gradients(mine):
                 continue
             for j, g in enumerate(mine):
                 if g is not table.sources[j]:

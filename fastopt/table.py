@@ -4,12 +4,11 @@ One kernel call updates the whole table, however many arrays there are. Addresse
 and kept while the arrays stay the same objects (the table holds references, so none can move).
 """
 
-import bisect
-
 import numpy as np
 
-from fastopt import arrays
+from fastopt import arrays, native
 
+_PLAIN = 0x1 | 0x100  # NumPy's C_CONTIGUOUS and ALIGNED, in one look
 CHUNK = 32_768  # elements per piece of work: the pieces are what threads share
 
 
@@ -46,7 +45,10 @@ class Table:
         )
         taken = [*self.parameters, *self._blocks]
         spans = sorted((arrays.address(a), arrays.address(a) + a.nbytes) for a in taken if a.nbytes)
-        self._begins, self._ends = [s[0] for s in spans], [s[1] for s in spans]
+        self._begins = np.array([s[0] for s in spans] + [np.iinfo(np.int64).max])
+        self._ends = np.array([s[1] for s in spans], np.int64)
+        self._sizes = np.array([p.nbytes for p in self.parameters])
+        self._dtypes = [self.dtype] * len(parameters)
 
     def _allocate(self, rule):
         """Slot arrays as views of one aligned block a slot."""
@@ -60,6 +62,26 @@ class Table:
             [block[o : o + p.size] for o, p in zip(offsets[:-1], self.parameters, strict=True)]
             for block in self._blocks
         ]
+
+    def place_gradients(self, gradients):
+        """Use these from now on, if all are arrays in order; False if each must be looked at alone.
+
+        0.4 us an array; 4 us one by one.
+        """
+        if not all(type(g) is np.ndarray for g in gradients):
+            return False
+        if [g.dtype for g in gradients] != self._dtypes or [g.shape for g in gradients] != self.shapes:
+            return False
+        if not all(g.flags.num & _PLAIN == _PLAIN for g in gradients):
+            return False
+        begins = native.addresses(gradients)
+        after = np.searchsorted(self._ends, begins, side="right")
+        if (self._begins[after] < begins + self._sizes).any():
+            return False
+        self.sources, self.gradients = gradients, list(gradients)
+        self.refreshed.clear()
+        self._g[:] = begins
+        return True
 
     def place_gradient(self, j, source, g):
         """Use the checked gradient g, given as source, for parameter j from now on."""
@@ -76,8 +98,7 @@ class Table:
 
     def _overlaps(self, begin, end):
         """Whether these bytes meet a parameter or the state; spans are sorted and disjoint."""
-        i = bisect.bisect_left(self._ends, begin + 1)
-        return i < len(self._begins) and self._begins[i] < end
+        return bool(self._begins[np.searchsorted(self._ends, begin, side="right")] < end)
 
     def copy_in(self):
         for user, work in self.copied:

@@ -1,0 +1,22 @@
+/* Count subnormal numbers as zero in this thread, and put back what was: arithmetic on them is a
+ * hundred times slower on x86. Other CPUs compute them at full speed and are left alone. */
+#ifndef FO_DENORMALS_H
+#define FO_DENORMALS_H
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+
+static inline unsigned fo_flush_denormals(void)
+{
+    unsigned control = _mm_getcsr();
+    _mm_setcsr(control | 0x8040); /* results (FTZ) and operands (DAZ) */
+    return control;
+}
+
+static inline void fo_restore_denormals(unsigned control) { _mm_setcsr(control); }
+#else
+static inline unsigned fo_flush_denormals(void) { return 0; }
+static inline void fo_restore_denormals(unsigned control) { (void)control; }
+#endif
+
+#endif
