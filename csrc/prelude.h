@@ -29,6 +29,8 @@ static void coefficients(int rule, intptr_t h, double t, intptr_t k)
 static unsigned flush_denormals(void) { return fo_flush_denormals(); }
 static void restore_denormals(unsigned control) { fo_restore_denormals(control); }
 
+static intptr_t read_word(intptr_t address) { return *(const intptr_t *)address; }
+
 /* The pointer-sized word at a fixed offset in each of n objects: ids -> data addresses, in place. */
 static void read_words(intptr_t table, int64_t n, int64_t offset)
 {

@@ -1,5 +1,6 @@
 /* The element-wise kernels of one instruction set (FO_SET), float and double. */
 #include <math.h>
+#include <string.h>
 
 #include "denormals.h"
 #include "rules.h"
@@ -12,16 +13,22 @@
 #define SUFFIX f32
 #define SQRT sqrtf
 #define FABS fabsf
+#define BITS uint32_t
+#define EXPONENT 0x7f800000u
 #include "rules.inc.h"
 #undef T
 #undef SUFFIX
 #undef SQRT
 #undef FABS
+#undef BITS
+#undef EXPONENT
 
 #define T double
 #define SUFFIX f64
 #define SQRT sqrt
 #define FABS fabs
+#define BITS uint64_t
+#define EXPONENT 0x7ff0000000000000u
 #include "rules.inc.h"
 
 #define UPDATE_F32(rule, slots, coefficients) update_##rule##_f32,

@@ -2,11 +2,10 @@
 
 import numpy as np
 
+from fastopt.native import address
+
+_PLAIN = 0x1 | 0x100  # NumPy's C_CONTIGUOUS and ALIGNED, in one look
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-
-
-def address(array):
-    return array.__array_interface__["data"][0]
 
 
 def aligned_zeros(size, dtype):
@@ -19,8 +18,7 @@ def aligned_zeros(size, dtype):
 
 def is_plain(array):
     """One stretch of memory in C order that a kernel can walk."""
-    flags = array.flags
-    return flags.c_contiguous and flags.aligned
+    return array.flags.num & _PLAIN == _PLAIN
 
 
 def check_parameter(array, name):

@@ -7,8 +7,9 @@ import struct
 
 import numpy as np
 
-from fastopt.arrays import address
+from fastopt import native
 from fastopt.kernels.threads import region
+from fastopt.native import address
 from fastopt.rules import RULES
 
 # Elements above which a step is shared among threads: 0.2 ms of work, some 20 us to share it.
@@ -82,8 +83,6 @@ def bind_coefficients(rule, k):
 
 def _coefficients_in_c(rule, k):
     """The same bits as in Python, in a third of the time (0.4 us for Adam)."""
-    from fastopt import native
-
     h = np.array(rule, np.float64)
     number, h_address, k_address = native.rule_number(rule), address(h), address(k)
     compute, last = native.coefficients_function(), rule
@@ -131,8 +130,6 @@ def _numba_step(rule, table, threads):
 
 
 def _c_step(rule, table, threads):
-    from fastopt import native
-
     number = native.rule_number(rule)
     step, first_nonfinite = native.step_function(table.dtype), native.first_nonfinite_function(table.dtype)
     k, p, g, s, arrays, chunks, begin, end = table.arguments
@@ -159,8 +156,6 @@ def _c_step(rule, table, threads):
 
 
 def _numpy_step(rule, table):
-    from fastopt import native
-
     def run(check):
         if check:
             for i, g in enumerate(table.gradients):

@@ -4,11 +4,15 @@ One kernel call updates the whole table, however many arrays there are. Addresse
 and kept while the arrays stay the same objects (the table holds references, so none can move).
 """
 
+import bisect
+from operator import itemgetter
+
 import numpy as np
 
 from fastopt import arrays, native
 
-_PLAIN = 0x1 | 0x100  # NumPy's C_CONTIGUOUS and ALIGNED, in one look
+_FAR = np.iinfo(np.int64).max
+_end = itemgetter(1)
 CHUNK = 32_768  # elements per piece of work: the pieces are what threads share
 
 
@@ -45,8 +49,8 @@ class Table:
         )
         taken = [*self.parameters, *self._blocks]
         spans = sorted((arrays.address(a), arrays.address(a) + a.nbytes) for a in taken if a.nbytes)
-        self._begins = np.array([s[0] for s in spans] + [np.iinfo(np.int64).max])
-        self._ends = np.array([s[1] for s in spans], np.int64)
+        self._spans = [*spans, (_FAR, _FAR)]
+        self._begins, self._ends = np.array(self._spans, np.int64).T.copy()
         self._sizes = np.array([p.nbytes for p in self.parameters])
         self._dtypes = [self.dtype] * len(parameters)
 
@@ -66,13 +70,13 @@ class Table:
     def place_gradients(self, gradients):
         """Use these from now on, if all are arrays in order; False if each must be looked at alone.
 
-        0.4 us an array; 4 us one by one.
+        0.4 us an array and 10 us in all; one by one 2 us an array.
         """
-        if not all(type(g) is np.ndarray for g in gradients):
+        if len(gradients) < 8 or not all(type(g) is np.ndarray for g in gradients):
             return False
         if [g.dtype for g in gradients] != self._dtypes or [g.shape for g in gradients] != self.shapes:
             return False
-        if not all(g.flags.num & _PLAIN == _PLAIN for g in gradients):
+        if not all(map(arrays.is_plain, gradients)):
             return False
         begins = native.addresses(gradients)
         after = np.searchsorted(self._ends, begins, side="right")
@@ -98,7 +102,7 @@ class Table:
 
     def _overlaps(self, begin, end):
         """Whether these bytes meet a parameter or the state; spans are sorted and disjoint."""
-        return bool(self._begins[np.searchsorted(self._ends, begin, side="right")] < end)
+        return self._spans[bisect.bisect_right(self._spans, begin, key=_end)][0] < end
 
     def copy_in(self):
         for user, work in self.copied:
