@@ -59,7 +59,7 @@ static double norm_f64(const double *g, int64_t n)
             if (db) linear->penalise_##F(db, t->b, data->classes, scale, 0);                         \
             if (!isfinite(value)) break;                                                             \
             t->loss += value;                                                                        \
-            const double *k = t->coefficients + step * coefficients;                                 \
+            const double *k = t->coefficients + (step - begin) * coefficients;                               \
             fo_update_##F(t->rule, k, t->W, dW, (T *const *)t->W_slots, 0, size);                    \
             if (db) fo_update_##F(t->rule, k, t->b, db, (T *const *)t->b_slots, 0, data->classes);   \
         }                                                                                            \

@@ -107,10 +107,10 @@ FO_API int fo_rows_f64(const fo_data *data, const double *W, const double *b, in
                        double *dW, double *db, double *loss);
 
 /* Training: step i takes the positions [i * batch, min((i+1) * batch, rows)), the weighted mean of the
- * loss plus l2 * sum(W^2), and the rule with the i-th row of coefficients. */
+ * loss plus l2 * sum(W^2), and the rule with the row of coefficients of that step. */
 typedef struct fo_training {
     int rule;
-    const double *coefficients;  /* one row a step */
+    const double *coefficients;  /* one row a step, from the first step of the call on */
     int64_t batch;
     int64_t rows;
     double l2;

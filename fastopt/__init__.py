@@ -10,7 +10,7 @@ _NAMES = {
     ),
     "losses": ("Softmax", "MulticlassHinge", "SquaredError", "Logistic", "Hinge"),
     "linear": ("value_and_grad",),
-    "train": ("train", "Diverged"),
+    "training": ("train", "Diverged"),
     "backends": ("set_backend",),
     "warm": ("warmup",),
     "info": ("show_info",),

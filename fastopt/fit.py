@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastopt import checkpoint, losses
+from fastopt.rows import checked_rows
 
 ROWS = 8192  # rows scored at once, so that a uint8 or sparse X is never converted whole
 
@@ -51,20 +52,18 @@ class Fit:
         return number if self.classes is None else self.classes[number]
 
     def evaluate(self, X, y):
-        """(mean loss, accuracy) for class numbers y; the accuracy of regression is NaN."""
-        total, right = 0.0, 0
-        k = tuple(float(v) for v in self.loss)
+        """(mean loss without penalty, accuracy) for class numbers y; accuracy is NaN in regression."""
         scores = self.scores(X)
-        targets = losses.row_targets(self.loss, y, len(self.W))
-        for begin in range(0, len(scores), ROWS):
+        rows = checked_rows(self.loss, X, y, rows=len(self.W), dtype=self.W.dtype)
+        k, labels = tuple(map(float, self.loss)), rows.labels(self.loss)
+        total = 0.0
+        for begin in range(0, rows.n, ROWS):
             s = np.ascontiguousarray(scores[begin : begin + ROWS].T, np.float64)
-            part = targets[begin : begin + ROWS]
-            total += float(self.loss.rows(k, s, part, np.empty_like(s)).sum())
-        if self.loss.one_row == "real" and len(self.W) == 1:
-            return total / max(1, len(scores)), float("nan")
+            total += float(self.loss.rows(k, s, labels[begin : begin + ROWS], np.empty_like(s)).sum())
+        if rows.y.dtype.kind == "f":
+            return total / max(1, rows.n), float("nan")
         number = scores.argmax(axis=1) if len(self.W) > 1 else scores[:, 0] > 0
-        right = int((number == y).sum())
-        return total / max(1, len(scores)), right / max(1, len(scores))
+        return total / max(1, rows.n), float((number == rows.y).mean()) if rows.n else float("nan")
 
     def save(self, path):
         """Write the model into an .npz file, whole or not at all."""

@@ -264,6 +264,11 @@ class Training:
         """The sum of the values of the batches so far."""
         return self.struct.loss
 
+    @property
+    def gradient_norm(self) -> float:
+        """2-norm of the last batch's gradient."""
+        return self.struct.gradient_norm
+
 
 def epoch(data: Data, training: Training, begin: int, end: int) -> int:
     """Steps [begin, end); returns end, or the step whose value was not finite and was not taken."""

@@ -9,7 +9,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from fastopt import arrays, native
+from fastopt import arrays, native, rules
 
 _FAR = np.iinfo(np.int64).max
 _end = itemgetter(1)
@@ -56,11 +56,10 @@ class Table:
 
     def _allocate(self, rule):
         """Slot arrays as views of one aligned block a slot."""
-        starts = rule.initial(rule) if hasattr(rule, "initial") else (0.0,) * len(rule.slots)
         step = 64 // self.dtype.itemsize  # every array starts at a cache line
         offsets = np.cumsum([0, *(-(-p.size // step) * step for p in self.parameters)])
         self._blocks = [arrays.aligned_zeros(int(offsets[-1]), self.dtype) for _ in rule.slots]
-        for block, start in zip(self._blocks, starts, strict=True):
+        for block, start in zip(self._blocks, rules.initial(rule), strict=True):
             block += start
         return [
             [block[o : o + p.size] for o, p in zip(offsets[:-1], self.parameters, strict=True)]

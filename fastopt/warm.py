@@ -67,7 +67,7 @@ def _gradient(loss, dtype):
 
 
 def _epoch(loss, rule, dtype):
-    from fastopt.train import train
+    from fastopt.training import train
 
     X, y = _rows(dtype)
     train(X, y, loss, rule, epochs=1, batch_size=4, backend="numba", threads=1)

@@ -55,6 +55,11 @@ _RANGES = {
 }
 
 
+def initial(rule):
+    """Where each slot of the rule starts."""
+    return rule.initial(rule) if hasattr(rule, "initial") else (0.0,) * len(rule.slots)
+
+
 def checked(rule):
     """The rule with its numbers as floats; raises where it is no rule or a number is impossible."""
     name = type(rule).__name__

@@ -7,11 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastopt import backends, checkpoint, linear, losses, rules
+from fastopt import backends, losses, rules
+from fastopt import checkpoint as files
 from fastopt.arrays import aligned_zeros
 from fastopt.fit import Fit
 from fastopt.kernels.threads import usable_threads
+from fastopt.epochs import bind_epoch
 from fastopt.losses import Softmax
+from fastopt.rows import checked_rows
 from fastopt.rules import Momentum
 from fastopt.schedules import checked_schedules, for_run, values_at
 
@@ -104,7 +107,7 @@ class _Run:
             raise ValueError(f'sampling must be "shuffle", "replacement" or "sequential", not {sampling!r}')
         self.sampling, self.seed, self.classes = sampling, _whole(seed, "seed", 0), classes
         X, y, self.validation = _hold_out(X, y, validation, self.seed)
-        self.data = linear.checked_rows(self.loss, X, y, scale)
+        self.data = checked_rows(self.loss, X, y, scale=scale)
         n = self.data.n
         if n == 0:
             raise ValueError("X has no rows: there is nothing to train on")
@@ -128,7 +131,10 @@ class _Run:
         self.path = None if path is None else Path(path)
         if self.path is not None and self.path.exists():
             self._resume()
-        self._epoch_loop = linear.bind_epoch(self)
+        parameters = ((self.W, self.W_slots), (self.b, self.b_slots))
+        self._epoch_loop = bind_epoch(
+            self.backend, self.data, self.loss, self.rule, parameters, self.batch, self.l2, self.threads
+        )
         self._steps_at_once = 1
 
     def one_epoch(self, progress):
@@ -140,7 +146,7 @@ class _Run:
             end = min(done + self._steps_at_once, self.steps_per_epoch)
             K = coefficient_table(self.rule, self.schedules, self.step, end - done)
             start = time.perf_counter()
-            stopped, added = self._epoch_loop(K, order, done, end)
+            stopped, added, self.norm = self._epoch_loop(K, order, done, end)
             loss_sum += added
             self.step += stopped - done
             if stopped < end or not self._finite():
@@ -189,17 +195,10 @@ class _Run:
             held_out = (float("nan"), float("nan"))
         else:
             held_out = self.fit().evaluate(*self.validation)
-        values = (
-            self.epoch + 1, loss + self.l2 * float(np.sum(np.square(self.W, dtype=np.float64))), *held_out,
-            lr, self._gradient_norm(), seconds, self.data.n / seconds,
-        )  # fmt: skip
+        speed = self.data.n / seconds
+        values = (self.epoch + 1, loss, *held_out, lr, self.norm, seconds, speed)
         for name, value in zip(HISTORY, values, strict=True):
             self.history[name].append(value)
-
-    def _gradient_norm(self):
-        """2-norm of the gradient of the last batch."""
-        parts = (self.dW, self.db)
-        return float(np.sqrt(sum(float(np.sum(np.square(p, dtype=np.float64))) for p in parts)))
 
     def fit(self, interrupted=False):
         history = {name: np.array(values) for name, values in self.history.items()}
@@ -235,10 +234,10 @@ class _Run:
     def _save(self):
         meta = {"kind": "run", "settings": self._settings(), "step": self.step, "epoch": self.epoch}
         history = {f"history_{name}": np.array(values) for name, values in self.history.items()}
-        checkpoint.write(self.path, meta, {**self._arrays(), **history})
+        files.write(self.path, meta, {**self._arrays(), **history})
 
     def _resume(self):
-        meta, found = checkpoint.read(self.path, "run")
+        meta, found = files.read(self.path, "run")
         mine, theirs = self._settings(), meta["settings"]
         differ = [f"{k}: {theirs.get(k)!r}, now {v!r}" for k, v in mine.items() if theirs.get(k) != v]
         if differ:

@@ -1,0 +1,63 @@
+"""The training loop of each back end: one call does a stretch of steps."""
+
+import numpy as np
+
+from fastopt import native
+
+
+def bind_epoch(backend, rows, loss, rule, parameters, batch, l2, threads):
+    """A function run(K, order, begin, end) -> (stopped, loss sum, gradient norm).
+
+    parameters: ((W, its slots), (b, its slots)), updated in place. run takes the steps [begin, end)
+    of an epoch: step i uses the positions [i*batch, (i+1)*batch) of order (None: the rows as they
+    stand) and row i - begin of the coefficients K. It stops before a step whose loss is not finite.
+    The losses of the batches are summed; the norm is that of the last batch's gradient.
+    """
+    makers = {"numba": _numba_epoch, "c": _c_epoch, "numpy": _numpy_epoch}
+    return makers[backend](rows, loss, rule, parameters, batch, l2, threads)
+
+
+def _c_epoch(rows, loss, rule, parameters, batch, l2, threads):
+    X = rows.X if rows.sparse is None else rows.sparse
+    data = native.Data(
+        native.LOSSES.index(type(loss).__name__), loss, X, rows.y, rows.features, rows.rows,
+        weight=rows.weight, scale=rows.scale,
+    )  # fmt: skip
+    number = native.rule_number(rule)
+    (W, W_slots), (b, b_slots) = parameters
+
+    def run(K, order, begin, end):
+        data.set_order(order)
+        training = native.Training(number, K, batch, rows.n, l2, W, b, W_slots, b_slots)
+        stopped = native.epoch(data, training, begin, end)
+        return stopped, training.loss, training.gradient_norm
+
+    return run
+
+
+def _numpy_epoch(rows, loss, rule, parameters, batch, l2, threads):
+    (W, _), (b, _) = parameters
+
+    def run(K, order, begin, end):
+        total, norm = 0.0, 0.0
+        for step in range(begin, end):
+            first, last = step * batch, min((step + 1) * batch, rows.n)
+            which = slice(first, last) if order is None else order[first:last]
+            value, dW, db = linear.numpy_gradient(loss, W, b, rows.take(which), l2)
+            if not np.isfinite(value):
+                return step, total, norm
+            total += value
+            norm = float(np.sqrt(np.vdot(dW, dW) + np.vdot(db, db)))
+            k = tuple(K[step - begin].astype(W.dtype))
+            with np.errstate(all="ignore"), native.denormals_flushed():
+                for (p, slots), g in zip(parameters, (dW, db), strict=True):
+                    p[...], new = rule.update(rule, k, p, g, tuple(slots))
+                    for slot, value in zip(slots, new, strict=True):
+                        slot[...] = value
+        return end, total, norm
+
+    return run
+
+
+def _numba_epoch(rows, loss, rule, parameters, batch, l2, threads):
+    raise NotImplementedError

@@ -1,0 +1,47 @@
+"""Losses of a linear model: one class a formula. LOSSES is the one registry.
+
+A loss is a NamedTuple whose fields are its hyperparameters (numbers or flags), with
+    one_row          what y means to a model of one row of scores: "class" (nothing special),
+                     "binary" (y is 0 or 1) or "real" (y is a number of X's dtype)
+    rows(k, s, y, d) the loss of each row, returned; its derivatives by the scores, written to d
+k holds the fields as floats. s[c] are the scores of class c, len(s) the number of classes and y the
+labels, each of them a vector over rows: an array in the NumPy back end, a register of 8 or 16 rows
+in the kernels. So `rows` is made of arithmetic, comparisons, np.where, np.maximum, np.minimum,
+np.abs, np.exp, np.log, np.log1p, np.sqrt, np.zeros_like and loops over the classes, and branches only on k and len(s).
+d[c] may be read once it is written; s must not be written.
+
+With one row of scores a "binary" loss sees y - 1 for y, so that `y == c` marks the positive rows
+there too.
+"""
+
+from math import isfinite
+
+from fastopt.losses.logistic import Logistic
+from fastopt.losses.softmax import Softmax
+from fastopt.losses.squared import SquaredError
+from fastopt.losses.svm import Hinge, MulticlassHinge
+
+LOSSES = (Softmax, MulticlassHinge, SquaredError, Logistic, Hinge)
+
+__all__ = ["LOSSES", "Hinge", "Logistic", "MulticlassHinge", "Softmax", "SquaredError"]
+
+
+def checked(loss):
+    """The loss, or TypeError/ValueError where it is none or a number of it is impossible."""
+    if isinstance(loss, type):
+        raise TypeError(f"loss must be a value: write {loss.__name__}(), not {loss.__name__}")
+    for needed in ("_fields", "one_row", "rows"):
+        if not hasattr(loss, needed):
+            raise TypeError(f"{type(loss).__name__} is no loss: it has no {needed} (see fastopt.losses)")
+    for field, value in loss._asdict().items():
+        if not isfinite(value) or (field == "margin" and value < 0):
+            raise ValueError(f"{type(loss).__name__}({field}={value!r}) is impossible")
+    return loss
+
+
+def by_name(name):
+    """The built-in loss class of this name."""
+    for loss in LOSSES:
+        if loss.__name__ == name:
+            return loss
+    raise ValueError(f"there is no loss {name!r}; there are {', '.join(x.__name__ for x in LOSSES)}")

@@ -1,0 +1,28 @@
+"""Logistic loss."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Logistic(NamedTuple):
+    """L = sum_c log(1 + exp(-z_c s_c)), z_c = 1 for c = y and -1 otherwise;
+    dL/ds_c = -z_c / (1 + exp(z_c s_c)).
+
+    One score: z = 2y - 1 for y in {0, 1}; more: one versus the rest. exp is taken of -|s| only.
+    Source: Bishop 2006, eq. 4.90-4.91. Same as torch.nn.BCEWithLogitsLoss for one score.
+    """
+
+    one_row = "binary"
+
+    @staticmethod
+    def rows(k, s, y, d):
+        loss = np.zeros_like(s[0])
+        for c in range(len(s)):
+            positive = y == c
+            m = np.where(positive, s[c], -s[c])
+            e = np.exp(-np.abs(m))
+            loss = loss + (np.maximum(-m, 0) + np.log1p(e))
+            q = np.where(m > 0, e, 1) / (1 + e)
+            d[c] = np.where(positive, -q, q)
+        return loss

@@ -1,0 +1,32 @@
+"""Cross-entropy of the softmax."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Softmax(NamedTuple):
+    """L = log(sum_c exp(s_c)) - s_y;  dL/ds_c = exp(s_c)/sum_j exp(s_j) - [c = y].
+
+    The largest score is subtracted first, so no finite score overflows. Source: Bridle 1990;
+    Bishop 2006, eq. 4.108-4.109. Same as torch.nn.CrossEntropyLoss.
+    """
+
+    one_row = "class"
+
+    @staticmethod
+    def rows(k, s, y, d):
+        top = own = s[0]
+        for c in range(1, len(s)):
+            top = np.maximum(top, s[c])
+            own = np.where(y == c, s[c], own)
+        total = np.zeros_like(top)
+        for c in range(len(s)):
+            e = np.exp(s[c] - top)
+            total = total + e
+            d[c] = e
+        scale = 1 / total
+        for c in range(len(s)):
+            share = d[c] * scale
+            d[c] = np.where(y == c, share - 1, share)
+        return np.log(total) + (top - own)

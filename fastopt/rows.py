@@ -1,0 +1,132 @@
+"""The rows of a linear model: X, y and weights, checked once and in the form that kernels read."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastopt.arrays import FLOATS
+
+SPARSE = "csr_matrix or csr_array"
+
+
+class Rows(NamedTuple):
+    """n rows of features.
+
+    X: C-ordered float32, float64 or uint8 (multiplied by scale), or None when sparse is the triple
+        (data, indices, indptr). y: int64 class numbers, or targets of dtype for regression.
+    weight: of dtype, or None. dtype: that of W and of the arithmetic. rows: the rows of W.
+    """
+
+    X: np.ndarray | None
+    sparse: tuple | None
+    y: np.ndarray
+    weight: np.ndarray | None
+    n: int
+    features: int
+    rows: int
+    dtype: np.dtype
+    scale: float
+
+    def labels(self, loss):
+        """y as the loss's formula wants it: see fastopt.losses on models of one row."""
+        return self.y - 1 if self.rows == 1 and loss.one_row == "binary" else self.y
+
+    def take(self, which):
+        """Some of the rows: a slice or an array of row numbers."""
+        X, sparse = self.X, None
+        if X is None:
+            from scipy.sparse import csr_array
+
+            X = csr_array(self.sparse, shape=(self.n, self.features))[which]
+            X, sparse = None, (X.data, X.indices, X.indptr)
+        else:
+            X = X[which]
+        y = self.y[which]
+        weight = None if self.weight is None else self.weight[which]
+        return self._replace(X=X, sparse=sparse, y=y, weight=weight, n=len(y))
+
+
+def checked_rows(loss, X, y, *, rows=None, dtype=None, scale=None, weight=None):
+    """Rows, or TypeError/ValueError saying which argument does not fit and what would.
+
+    rows and dtype are those of W where there is one; else they follow from y and X.
+    """
+    sparse = hasattr(X, "indptr")
+    if not sparse and not isinstance(X, np.ndarray):
+        raise TypeError(f"X must be a NumPy array or a scipy {SPARSE}, not {type(X).__name__}")
+    if X.ndim != 2:
+        raise ValueError(f"X must be (n, features), not {X.shape}")
+    n, features = X.shape
+    dtype = _dtype(X, sparse, dtype)
+    y, rows = _labels(loss, y, n, rows, dtype)
+    if scale is None:
+        scale = 1 / 255 if X.dtype == np.uint8 else 1.0
+    elif X.dtype != np.uint8 and scale != 1:
+        raise ValueError(f"scale is for uint8 features; X is {X.dtype}: multiply it beforehand")
+    weight = _weights(weight, n, dtype)
+    if sparse:
+        return Rows(None, _csr(X), y, weight, n, features, rows, dtype, 1.0)
+    return Rows(np.ascontiguousarray(X), None, y, weight, n, features, rows, dtype, float(scale))
+
+
+def _dtype(X, sparse, dtype):
+    if X.dtype == np.uint8 and not sparse:
+        dtype = np.dtype(np.float32) if dtype is None else dtype
+        if dtype != np.float32:
+            raise TypeError(f"uint8 features are computed in float32; W is {dtype}")
+        return dtype
+    if X.dtype not in FLOATS or not X.dtype.isnative:
+        kinds = "float32 or float64" if sparse else "float32, float64 or uint8"
+        raise TypeError(f"X must be {kinds}, not {X.dtype}; convert it: X.astype('float32')")
+    if dtype is not None and X.dtype != dtype:
+        raise TypeError(f"X is {X.dtype}, W is {dtype}: convert one of them")
+    return X.dtype
+
+
+def _labels(loss, y, n, rows, dtype):
+    """(labels or targets, rows of W)."""
+    y = np.asarray(y)
+    if y.shape != (n,):
+        raise ValueError(f"y must have shape ({n},), one entry a row of X, not {y.shape}")
+    one_row = loss.one_row
+    if one_row == "real" and (rows == 1 or (rows is None and y.dtype.kind == "f")):
+        targets = np.ascontiguousarray(y, dtype)
+        if not np.isfinite(targets).all():
+            raise ValueError(f"y has NaN or inf at row {int(np.argmin(np.isfinite(targets)))}")
+        return targets, 1
+    if y.dtype.kind not in "iub":
+        raise TypeError(f"y must hold class numbers 0, 1, ... (integers), not {y.dtype}")
+    labels = np.ascontiguousarray(y, np.int64)
+    low, high = (int(labels.min()), int(labels.max())) if n else (0, 0)
+    if rows is None:
+        rows = 1 if one_row == "binary" and high < 2 else max(2, high + 1)
+    top = 2 if rows == 1 and one_row == "binary" else rows
+    if low < 0 or high >= top:
+        at = int(np.argmax((labels < 0) | (labels >= top)))
+        raise ValueError(f"y must lie in 0..{top - 1} for {rows} rows of W; y[{at}] is {labels[at]}")
+    return labels, rows
+
+
+def _weights(weight, n, dtype):
+    if weight is None:
+        return None
+    weight = np.ascontiguousarray(weight, dtype)
+    if weight.shape != (n,):
+        raise ValueError(f"sample_weight must have shape ({n},), not {weight.shape}")
+    if not (np.isfinite(weight) & (weight >= 0)).all():
+        at = int(np.argmin(np.isfinite(weight) & (weight >= 0)))
+        raise ValueError(f"sample_weight[{at}] is {weight[at]}; weights are finite and not negative")
+    if n and not weight.sum() > 0:
+        raise ValueError("sample_weight is 0 everywhere: there is no mean to take")
+    return weight
+
+
+def _csr(X):
+    if getattr(X, "format", None) != "csr":
+        raise TypeError(f"X is sparse in {getattr(X, 'format', '?')} form; convert it: X.tocsr()")
+    indices, indptr = X.indices, X.indptr
+    if indices.dtype != indptr.dtype or indices.dtype not in (np.int32, np.int64):
+        raise TypeError(f"X has indices of {indices.dtype} and indptr of {indptr.dtype}: int32 or int64, both")
+    if X.nnz and (indices.min() < 0 or indices.max() >= X.shape[1]):
+        raise ValueError(f"X has column numbers outside 0..{X.shape[1] - 1}")
+    return tuple(np.ascontiguousarray(a) for a in (X.data, indices, indptr))
