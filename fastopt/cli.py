@@ -22,7 +22,7 @@ _LOSSES = {
 }
 _RULES = {rule.__name__.lower(): rule for rule in rules.RULES}
 # A learning rate that trains most data scaled to 0..1; what is not named keeps the rule's own.
-_LR = {"sgd": 0.1, "momentum": 0.05, "classicalmomentum": 0.05, "nesterov": 0.05, "adagrad": 0.05}
+_LR = {"sgd": 0.5, "momentum": 0.1, "classicalmomentum": 0.1, "nesterov": 0.1, "adagrad": 0.05}
 _SCHEDULES = {
     "constant": schedules.Constant(),
     "cosine": schedules.Cosine(),
@@ -53,7 +53,7 @@ def _json_option(command):
 @click.option("--rule", type=click.Choice(list(_RULES)), default="momentum", show_default=True)
 @click.option("--lr", type=float, help="Learning rate.  [default: one that suits the rule]")
 @click.option("--schedule", type=click.Choice(list(_SCHEDULES)), default="cosine", show_default=True)
-@click.option("--epochs", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=50, show_default=True)
 @click.option(
     "--batch-size", type=click.IntRange(0), default=128, show_default=True, help="Rows a step; 0: all rows."
 )
