@@ -65,7 +65,7 @@ static void NAME(score_classes)(const NAME(block) *block, const T *w, int64_t fe
     int rows = block->rows, whole = rows / R_MAX * R_MAX;
     int split = classes > C_MAX ? (classes + 1) / 2 : classes, rest = classes - split;
     const T *w_rest = w + split * features;
-    for (int64_t first = 0; first < features; first += PANEL) {
+    for (int64_t first = 0; first == 0 || first < features; first += PANEL) {
         int64_t last = first + PANEL < features ? first + PANEL : features;
         for (int r = 0; r < whole; r += R_MAX) {
             const T *const *next = !ahead ? 0 : r + R_MAX < whole ? block->x + r + R_MAX : ahead;
