@@ -27,7 +27,7 @@ def prefix(tmp_path_factory):
     require(any(map(shutil.which, ("cc", "gcc", "clang", "cl"))), "no C compiler is installed")
     folder = tmp_path_factory.mktemp("library")
     run("cmake", "-S", ROOT, "-B", folder / "build", "-DCMAKE_BUILD_TYPE=Release")
-    run("cmake", "--build", folder / "build", "--config", "Release")
+    run("cmake", "--build", folder / "build", "--parallel", "2", "--config", "Release")
     run("cmake", "--install", folder / "build", "--config", "Release", "--prefix", folder / "prefix")
     return folder / "prefix"
 
@@ -44,7 +44,9 @@ def test_example_trains_with_adam(prefix, tmp_path):
     example = ROOT / "examples" / "c"
     run("cmake", "-S", example, "-B", tmp_path, f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release")
     run("cmake", "--build", tmp_path, "--config", "Release")
-    program = next(p for p in tmp_path.rglob("adam*") if p.is_file() and p.stem == "adam" and p.suffix in ("", ".exe"))
+    program = next(
+        p for p in tmp_path.rglob("adam*") if p.is_file() and p.stem == "adam" and p.suffix in ("", ".exe")
+    )
     output = run(program)
     assert "step 200: loss" in output
     assert float(output.split()[-1]) > 0.9

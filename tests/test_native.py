@@ -44,9 +44,7 @@ def variants(Rule):
 
 def fill_coefficients(rule, t):
     h, k = np.array(rule, float), np.empty(len(rule.coefficients(rule, t)))
-    native.coefficients_function()(
-        native.rule_number(rule), native.address(h), t, native.address(k)
-    )
+    native.coefficients_function()(native.rule_number(rule), native.address(h), t, native.address(k))
     return k
 
 
@@ -214,11 +212,21 @@ def problem(rng, number, classes, count, dtype, n=77):
 
 def check_rows(number, h, W, b, X, y, stored=None, weight=None, order=None, scale=1.0):
     data = native.Data(
-        number, h, X if stored is None else stored, y, W.shape[1], W.shape[0], weight=weight, order=order, scale=scale
+        number,
+        h,
+        X if stored is None else stored,
+        y,
+        W.shape[1],
+        W.shape[0],
+        weight=weight,
+        order=order,
+        scale=scale,
     )
     dW, db = np.ones_like(W), None if b is None else np.ones_like(b)
     count = len(X) if order is None else len(order)
-    loss = sum(native.rows(data, W, b, begin, min(begin + 50, count), dW, db) for begin in range(0, count, 50))
+    loss = sum(
+        native.rows(data, W, b, begin, min(begin + 50, count), dW, db) for begin in range(0, count, 50)
+    )
     expected, dW_expected, db_expected = reference_rows(number, h, W, b, X, y, weight, order)
     tolerance = 1e-5 if W.dtype == np.float32 else 1e-13
     close = {"rtol": tolerance, "atol": tolerance * len(X)}
