@@ -1,42 +1,16 @@
 /* The kernels of linear models of one instruction set (FO_SET), float and double.
  *
- * This file alone may contract products and sums (see CMakeLists.txt). Vectors are the compiler's own
- * extension; a compiler without it has vectors of one lane. */
+ * This file alone may contract products and sums (see CMakeLists.txt). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lanes.h"
 #include "sets.h"
 
 #define PASTE(a, b) a##_##b
 #define JOIN(a, b) PASTE(a, b)
 #define NAME(x) JOIN(x, SUFFIX)
-
-#if defined(__AVX512F__)
-#define VECTOR_BYTES 64
-#elif defined(__AVX__)
-#define VECTOR_BYTES 32
-#else
-#define VECTOR_BYTES 16
-#endif
-
-#if defined(__GNUC__)
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
-#define PREFETCH(p) __builtin_prefetch(p)
-#define VECTORS(T, F)                                                    \
-    typedef T vec_##F __attribute__((vector_size(VECTOR_BYTES)));        \
-    typedef T loose_##F __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
-#define LANES ((int)(VECTOR_BYTES / sizeof(T)))
-#else
-#define ALWAYS_INLINE __forceinline
-#define UNROLL
-#define PREFETCH(p) ((void)(p))
-#define VECTORS(T, F) typedef T vec_##F, loose_##F;
-#define LANES 1
-#endif
-VECTORS(float, f32)
-VECTORS(double, f64)
 
 /* Tiles by the number of vector registers: 32, or 16. */
 #if defined(__AVX512F__) || defined(__aarch64__)
@@ -53,6 +27,7 @@ VECTORS(double, f64)
 #define ROWS 32
 #define SPARSE_MAX 10
 #define PANEL 512
+#define LANES LANES_OF(T)
 
 #define T float
 #define SUFFIX f32

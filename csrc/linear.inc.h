@@ -1,35 +1,5 @@
 /* Rows of a linear model: scores -> loss rows -> dscores -> gradient, a block of rows at a time. */
 
-static inline NAME(vec) NAME(load)(const T *p) { return *(const NAME(loose) *)p; }
-static inline void NAME(store)(T *p, NAME(vec) v) { *(NAME(loose) *)p = v; }
-
-/* The first n lanes, 0 in the others. */
-static inline NAME(vec) NAME(load_part)(const T *p, int n)
-{
-    union { T x[LANES]; NAME(vec) v; } u = {{0}};
-    for (int i = 0; i < n; i++) u.x[i] = p[i];
-    return u.v;
-}
-
-static inline void NAME(store_part)(T *p, NAME(vec) v, int n)
-{
-    union { T x[LANES]; NAME(vec) v; } u;
-    u.v = v;
-    for (int i = 0; i < n; i++) p[i] = u.x[i];
-}
-
-/* out[r] = the sum of the lanes of v[r]. */
-static void NAME(sum_lanes)(const NAME(vec) *v, int n, T *out)
-{
-    for (int r = 0; r < n; r++) {
-        union { T x[LANES]; NAME(vec) v; } u;
-        u.v = v[r];
-        for (int half = LANES / 2; half > 0; half /= 2)
-            for (int i = 0; i < half; i++) u.x[i] += u.x[i + half];
-        out[r] = u.x[0];
-    }
-}
-
 #include "losses.inc.h"
 #include "tiles.inc.h"
 #include "sparse.inc.h"

@@ -9,7 +9,8 @@ typedef struct {
     int rows, fetch;    /* fetch: whether ahead is filled */
 } NAME(block);
 
-/* Adds X W^T over features [first, last) to R x C sums of LANES lanes each. */
+/* X W^T over features [first, last) as R x C sums of LANES lanes each; sums of earlier features are
+ * taken up where first > 0. */
 static ALWAYS_INLINE void NAME(score_tile)(const T *const *x, const T *const *ahead, const T *w, int64_t stride,
                                            int64_t first, int64_t last, NAME(vec) *sums, const int R,
                                            const int C)
@@ -17,11 +18,12 @@ static ALWAYS_INLINE void NAME(score_tile)(const T *const *x, const T *const *ah
     NAME(vec) a[R_MAX][C_MAX], v[R_MAX];
     int64_t f = first;
     UNROLL for (int r = 0; r < R; r++)
-        UNROLL for (int c = 0; c < C; c++) a[r][c] = sums[c * ROWS + r];
+        UNROLL for (int c = 0; c < C; c++) a[r][c] = first ? sums[c * ROWS + r] : (NAME(vec)){0};
     for (; f + LANES <= last; f += LANES) {
         UNROLL for (int r = 0; r < R; r++) v[r] = NAME(load)(x[r] + f);
-        if (ahead)
+        if (ahead) {
             UNROLL for (int r = 0; r < R; r++) PREFETCH(ahead[r] + f);
+        }
         UNROLL for (int c = 0; c < C; c++) {
             NAME(vec) wc = NAME(load)(w + c * stride + f);
             UNROLL for (int r = 0; r < R; r++) a[r][c] += v[r] * wc;
@@ -39,37 +41,52 @@ static ALWAYS_INLINE void NAME(score_tile)(const T *const *x, const T *const *ah
         UNROLL for (int c = 0; c < C; c++) sums[c * ROWS + r] = a[r][c];
 }
 
-static void NAME(score_tiles)(const T *const *x, const T *const *ahead, const T *w, int64_t stride, int64_t first,
-                              int64_t last, NAME(vec) *sums, int classes)
-{
-    switch (classes) {
-    case 1: NAME(score_tile)(x, ahead, w, stride, first, last, sums, R_MAX, 1); break;
-    case 2: NAME(score_tile)(x, ahead, w, stride, first, last, sums, R_MAX, 2); break;
-    case 3: NAME(score_tile)(x, ahead, w, stride, first, last, sums, R_MAX, 3); break;
-    case 4: NAME(score_tile)(x, ahead, w, stride, first, last, sums, R_MAX, 4); break;
-    default: NAME(score_tile)(x, ahead, w, stride, first, last, sums, R_MAX, 5);
+#define TILES(name, R)                                                                               \
+    static void NAME(name)(const T *const *x, const T *const *ahead, const T *w, int64_t stride,     \
+                           int64_t first, int64_t last, NAME(vec) *sums, int classes)                \
+    {                                                                                                \
+        switch (classes) {                                                                           \
+        case 1: NAME(score_tile)(x, ahead, w, stride, first, last, sums, R, 1); break;               \
+        case 2: NAME(score_tile)(x, ahead, w, stride, first, last, sums, R, 2); break;               \
+        case 3: NAME(score_tile)(x, ahead, w, stride, first, last, sums, R, 3); break;               \
+        case 4: NAME(score_tile)(x, ahead, w, stride, first, last, sums, R, 4); break;               \
+        default: NAME(score_tile)(x, ahead, w, stride, first, last, sums, R, 5);                     \
+        }                                                                                            \
     }
-}
+TILES(score_tiles, R_MAX)
+TILES(score_row, 1)
+#undef TILES
 
 /* Scores of up to CLASSES classes: panels of W that stay in the first-level cache, all rows over each. */
 static void NAME(score_classes)(const NAME(block) *block, const T *w, int64_t features, int classes,
                                 const T *const *ahead, T *s)
 {
     NAME(vec) sums[CLASSES * ROWS];
-    int rows = (block->rows + R_MAX - 1) / R_MAX * R_MAX;
-    int split = classes > C_MAX ? (classes + 1) / 2 : classes;
-    memset(sums, 0, sizeof(NAME(vec)) * (size_t)(classes * ROWS));
-    for (int64_t first = 0; first < features; first += PANEL) {
+    int rows = block->rows, whole = rows / R_MAX * R_MAX;
+    int split = classes > C_MAX ? (classes + 1) / 2 : classes, rest = classes - split;
+    const T *w_rest = w + split * features;
+    for (int64_t first = 0; first == 0 || first < features; first += PANEL) {
         int64_t last = first + PANEL < features ? first + PANEL : features;
-        for (int r = 0; r < rows; r += R_MAX) {
-            const T *const *next = !ahead ? 0 : r + R_MAX < rows ? block->x + r + R_MAX : ahead;
+        for (int r = 0; r < whole; r += R_MAX) {
+            const T *const *next = !ahead ? 0 : r + R_MAX < whole ? block->x + r + R_MAX : ahead;
             NAME(score_tiles)(block->x + r, next, w, features, first, last, sums + r, split);
-            if (classes > split)
-                NAME(score_tiles)(block->x + r, 0, w + split * features, features, first, last,
-                                  sums + split * ROWS + r, classes - split);
+            if (rest)
+                NAME(score_tiles)(block->x + r, 0, w_rest, features, first, last, sums + split * ROWS + r, rest);
+        }
+        for (int r = whole; r < rows; r++) {
+            NAME(score_row)(block->x + r, 0, w, features, first, last, sums + r, split);
+            if (rest)
+                NAME(score_row)(block->x + r, 0, w_rest, features, first, last, sums + split * ROWS + r, rest);
         }
     }
-    for (int c = 0; c < classes; c++) NAME(sum_lanes)(sums + c * ROWS, rows, s + c * ROWS);
+    for (int c = 0; c < classes; c++) {
+        NAME(vec) *v = sums + c * ROWS;
+        for (int r = rows; r < ROWS; r++) {
+            if (r % 4) v[r] = (NAME(vec)){0};
+            s[c * ROWS + r] = 0;
+        }
+        for (int r = 0; r < rows; r += 4) NAME(sum4)(v + r, s + c * ROWS + r);
+    }
 }
 
 static void NAME(dense_scores)(const NAME(block) *block, const T *W, const T *b, int64_t features,
