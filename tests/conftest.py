@@ -29,18 +29,26 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.skip(reason="long: pass --long"))
 
 
-def need(backend):
-    """Skip the test where this back end is missing."""
+sys.path.insert(0, str(ROOT / "tests"))  # for naive.py, whatever pytest's import mode
+
+
+def _need(backend):
     if backend == "numba" and not backends.has_numba():
         pytest.skip("numba is not installed")
     if backend == "c" and not backends.has_c():
         pytest.skip("fastopt._native is not built")
 
 
+@pytest.fixture
+def need():
+    """need(backend) skips the test where the back end is missing."""
+    return _need
+
+
 @pytest.fixture(params=["numba", "c", "numpy"])
 def backend(request):
     """Each back end in turn."""
-    need(request.param)
+    _need(request.param)
     return request.param
 
 
