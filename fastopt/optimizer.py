@@ -216,6 +216,8 @@ class Optimizer:
             raise ValueError(f"state_dict has t = {saved['t']}")
         given = self._params.gradients(saved["state"]) if self._params.kind != "array" else [saved["state"]]
         for i, (mine, theirs) in enumerate(zip(self._states(), given, strict=True)):
+            if unknown := set(theirs) - set(mine):
+                raise ValueError(f"state of {self._params.name(i)}: unknown slots {sorted(unknown)}")
             for slot, array in mine.items():
                 what = f"state of {self._params.name(i)}, slot {slot!r}"
                 if slot not in theirs:
