@@ -28,7 +28,12 @@ def adam_steps(p, gradients, **options):
 @pytest.mark.parametrize("form", ["array", "list", "tuple", "dict"])
 def test_forms(form, rng, backend):
     values = [rng.standard_normal(4), rng.standard_normal((2, 3))][: 1 if form == "array" else 2]
-    make = {"array": lambda v: v[0], "list": list, "tuple": tuple, "dict": lambda v: dict(zip("ab", v))}
+    make = {
+        "array": lambda v: v[0],
+        "list": list,
+        "tuple": tuple,
+        "dict": lambda v: dict(zip("ab", v, strict=True)),
+    }
     params = [v.copy() for v in values]
     opt = fo.Optimizer(make[form](params), fo.Adam(0.1), backend=backend)
     for _ in range(3):
@@ -71,6 +76,10 @@ def strided(a):
     return wide[:, ::2], wide
 
 
+class Subclass(np.ndarray):
+    """Another type of array, such as a library's own."""
+
+
 ODD = {
     "every other": lambda a: strided(a)[0],
     "fortran": np.asfortranarray,
@@ -78,7 +87,7 @@ ODD = {
     "reversed": lambda a: np.ascontiguousarray(a[::-1])[::-1],
     "unaligned": lambda a: np.frombuffer(bytearray(b"x" + a.tobytes()), a.dtype, offset=1).reshape(a.shape),
     "readonly": lambda a: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape),
-    "subclass": lambda a: np.asmatrix(a.copy()),
+    "subclass": lambda a: a.copy().view(Subclass),
 }
 
 
