@@ -82,6 +82,8 @@ def _share(a, b):
 
 def _overlaps_itself(array):
     """Whether two indices may lead to one element: a stride that does not step over the inner axes."""
+    if array.size == 0:
+        return False
     extent = array.itemsize
     for stride, size in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
         if stride < extent:

@@ -8,7 +8,7 @@ from fastopt import arrays, backends, rules
 from fastopt.kernels.threads import usable_threads
 from fastopt.parameters import Parameters
 from fastopt.schedules import checked_schedules, values_at
-from fastopt.table import Table
+from fastopt.table import NOTHING, Table
 
 
 class Optimizer:
@@ -48,7 +48,7 @@ class Optimizer:
         threads = usable_threads() if threads is None else max(1, int(threads))
         self._runs = [backends.bind_step(self.backend, self._rule, t, threads) for t in self._tables]
         self._fills = [backends.bind_coefficients(self._rule, t.k) for t in self._tables]
-        self._given = None
+        self._given = NOTHING
         # The way of one array without copies, schedules or clipping is short: 2 us of Python.
         self._plain = len(self._tables) == 1 and not (self._schedules or clip or self._tables[0].copied)
 
@@ -57,7 +57,9 @@ class Optimizer:
         for dtype in arrays.FLOATS:
             members = [i for i, p in enumerate(params) if p.dtype == dtype]
             if members:
-                tables.append(Table(members, [params[i] for i in members], self._rule, self._coefficients))
+                mine = [params[i] for i in members]
+                others = [p for p in params if p.dtype != dtype and arrays.is_plain(p)]
+                tables.append(Table(members, mine, self._rule, self._coefficients, others))
         return tables
 
     def step(self, grads):
@@ -117,13 +119,18 @@ class Optimizer:
     def _clip(self):
         """Replace the gradients by scaled copies if their common norm is too large."""
         every = [g for table in self._tables for g in table.gradients]
-        norm = float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in every)))
+        norm, unit = _norm(every), 1.0
         if norm <= self.clip:
             return
+        if norm > 1e30:  # its square, or the factor to come, may not be a number of the dtype
+            unit = max(float(np.abs(g).max(initial=0.0)) for g in every)
+            unit = unit if np.isfinite(unit) else 1.0
+            norm = _norm(every, unit)
         for table in self._tables:
+            one, factor = table.dtype.type(unit), table.dtype.type(self.clip / norm)
             for j, g in enumerate(table.gradients):
-                table.place_gradient(j, None, np.asarray(g * table.dtype.type(self.clip / norm)))
-        self._given = None  # the next step takes the user's own again
+                table.place_gradient(j, NOTHING, np.asarray(g / one * factor))
+        self._given = NOTHING  # the next step takes the user's own again
 
     def _take(self, grads):
         """Check the gradients that are new objects, and note their addresses."""
@@ -137,7 +144,7 @@ class Optimizer:
                     i = table.members[j]
                     checked = arrays.check_gradient(g, self._params.arrays[i], self._params.name(i, "grads"))
                     table.place_gradient(j, g, checked)
-        self._given = grads if self._params.kind == "array" else None
+        self._given = grads if self._params.kind == "array" else NOTHING
 
     def _rule_now(self):
         """The rule with the hyperparameters that the schedules give for the coming step."""
@@ -209,6 +216,8 @@ class Optimizer:
             raise ValueError(f"state_dict has t = {saved['t']}")
         given = self._params.gradients(saved["state"]) if self._params.kind != "array" else [saved["state"]]
         for i, (mine, theirs) in enumerate(zip(self._states(), given, strict=True)):
+            if unknown := set(theirs) - set(mine):
+                raise ValueError(f"state of {self._params.name(i)}: unknown slots {sorted(unknown)}")
             for slot, array in mine.items():
                 what = f"state of {self._params.name(i)}, slot {slot!r}"
                 if slot not in theirs:
@@ -223,3 +232,9 @@ class Optimizer:
             "an Optimizer is bound to the memory of its arrays and cannot be copied or pickled; "
             "keep state_dict() and the parameters, and make a new one"
         )
+
+
+def _norm(gradients, unit=1.0):
+    """The 2-norm of all together, in float64 and as a multiple of unit."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.sqrt(sum(np.sum(np.square(g / unit, dtype=np.float64)) for g in gradients)))

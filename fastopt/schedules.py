@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastopt.rules import out_of_range
+
 
 class Constant(NamedTuple):
     """start"""
@@ -174,11 +176,16 @@ def _check_numbers(schedule, name):
 
 
 def values_at(schedules, rule, t):
-    """Scheduled hyperparameters at step t, or at an array of steps; raises unless finite."""
+    """Scheduled hyperparameters at step t, or at an array of steps; raises where they are impossible."""
     result = {}
     for name, schedule in schedules.items():
         value = schedule(t, getattr(rule, name))
         if not np.isfinite(value).all():
             raise ValueError(f"schedules[{name!r}] gave NaN or inf at step {t}")
+        ends = (value, value) if np.ndim(value) == 0 else (np.min(value), np.max(value))
+        if bound := out_of_range(name, *ends):
+            raise ValueError(
+                f"schedules[{name!r}] gave {ends[0]} to {ends[1]} at step {t}: {bound} is needed"
+            )
         result[name] = value if np.ndim(value) else float(value)
     return result

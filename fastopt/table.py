@@ -13,13 +13,17 @@ from fastopt import arrays, native, rules
 
 _FAR = np.iinfo(np.int64).max
 _end = itemgetter(1)
+NOTHING = object()  # no gradient so far; not None, which a user may pass by mistake
 CHUNK = 32_768  # elements per piece of work: the pieces are what threads share
 
 
 class Table:
-    """members: positions in the optimizer's list of parameters, all of one dtype."""
+    """members: positions in the optimizer's list of parameters, all of one dtype.
 
-    def __init__(self, members, parameters, rule, coefficients):
+    others: parameters in other tables, which are updated before or after these.
+    """
+
+    def __init__(self, members, parameters, rule, coefficients, others=()):
         self.members = members
         self.dtype = parameters[0].dtype
         self.shapes = [p.shape for p in parameters]
@@ -31,7 +35,7 @@ class Table:
         ]
         self.size = sum(p.size for p in parameters)
         self.slots = self._allocate(rule)
-        self.sources = [None] * len(parameters)  # the gradients as the user gave them
+        self.sources = [NOTHING] * len(parameters)  # the gradients as the user gave them
         self.gradients = [None] * len(parameters)
         self.refreshed = {}  # position -> gradient that is copied before every step
         self.k = np.zeros(coefficients)
@@ -47,7 +51,7 @@ class Table:
             0,
             len(self.chunks),
         )
-        taken = [*self.parameters, *self._blocks]
+        taken = [*self.parameters, *self._blocks, *others]
         spans = sorted((arrays.address(a), arrays.address(a) + a.nbytes) for a in taken if a.nbytes)
         self._spans = [*spans, (_FAR, _FAR)]
         self._begins, self._ends = np.array(self._spans, np.int64).T.copy()

@@ -7,6 +7,7 @@ Rules:     rule(p, g, s, t, *, hyper...) -> (p_new, s_new); t counts from 1;
 Losses:    linear_value_and_grad(loss_name, W, X, y, ...) -> (value, dW, db).
 Schedules: step(a0, drop, every) etc. return a function of t; t counts from 0.
 """
+
 import numpy as np
 
 
@@ -15,6 +16,7 @@ def _f(x):
 
 
 # ---------------------------------------------------------------- update rules
+
 
 def sgd(p, g, s, t, *, lr=0.01, weight_decay=0.0):
     """Stochastic gradient descent (Robbins and Monro, 1951)."""
@@ -68,7 +70,7 @@ def adagrad(p, g, s, t, *, lr=0.01, initial_accumulator_value=0.0, eps=1e-10, we
     initial_accumulator_value only matters to initial()."""
     p, g, v = _f(p), _f(g), _f(s["v"])
     g = g + weight_decay * p
-    v = v + g ** 2
+    v = v + g**2
     return p - lr * g / (np.sqrt(v) + eps), {"v": v}
 
 
@@ -76,61 +78,58 @@ def rmsprop(p, g, s, t, *, lr=0.01, decay=0.9, eps=1e-8, weight_decay=0.0):
     """RMSProp (Tieleman and Hinton, 2012, lecture 6.5); eps outside the root."""
     p, g, v = _f(p), _f(g), _f(s["v"])
     g = g + weight_decay * p
-    v = decay * v + (1 - decay) * g ** 2
+    v = decay * v + (1 - decay) * g**2
     return p - lr * g / (np.sqrt(v) + eps), {"v": v}
 
 
 def centered_rmsprop(p, g, s, t, *, lr=0.01, decay=0.9, eps=1e-8, weight_decay=0.0):
-    """RMSProp over the variance of the gradient (Graves, 2013), without his momentum; eps outside the root."""
+    """RMSProp over the variance of the gradient (Graves, 2013, without his momentum)."""
     p, g, v, m = _f(p), _f(g), _f(s["v"]), _f(s["m"])
     g = g + weight_decay * p
-    v = decay * v + (1 - decay) * g ** 2
+    v = decay * v + (1 - decay) * g**2
     m = decay * m + (1 - decay) * g
-    var = np.maximum(v - m ** 2, 0.0)
+    var = np.maximum(v - m**2, 0.0)
     return p - lr * g / (np.sqrt(var) + eps), {"v": v, "m": m}
 
 
-def adam(p, g, s, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0,
-         bias_correction=True):
+def adam(p, g, s, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, bias_correction=True):
     """Adam (Kingma and Ba, 2015), algorithm 1; coupled weight decay."""
     p, g, m, v = _f(p), _f(g), _f(s["m"]), _f(s["v"])
     g = g + weight_decay * p
     m = beta1 * m + (1 - beta1) * g
-    v = beta2 * v + (1 - beta2) * g ** 2
+    v = beta2 * v + (1 - beta2) * g**2
     m_hat, v_hat = m, v
     if bias_correction:
-        m_hat = m / (1 - beta1 ** t)
-        v_hat = v / (1 - beta2 ** t)
+        m_hat = m / (1 - beta1**t)
+        v_hat = v / (1 - beta2**t)
     return p - lr * m_hat / (np.sqrt(v_hat) + eps), {"m": m, "v": v}
 
 
-def adamw(p, g, s, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.01,
-          bias_correction=True):
+def adamw(p, g, s, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.01, bias_correction=True):
     """AdamW (Loshchilov and Hutter, 2019), algorithm 2; decay decoupled and scaled by the rate."""
     p, g, m, v = _f(p), _f(g), _f(s["m"]), _f(s["v"])
     m = beta1 * m + (1 - beta1) * g
-    v = beta2 * v + (1 - beta2) * g ** 2
+    v = beta2 * v + (1 - beta2) * g**2
     m_hat, v_hat = m, v
     if bias_correction:
-        m_hat = m / (1 - beta1 ** t)
-        v_hat = v / (1 - beta2 ** t)
+        m_hat = m / (1 - beta1**t)
+        v_hat = v / (1 - beta2**t)
     return p - lr * (m_hat / (np.sqrt(v_hat) + eps) + weight_decay * p), {"m": m, "v": v}
 
 
-def amsgrad(p, g, s, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0,
-            bias_correction=True):
+def amsgrad(p, g, s, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, bias_correction=True):
     """AMSGrad (Reddi, Kale and Kumar, 2018), algorithm 2, plus Adam's bias correction.
 
     The maximum is taken over the uncorrected v; the correction comes after."""
     p, g, m, v, u = _f(p), _f(g), _f(s["m"]), _f(s["v"]), _f(s["u"])
     g = g + weight_decay * p
     m = beta1 * m + (1 - beta1) * g
-    v = beta2 * v + (1 - beta2) * g ** 2
+    v = beta2 * v + (1 - beta2) * g**2
     u = np.maximum(u, v)
     m_hat, u_hat = m, u
     if bias_correction:
-        m_hat = m / (1 - beta1 ** t)
-        u_hat = u / (1 - beta2 ** t)
+        m_hat = m / (1 - beta1**t)
+        u_hat = u / (1 - beta2**t)
     return p - lr * m_hat / (np.sqrt(u_hat) + eps), {"m": m, "v": v, "u": u}
 
 
@@ -138,9 +137,9 @@ def adadelta(p, g, s, t, *, lr=1.0, rho=0.95, eps=1e-6, weight_decay=0.0):
     """AdaDelta (Zeiler, 2012), algorithm 1; eps inside both roots; u averages the updates without lr."""
     p, g, v, u = _f(p), _f(g), _f(s["v"]), _f(s["u"])
     g = g + weight_decay * p
-    v = rho * v + (1 - rho) * g ** 2
+    v = rho * v + (1 - rho) * g**2
     dx = np.sqrt(u + eps) / np.sqrt(v + eps) * g
-    u = rho * u + (1 - rho) * dx ** 2
+    u = rho * u + (1 - rho) * dx**2
     return p - lr * dx, {"v": v, "u": u}
 
 
@@ -150,11 +149,10 @@ def adamax(p, g, s, t, *, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_deca
     g = g + weight_decay * p
     m = beta1 * m + (1 - beta1) * g
     u = np.maximum(beta2 * u, np.abs(g) + eps)
-    return p - lr / (1 - beta1 ** t) * m / u, {"m": m, "u": u}
+    return p - lr / (1 - beta1**t) * m / u, {"m": m, "u": u}
 
 
-def nadam(p, g, s, t, *, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0,
-          momentum_decay=4e-3):
+def nadam(p, g, s, t, *, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, momentum_decay=4e-3):
     """NAdam (Dozat, 2016), with mu_i = beta1*(1 - 0.96**(i*momentum_decay)/2)."""
     p, g, m, v = _f(p), _f(g), _f(s["m"]), _f(s["v"])
     g = g + weight_decay * p
@@ -166,9 +164,9 @@ def nadam(p, g, s, t, *, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay
     for i in range(1, t + 1):
         product = product * mu(i)
     m = beta1 * m + (1 - beta1) * g
-    v = beta2 * v + (1 - beta2) * g ** 2
+    v = beta2 * v + (1 - beta2) * g**2
     m_hat = mu(t + 1) * m / (1 - product * mu(t + 1)) + (1 - mu(t)) * g / (1 - product)
-    v_hat = v / (1 - beta2 ** t)
+    v_hat = v / (1 - beta2**t)
     return p - lr * m_hat / (np.sqrt(v_hat) + eps), {"m": m, "v": v}
 
 
@@ -208,6 +206,7 @@ def initial(name, shape, **hyper):
 
 
 # ---------------------------------------------------------------------- losses
+
 
 def softmax_cross_entropy(scores, y):
     """-log softmax(scores)[y] for one score vector, the maximum taken out first."""
@@ -295,19 +294,23 @@ def _hinge(s, y):
     return loss, ds
 
 
-LOSSES = {"softmax": _softmax, "multiclass_hinge": _multiclass_hinge,
-          "squared_error": _squared_error, "logistic": _logistic, "hinge": _hinge}
+LOSSES = {
+    "softmax": _softmax,
+    "multiclass_hinge": _multiclass_hinge,
+    "squared_error": _squared_error,
+    "logistic": _logistic,
+    "hinge": _hinge,
+}
 
 
-def linear_value_and_grad(loss_name, W, X, y, b=None, l2=0.0, sample_weight=None,
-                          normalize="n", **hyper):
-    """Scores X W^T + b; value = sum_i w_i L_i / n + l2*sum(W**2); b is not penalised.
+def linear_value_and_grad(loss_name, W, X, y, b=None, l2=0.0, sample_weight=None, **hyper):
+    """Scores X W^T + b; value = sum_i w_i L_i / sum_i w_i + l2*sum(W**2); b is not penalised.
 
-    Returns (value, dW, db), db None without b.  n is the number of rows, weights or not."""
-    if normalize != "n":
-        raise ValueError("only normalize='n'")
+    Every w_i is 1 without sample_weight.  Returns (value, dW, db), db None without b."""
     W, X = _f(W), _f(X)
     n, features = X.shape
+    weights = np.ones(n) if sample_weight is None else _f(sample_weight)
+    total = float(sum(weights))
     classes = W.shape[0]
     bias = None if b is None else _f(b).reshape(classes)
     dW = np.zeros((classes, features))
@@ -322,12 +325,12 @@ def linear_value_and_grad(loss_name, W, X, y, b=None, l2=0.0, sample_weight=None
             s.append(a)
         label = float(y[i]) if loss_name == "squared_error" and classes == 1 else int(y[i])
         loss, ds = LOSSES[loss_name](s, label, **hyper)
-        w = 1.0 if sample_weight is None else float(sample_weight[i])
-        value += w * loss / n
+        w = float(weights[i]) / total
+        value += w * loss
         for c in range(classes):
-            db[c] += w * ds[c] / n
+            db[c] += w * ds[c]
             for k in range(features):
-                dW[c, k] += w * ds[c] * X[i, k] / n
+                dW[c, k] += w * ds[c] * X[i, k]
     for c in range(classes):
         for k in range(features):
             value += l2 * W[c, k] ** 2
@@ -353,6 +356,7 @@ def eval_numerical_gradient(f, x, h=1e-5):
 
 
 # ------------------------------------------------------------------- schedules
+
 
 def constant(a0):
     """a0."""
@@ -390,7 +394,7 @@ def polynomial(a0, end, steps, power):
 
 
 def one_cycle(peak, steps, start=None, end=None, warm=0.3):
-    """One cycle (Smith and Topin, 2018): cosine from start up to peak at t = warm*steps, cosine down to end at t = steps.
+    """One cycle (Smith and Topin, 2018): cosine up to peak at t = warm*steps, then down to end at t = steps.
 
     start is peak/25 and end is start/1e4 unless given."""
     start = peak / 25 if start is None else start
@@ -404,9 +408,10 @@ def one_cycle(peak, steps, start=None, end=None, warm=0.3):
         if steps == up:
             return peak
         return end + (peak - end) * (1 + np.cos(np.pi * (t - up) / (steps - up))) / 2
+
     return value
 
 
 def warmup(steps, then):
-    """Linear warm-up (Goyal et al., 2017): then(0)*(t+1)/steps while t < steps, afterwards then(t - steps)."""
+    """Linear warm-up (Goyal et al., 2017): then(0)*(t+1)/steps while t < steps, after it then(t - steps)."""
     return lambda t: then(0) * (t + 1) / steps if t < steps else then(t - steps)

@@ -81,8 +81,14 @@ def _number(rule, field, value):
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{rule}({field}={value!r}): a number is needed") from None
-    low, high, closed = _RANGES.get(field, (-inf, inf, False))
-    if not (low <= number < high or (closed and number == high)):
-        bound = f"{low} <= {field} {'<=' if closed else '<'} {high}"
+    if bound := out_of_range(field, number, number):
         raise ValueError(f"{rule}({field}={value!r}): {bound} is needed")
     return number
+
+
+def out_of_range(field, lowest, highest):
+    """None where both may be this hyperparameter; else what they should fulfil."""
+    low, high, closed = _RANGES.get(field, (-inf, inf, False))
+    if low <= lowest and (highest < high or (closed and highest == high)):
+        return None
+    return f"{low} <= {field} {'<=' if closed else '<'} {high}"

@@ -1,0 +1,106 @@
+"""What the tests share: back ends that are here, data, a fresh Python, random numbers."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastopt
+from fastopt import backends
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run the exhaustive sweeps as well")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: an exhaustive sweep, run with --long only")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--long"):
+        for item in items:
+            if "long" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="long: pass --long"))
+
+
+sys.path.insert(0, str(ROOT / "tests"))  # for naive.py, whatever pytest's import mode
+
+
+def _need(backend):
+    if backend == "numba" and not backends.has_numba():
+        pytest.skip("numba is not installed")
+    if backend == "c" and not backends.has_c():
+        pytest.skip("fastopt._native is not built")
+
+
+@pytest.fixture
+def need():
+    """need(backend) skips the test where the back end is missing."""
+    return _need
+
+
+@pytest.fixture(params=["numba", "c", "numpy"])
+def backend(request):
+    """Each back end in turn."""
+    _need(request.param)
+    return request.param
+
+
+@pytest.fixture
+def numba():
+    return pytest.importorskip("numba", reason="numba is not installed")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20240229)
+
+
+@pytest.fixture
+def data():
+    """data(name): the path of a file of the data folder, or a skip."""
+    folders = [ROOT.parent / "shared" / "data"]
+    if "FASTOPT_DATA" in os.environ:
+        folders.insert(0, Path(os.environ["FASTOPT_DATA"]))
+
+    def find(name):
+        for folder in folders:
+            if (folder / name).exists():
+                return folder / name
+        pytest.skip(f"{name} is not in {' or '.join(map(str, folders))}; set FASTOPT_DATA")
+
+    return find
+
+
+@pytest.fixture
+def python(tmp_path):
+    """python(code or file, **environment): what a fresh Python prints; fails where it fails."""
+
+    def run(code, timeout=120, **environment):
+        package = str(Path(fastopt.__file__).parents[1])
+        path = os.pathsep.join(p for p in (package, os.environ.get("PYTHONPATH")) if p)
+        arguments = [str(code)] if isinstance(code, Path) else ["-c", code]
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            env={**os.environ, "PYTHONPATH": path, **environment},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def many_threads(monkeypatch):
+    """Steps of any size are shared among threads."""
+    monkeypatch.setattr(backends, "PARALLEL_ELEMENTS", 1)
