@@ -57,15 +57,11 @@ def _features():
 
 
 def _add_numba(found):
-    import numba
-
     from fastopt.kernels import elementwise  # noqa: F401  a kernel whose cache can be asked for its place
     from fastopt.kernels.compile import cache_directory
+    from fastopt.kernels.threads import threading_layer
 
-    try:
-        found["threading_layer"] = numba.threading_layer()
-    except ValueError:  # no parallel kernel has run yet
-        found["threading_layer"] = f"{numba.config.THREADING_LAYER} (none started)"
+    found["threading_layer"] = threading_layer()
     directory = cache_directory()
     found["cache_directory"] = directory or "none can be written: kernels are compiled anew in every process"
     if directory:

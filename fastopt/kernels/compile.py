@@ -5,6 +5,7 @@ formula it was given did. Here the key holds a digest of all kernel sources besi
 formula's type holds a digest of the formula (formula.py).
 """
 
+import contextlib
 import functools
 import hashlib
 from pathlib import Path
@@ -25,6 +26,24 @@ def _sources_digest():
 class _Cache(FunctionCache):
     def _index_key(self, sig, codegen):
         return (*super()._index_key(sig, codegen), _sources_digest())
+
+    def load_overload(self, sig, target_context):
+        """None, so that the kernel is compiled, where the files are damaged or hold another kernel.
+
+        The latter happens when two processes compile for two rules at once: Numba gives both the
+        same file name, and the index is that of one and the code that of the other.
+        """
+        try:
+            result = super().load_overload(sig, target_context)
+        except Exception:  # a damaged pickle raises anything
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+        return result if result is None or result.signature.args == tuple(sig) else None
+
+    def save_overload(self, sig, data):
+        with contextlib.suppress(OSError):  # a full disk: the kernel works, and is compiled again
+            super().save_overload(sig, data)
 
 
 def kernel(function=None, *, parallel=False, reassociate=False):

@@ -12,6 +12,7 @@ from numba.core import types
 from numba.extending import NativeValue, models, register_model, unbox
 
 _CLASSES = {}
+_FIXED = {"numpy", "numba", "math", "cmath", "builtins"}  # modules that nobody edits
 
 
 class Formula(types.Type):
@@ -63,10 +64,7 @@ def _feed(h, value, seen):
         seen.add(value)
         _feed_code(h, value.__code__)
         _feed(h, value.__defaults__, seen)
-        for name in _names(value.__code__):
-            if name in value.__globals__:
-                h.update(name.encode())
-                _feed(h, value.__globals__[name], seen)
+        _feed_names(h, set(_names(value.__code__)), value.__globals__, seen)
         for cell in value.__closure__ or ():
             _feed(h, cell.cell_contents, seen)
     elif hasattr(value, "py_func"):  # a user's own compiled helper
@@ -79,6 +77,18 @@ def _feed(h, value, seen):
         h.update(f"{value.__module__}.{value.__qualname__}".encode())
     elif hasattr(value, "tobytes"):  # an array frozen into the compiled code
         h.update(value.tobytes())
+
+
+def _feed_names(h, names, scope, seen):
+    """What the names stand for in a scope; with a module, what they stand for in that module too."""
+    for name in sorted(names & scope.keys()):
+        value = scope[name]
+        h.update(name.encode())
+        _feed(h, value, seen)
+        if isinstance(value, python_types.ModuleType) and value not in seen:
+            seen.add(value)
+            if value.__name__.partition(".")[0] not in _FIXED:
+                _feed_names(h, names, vars(value), seen)
 
 
 def _feed_code(h, code):

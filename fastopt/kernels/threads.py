@@ -23,6 +23,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+def threading_layer():
+    """Numba's, by name; which it is shows only when a parallel kernel has run."""
+    import numba
+
+    try:
+        return numba.threading_layer()
+    except ValueError:
+        return f"{numba.config.THREADING_LAYER} (none started)"
+
+
 def usable_threads():
     """min(CPU affinity, cgroup quota, OMP_NUM_THREADS, NUMBA_NUM_THREADS), at least 1."""
     if _forked:

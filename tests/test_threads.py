@@ -1,0 +1,248 @@
+"""Threads: many at once, forks, limits; and the control word that steps change and put back."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+import fastopt as fo
+from fastopt.kernels import threads as policy
+
+# What each script below starts with: steps large enough to be shared, and their right result.
+COMMON = """
+import os, signal, sys, threading, warnings
+warnings.simplefilter("ignore")  # Python says that forking a process with threads is unwise
+import numpy as np, fastopt as fo
+signal.alarm(100)
+def run(backend, steps=5, size=300_000, threads=2):
+    p = np.linspace(-1, 1, size, dtype="f4")
+    opt = fo.Optimizer(p, fo.Adam(), backend=backend, threads=threads)
+    for t in range(steps):
+        opt.step(p + np.float32(t))
+    return p.tobytes()
+right = run("numpy")
+backend = {backend!r}
+def check():
+    assert run(backend) == right, "a step gave other bits"
+try:
+    check()
+except ValueError as error:
+    if "threading layer" not in str(error):
+        raise
+    print("missing")
+    sys.exit()
+def child(work):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(60)
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    return pid
+def join(pid):
+    assert os.waitpid(pid, 0)[1] == 0, "the child failed"
+"""
+
+AT_ONCE = """
+failed = []
+def work():
+    try:
+        for _ in range(3):
+            check()
+    except BaseException as error:
+        failed.append(error)
+workers = [threading.Thread(target=work) for _ in range(8)]
+for w in workers: w.start()
+for w in workers: w.join()
+assert not failed, failed
+"""
+
+FORKS = """
+first = child(check)         # a child after the parent has used its threads
+check()                      # the parent beside it
+join(first)
+check()                      # and after it
+join(child(lambda: join(child(check))))  # a child's child
+"""
+
+FORKS_AMID_STEPS = """
+stop = threading.Event()
+def work():
+    while not stop.is_set():
+        check()
+worker = threading.Thread(target=work)
+worker.start()
+try:
+    for _ in range(8):
+        join(child(check))
+finally:
+    stop.set()
+    worker.join()
+check()
+"""
+
+LAYERS = ["omp", "workqueue", "tbb"]
+
+
+@pytest.fixture(params=[*LAYERS, "c", "numpy"])
+def script(request, need, python):
+    """script(code) runs the code on a back end, numba with each of its threading layers."""
+    backend = "numba" if request.param in LAYERS else request.param
+    need(backend)
+    layer = {"NUMBA_THREADING_LAYER": request.param} if backend == "numba" else {}
+
+    def run(code):
+        out = python(COMMON.format(backend=backend) + code, NUMBA_NUM_THREADS="2", **layer)
+        if out.startswith("missing"):
+            pytest.skip(f"the threading layer {request.param} is not installed")
+
+    return run
+
+
+def test_eight_threads_at_once(script):
+    script(AT_ONCE)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("code", [FORKS, FORKS_AMID_STEPS], ids=["between steps", "amid steps"])
+def test_fork(script, code):
+    script(code)
+
+
+def test_threads_that_compile_at_once(numba):
+    """Eight threads that each need a kernel which is not there yet."""
+    results, rules = {}, [r for r in fo.rules.RULES if r.slots == ("v",)]
+
+    def work(i, rule):
+        p = np.ones(50, "f4")
+        opt = fo.Optimizer(p, rule(), backend="numba")
+        opt.step(np.ones(50, "f4"))
+        results[i] = rule, p
+
+    workers = [threading.Thread(target=work, args=job) for job in enumerate([*rules, *rules])]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join()
+    assert len(results) == 2 * len(rules)
+    for rule, p in results.values():
+        q = np.ones(50, "f4")
+        fo.Optimizer(q, rule(), backend="numpy").step(np.ones(50, "f4"))
+        assert p.tobytes() == q.tobytes()
+
+
+# -------------------------------------------------------------------- limits
+
+
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS"])
+@pytest.mark.parametrize("value, limit", [("1", 1), ("1,4", 1), ("", 64), ("0", 64), ("many", 64), ("3", 3)])
+def test_environment(name, value, limit, monkeypatch):
+    monkeypatch.setattr(policy, "_affinity", lambda: 64)
+    monkeypatch.setattr(policy, "_quota", lambda: 64)
+    for other in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, value)
+    assert policy.usable_threads() == limit
+
+
+@pytest.mark.parametrize(
+    "files, limit",
+    [
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "10000 100000\n"}, 1),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.cfs_quota_us": "300000\n", "cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+        ({"cpu.max": "nonsense\n"}, None),
+    ],
+)
+def test_quota_of_the_control_group(files, limit, monkeypatch, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+
+    def opened(path, *args):
+        return open(tmp_path / os.path.basename(path), *args)
+
+    monkeypatch.setattr(policy, "open", opened, raising=False)
+    assert policy._quota() == (limit or os.cpu_count())
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_affinity(python):
+    code = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from fastopt.kernels.threads import usable_threads
+print(usable_threads())
+"""
+    assert python(code) == "1\n"
+
+
+def test_one_thread_means_the_serial_kernel(python, numba):
+    code = """
+import numpy as np, fastopt as fo
+from fastopt import backends
+backends.PARALLEL_ELEMENTS = 1
+fo.Optimizer(np.zeros(99), fo.SGD(), backend="numba").step(np.ones(99))
+from fastopt.kernels.compile import statistics
+print(*[row["kernel"] for row in statistics()])
+"""
+    kernels = python(code, OMP_NUM_THREADS="1")
+    assert "step_serial" in kernels and "step_parallel" not in kernels
+
+
+def test_numba_limit_is_put_back(numba, many_threads):
+    most = numba.config.NUMBA_NUM_THREADS
+    try:
+        for limit in {1, most}:
+            numba.set_num_threads(limit)
+            opt = fo.Optimizer(np.zeros(99), fo.SGD(), backend="numba", threads=2)
+            opt.step(np.ones(99))
+            assert numba.get_num_threads() == limit
+            with pytest.raises(FloatingPointError):
+                opt.step(np.full(99, np.nan))
+            assert numba.get_num_threads() == limit
+    finally:
+        numba.set_num_threads(most)
+
+
+def test_one_parallel_region_at_a_time(numba):
+    with policy.region(2) as outer, policy.region(2) as inner:
+        assert outer == min(2, numba.config.NUMBA_NUM_THREADS)
+        assert inner == 1
+    with pytest.raises(KeyError), policy.region(2):
+        raise KeyError
+    with policy.region(2) as again:
+        assert again == outer
+    with policy.region(1) as single:
+        assert single == 1
+
+
+# ----------------------------------------------------- subnormal numbers
+
+
+@pytest.mark.parametrize("dtype, tiny", [("f4", 1e-40), ("f8", 1e-310)])
+@pytest.mark.parametrize("size", [33, 70_000])
+def test_subnormal_state(dtype, tiny, size, backend, many_threads):
+    """State in the subnormal range: finite results, equal everywhere, and the mode put back."""
+
+    def run(backend):
+        p = np.linspace(-1, 1, size, dtype=dtype)
+        opt = fo.Optimizer(p, fo.Adam(), backend=backend, threads=2 if size > 33 else 1)
+        opt.state["m"][...] = tiny
+        opt.state["v"][...] = tiny
+        for _ in range(3):
+            opt.step(np.full_like(p, tiny))
+            assert np.array(tiny, dtype) * np.array(1, dtype) != 0
+        assert np.isfinite(p).all()
+        with pytest.raises(FloatingPointError):
+            opt.step(np.full_like(p, np.inf))
+        assert np.array(tiny, dtype) * np.array(1, dtype) != 0
+        return p.tobytes() + b"".join(s.tobytes() for s in opt.state.values())
+
+    assert run(backend) == run("numpy")
