@@ -161,7 +161,7 @@ def test_two_classes_and_regression(backend):
     for loss in (fo.Logistic(), fo.Hinge()):
         fit = fo.train(X, (true > 0).astype(int), loss, epochs=20, backend=backend)
         assert fit.W.shape == (1, 3) and fit.evaluate(X, (true > 0).astype(int))[1] > 0.95
-    fit = fo.train(X, true, fo.SquaredError(), epochs=50, backend=backend)
+    fit = fo.train(X, true, fo.SquaredError(), epochs=300, backend=backend)
     np.testing.assert_allclose(fit.predict(X), true, atol=1e-3)
 
 
