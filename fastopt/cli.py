@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import click
@@ -139,7 +140,9 @@ def _train_with_bar(X, y, **options):
                 task, total=p.steps, completed=p.step, epoch=f"{p.epoch}/{p.epochs}", loss=f"{p.loss:.4f}"
             )
 
-        return fo.train(X, y, progress=show, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it was interrupted is said below, in one line
+            return fo.train(X, y, progress=show, **options)
 
 
 def _report(fit, dataset, rule, backend, out, as_json, seconds):
@@ -174,6 +177,8 @@ def _report(fit, dataset, rule, backend, out, as_json, seconds):
         f"{dataset.name}: {n:,} rows x {features} features, {len(dataset.classes)} classes; "
         f"{type(fit.loss).__name__}, {type(rule).__name__}(lr={rule.lr:g}), back end {backend}"
     )
+    if fit.interrupted:
+        click.echo("interrupted: this is the model so far")
     click.echo(f"{fit.steps:,} steps in {seconds:.2f} s, training loss {last.get('loss_train', float('nan')):.4f}")
     if last.get("accuracy_validation", float("nan")) == last.get("accuracy_validation"):
         click.echo(f"validation accuracy {last['accuracy_validation']:.4f}")
