@@ -10,6 +10,7 @@ import numpy as np
 from fastopt import native
 from fastopt.kernels.threads import region
 from fastopt.native import address
+from fastopt.losses import LOSSES
 from fastopt.rules import RULES
 
 # Elements above which a step is shared among threads: 0.2 ms of work, some 20 us to share it.
@@ -31,12 +32,12 @@ def set_backend(name):
     _default = None if name == "auto" else name
 
 
-def resolve(name=None, rule=None):
+def resolve(name=None, rule=None, loss=None):
     """"numba", "c" or "numpy" for any of BACKENDS or None. "auto" is the fastest there is.
 
-    The C library has no rules of users' own: NumPy serves them where there is no Numba.
+    The C library has no rules and losses of users' own: NumPy serves them where there is no Numba.
     """
-    own = rule is not None and type(rule) not in RULES
+    own = next((f for f in (rule, loss) if f is not None and type(f) not in RULES + LOSSES), None)
     name = "auto" if name is None else name
     _check(name)
     if name == "auto":
@@ -44,10 +45,10 @@ def resolve(name=None, rule=None):
         _check(name)
     if name == "auto":
         name = "numba" if has_numba() else "c" if has_c() else "numpy"
-        return "numpy" if name == "c" and own else name
+        return "numpy" if name == "c" and own is not None else name
     _require(name)
-    if name == "c" and own:
-        raise ValueError(f'{type(rule).__name__} is not in the C library: use backend "numba" or "numpy"')
+    if name == "c" and own is not None:
+        raise ValueError(f'{type(own).__name__} is not in the C library: use backend "numba" or "numpy"')
     return name
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastopt import native
+from fastopt import linear, native
 
 
 def bind_epoch(backend, rows, loss, rule, parameters, batch, l2, threads):
@@ -18,11 +18,7 @@ def bind_epoch(backend, rows, loss, rule, parameters, batch, l2, threads):
 
 
 def _c_epoch(rows, loss, rule, parameters, batch, l2, threads):
-    X = rows.X if rows.sparse is None else rows.sparse
-    data = native.Data(
-        native.LOSSES.index(type(loss).__name__), loss, X, rows.y, rows.features, rows.rows,
-        weight=rows.weight, scale=rows.scale,
-    )  # fmt: skip
+    data = linear.c_data(loss, rows)
     number = native.rule_number(rule)
     (W, W_slots), (b, b_slots) = parameters
 

@@ -31,19 +31,23 @@ class Rows(NamedTuple):
         """y as the loss's formula wants it: see fastopt.losses on models of one row."""
         return self.y - 1 if self.rows == 1 and loss.one_row == "binary" else self.y
 
-    def take(self, which):
-        """Some of the rows: a slice or an array of row numbers."""
-        X, sparse = self.X, None
-        if X is None:
+    def matrix(self, which):
+        """Some of the rows as a matrix of dtype: a slice or an array of row numbers."""
+        if self.sparse is not None:
             from scipy.sparse import csr_array
 
-            X = csr_array(self.sparse, shape=(self.n, self.features))[which]
+            return csr_array(self.sparse, shape=(self.n, self.features))[which]
+        X = self.X[which]
+        return X if X.dtype == self.dtype else X * self.dtype.type(self.scale)
+
+    def take(self, which):
+        """Some of the rows: a slice or an array of row numbers."""
+        X, sparse, scale = self.matrix(which), None, 1.0
+        if self.sparse is not None:
             X, sparse = None, (X.data, X.indices, X.indptr)
-        else:
-            X = X[which]
-        y = self.y[which]
         weight = None if self.weight is None else self.weight[which]
-        return self._replace(X=X, sparse=sparse, y=y, weight=weight, n=len(y))
+        y = self.y[which]
+        return self._replace(X=X, sparse=sparse, y=y, weight=weight, n=len(y), scale=scale)
 
 
 def checked_rows(loss, X, y, *, rows=None, dtype=None, scale=None, weight=None):

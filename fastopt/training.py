@@ -121,7 +121,7 @@ class _Run:
         total = self.steps_per_epoch * self.epochs
         schedules = {k: for_run(s, max(1, total)) for k, s in (schedule or {}).items()}
         self.schedules = checked_schedules(schedules, self.rule)
-        self.backend = backends.resolve(backend, self.rule)
+        self.backend = backends.resolve(backend, self.rule, self.loss)
         self.threads = usable_threads() if threads is None else _whole(threads, "threads", 1)
         shape = (self.data.rows, self.data.features)
         starts = rules.initial(self.rule)
