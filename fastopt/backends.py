@@ -147,9 +147,9 @@ def _c_step(rule, table, threads):
         edges = np.linspace(begin, end, threads + 1).astype(int).tolist()
         parts = list(zip(edges[:-1], edges[1:], strict=True))
         if check:
-            bad = max(native.share(lambda part: first_nonfinite(g, chunks, *part), parts))
-            if bad >= 0:
-                return bad
+            found = native.share(lambda part: first_nonfinite(g, chunks, *part), parts)
+            if max(found) >= 0:
+                return min(bad for bad in found if bad >= 0)
         native.share(lambda part: step(number, k, p, g, s, arrays, chunks, *part), parts)
         return -1
 

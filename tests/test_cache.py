@@ -216,11 +216,12 @@ def test_formula_that_leaves_the_dtype_is_explained(result, message, numba):
     assert len(str(caught.value)) < 500
 
 
-def test_own_rule_on_numpy():
+def test_own_rule_on_numpy(need):
     scope = {"__name__": "__main__"}
     exec(without_settings(RULE).replace("import numba\n", "").replace("@numba.njit\n", ""), scope)
     p = np.zeros(3)
     fo.Optimizer(p, scope["Mine"](), backend="numpy").step(np.ones(3))
     assert (p == -1).all()
+    need("c")
     with pytest.raises(ValueError, match="Mine is not in the C library"):
         fo.Optimizer(p, scope["Mine"](), backend="c")

@@ -14,9 +14,9 @@ FORMULAS = ("fastopt.rules", "fastopt.losses", "fastopt.schedules")
 LAYERS = [
     ("cli", "report"),
     ("estimators", "diagnostics", "warm", "info"),
-    ("train", "minimize", "checkpoint", "fit", "data", "testing"),
-    ("optimizer", "linear", "gradcheck"),
-    ("backends", "table", "parameters"),
+    ("training", "minimize", "checkpoint", "fit", "data", "testing"),
+    ("optimizer", "linear", "epochs", "gradcheck"),
+    ("backends", "table", "parameters", "rows"),
     ("kernels", "native", "arrays"),
     ("rules", "losses", "schedules"),
 ]

@@ -219,9 +219,21 @@ def test_nonfinite(value, tables, odd, backend, rng):
     assert np.isnan(params["b"][2, 1]) and np.isfinite(params["b"]).sum() == 5
 
 
-def test_nonfinite_in_a_large_array_on_threads(many_threads):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_first_parameter_with_nan_is_named(threads, backend, many_threads):
+    params = [np.zeros(40_000) for _ in range(6)]
+    opt = fo.Optimizer(params, fo.SGD(), backend=backend, threads=threads)
+    gradients = [np.ones(40_000) for _ in params]
+    for j in (5, 3, 1):
+        gradients[j][39_999] = np.nan
+        with pytest.raises(FloatingPointError, match=rf"grads\[{j}\]"):
+            opt.step(gradients)
+    assert not any(p.any() for p in params)
+
+
+def test_nonfinite_in_a_large_array_on_threads(backend, many_threads):
     p = np.zeros(200_001, "f4")
-    opt = fo.Optimizer([np.ones(3, "f4"), p], fo.Adam(), threads=2)
+    opt = fo.Optimizer([np.ones(3, "f4"), p], fo.Adam(), backend=backend, threads=2)
     for at in (0, 40_000, 100_000, 200_000):
         g = np.ones_like(p)
         g[at] = np.inf
