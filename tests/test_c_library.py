@@ -15,7 +15,7 @@ def require(condition, reason):
 
 
 def run(*command):
-    answer = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    answer = subprocess.run(list(map(str, command)), check=False, capture_output=True, text=True)
     assert answer.returncode == 0, f"{command}\n{answer.stdout}\n{answer.stderr}"
     return answer.stdout
 
