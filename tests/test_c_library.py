@@ -15,7 +15,7 @@ def require(condition, reason):
 
 
 def run(*command):
-    answer = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    answer = subprocess.run(list(map(str, command)), check=False, capture_output=True, text=True)
     assert answer.returncode == 0, f"{command}\n{answer.stdout}\n{answer.stderr}"
     return answer.stdout
 
@@ -32,14 +32,12 @@ def prefix(tmp_path_factory):
     return folder / "prefix"
 
 
-@pytest.mark.long
 def test_installed_files(prefix):
     assert (prefix / "include" / "fastopt.h").is_file()
     assert list(prefix.rglob("fastopt-config.cmake"))
     assert [p for p in prefix.rglob("*fastopt*") if p.suffix in (".so", ".dylib", ".dll")]
 
 
-@pytest.mark.long
 def test_example_trains_with_adam(prefix, tmp_path):
     example = ROOT / "examples" / "c"
     run("cmake", "-S", example, "-B", tmp_path, f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release")
