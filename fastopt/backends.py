@@ -9,8 +9,8 @@ import numpy as np
 
 from fastopt import native
 from fastopt.kernels.threads import region
-from fastopt.native import address
 from fastopt.losses import LOSSES
+from fastopt.native import address
 from fastopt.rules import RULES
 
 # Elements above which a step is shared among threads: 0.2 ms of work, some 20 us to share it.
@@ -33,7 +33,7 @@ def set_backend(name):
 
 
 def resolve(name=None, rule=None, loss=None):
-    """"numba", "c" or "numpy" for any of BACKENDS or None. "auto" is the fastest there is.
+    """ "numba", "c" or "numpy" for any of BACKENDS or None. "auto" is the fastest there is.
 
     The C library has no rules and losses of users' own: NumPy serves them where there is no Numba.
     """

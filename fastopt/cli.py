@@ -100,7 +100,9 @@ def train(data_name, loss, rule, lr, schedule, epochs, batch_size, l2, seed, val
         raise click.ClickException(str(error)) from error
     if out is not None:
         fit.save(out)
-    _report(fit, dataset, chosen, backends.resolve(backend, chosen), out, as_json, time.perf_counter() - began)
+    _report(
+        fit, dataset, chosen, backends.resolve(backend, chosen), out, as_json, time.perf_counter() - began
+    )
     if fit.interrupted:
         sys.exit(130)
 
@@ -179,7 +181,9 @@ def _report(fit, dataset, rule, backend, out, as_json, seconds):
     )
     if fit.interrupted:
         click.echo("interrupted: this is the model so far")
-    click.echo(f"{fit.steps:,} steps in {seconds:.2f} s, training loss {last.get('loss_train', float('nan')):.4f}")
+    click.echo(
+        f"{fit.steps:,} steps in {seconds:.2f} s, training loss {last.get('loss_train', float('nan')):.4f}"
+    )
     if last.get("accuracy_validation", float("nan")) == last.get("accuracy_validation"):
         click.echo(f"validation accuracy {last['accuracy_validation']:.4f}")
     click.echo(f"test accuracy {accuracy:.4f} on {len(dataset.y_test):,} rows that were not trained on")
@@ -197,7 +201,9 @@ def _plain(value):
 @main.command()
 @click.argument("model", type=click.Path(exists=True, dir_okay=False))
 @click.argument("data_name", metavar="DATA")
-@click.option("--out", type=click.Path(dir_okay=False), help="Write the predictions here as text, one a line.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False), help="Write the predictions here as text, one a line."
+)
 @_json_option
 def predict(model, data_name, out, as_json):
     """Predict the test rows of DATA with a MODEL that `fastopt train --out` wrote.

@@ -130,7 +130,9 @@ def _csr(X):
         raise TypeError(f"X is sparse in {getattr(X, 'format', '?')} form; convert it: X.tocsr()")
     indices, indptr = X.indices, X.indptr
     if indices.dtype != indptr.dtype or indices.dtype not in (np.int32, np.int64):
-        raise TypeError(f"X has indices of {indices.dtype} and indptr of {indptr.dtype}: int32 or int64, both")
+        raise TypeError(
+            f"X has indices of {indices.dtype} and indptr of {indptr.dtype}: int32 or int64, both"
+        )
     if X.nnz and (indices.min() < 0 or indices.max() >= X.shape[1]):
         raise ValueError(f"X has column numbers outside 0..{X.shape[1] - 1}")
     return tuple(np.ascontiguousarray(a) for a in (X.data, indices, indptr))

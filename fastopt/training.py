@@ -10,9 +10,9 @@ import numpy as np
 from fastopt import backends, losses, rules
 from fastopt import checkpoint as files
 from fastopt.arrays import aligned_zeros
+from fastopt.epochs import bind_epoch
 from fastopt.fit import Fit
 from fastopt.kernels.threads import usable_threads
-from fastopt.epochs import bind_epoch
 from fastopt.losses import Softmax
 from fastopt.rows import checked_rows
 from fastopt.rules import Momentum

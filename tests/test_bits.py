@@ -144,13 +144,13 @@ for cls in RULES:
 
 def test_kernels_are_packed_single_precision(python, numba, tmp_path):
     """float32 kernels: whole vectors at a time, no arithmetic in float64, no fused multiply-add."""
-    if not re.search("x86|amd64", platform.machine(), re.I):
+    if not re.search("x86|amd64", platform.machine(), re.IGNORECASE):
         pytest.skip("the names of instructions are those of x86")
     listing = python(ASSEMBLY, NUMBA_CACHE_DIR=str(tmp_path)).split("RULE ")[1:]
     assert len(listing) == len(RULES)
     for text in listing:
         name, code = text.split("\n", 1)
-        found = set(re.findall(r"^\s+(v?[a-z]+[0-9]*[a-z]*)\b", code, re.M))
+        found = set(re.findall(r"^\s+(v?[a-z]+[0-9]*[a-z]*)\b", code, re.MULTILINE))
         base = {i.removeprefix("v") for i in found}
         assert {"mulps", "subps", "addps"} & base, name
         if "sqrt" in getattr(fo, name).update.__code__.co_names:

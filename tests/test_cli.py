@@ -9,9 +9,9 @@ import fastopt as fo
 
 click = pytest.importorskip("click")
 pytest.importorskip("rich")
-from click.testing import CliRunner  # noqa: E402
+from click.testing import CliRunner
 
-from fastopt.cli import main  # noqa: E402
+from fastopt.cli import main
 
 
 def run(*args, status=0):
@@ -47,7 +47,9 @@ def test_npz_with_names_for_classes(tmp_path):
     X = rng.normal(size=(300, 4)).astype(np.float32)
     y = np.where(X[:, 0] > 0, "yes", "no")
     np.savez(tmp_path / "d.npz", X=X, y=y)
-    found = record(run("train", tmp_path / "d.npz", "--loss", "logistic", "--out", tmp_path / "m.npz", "--json"))
+    found = record(
+        run("train", tmp_path / "d.npz", "--loss", "logistic", "--out", tmp_path / "m.npz", "--json")
+    )
     assert found["accuracy_test"] > 0.9 and found["rows"] == 240
     assert set(run("predict", tmp_path / "m.npz", tmp_path / "d.npz").split()) >= {"yes", "no"}
 

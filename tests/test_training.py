@@ -34,12 +34,16 @@ def test_digits(digits, loss, backend):
     assert fit.history["loss_train"][-1] < fit.history["loss_train"][0] / 2
 
 
-@pytest.mark.parametrize("rule", [fo.SGD(0.1), fo.Adam(0.05), fo.AdaGrad(0.1, 0.1)], ids=lambda r: type(r).__name__)
+@pytest.mark.parametrize(
+    "rule", [fo.SGD(0.1), fo.Adam(0.05), fo.AdaGrad(0.1, 0.1)], ids=lambda r: type(r).__name__
+)
 @pytest.mark.parametrize("batch_size", [1, 8, None])
 def test_steps_are_those_of_the_naive_loop(backend, rule, batch_size):
     X, y = small()
     l2, epochs = 0.01, 3
-    fit = fo.train(X, y, rule=rule, epochs=epochs, batch_size=batch_size, l2=l2, sampling="sequential", backend=backend)
+    fit = fo.train(
+        X, y, rule=rule, epochs=epochs, batch_size=batch_size, l2=l2, sampling="sequential", backend=backend
+    )
     step, slots = naive.RULES[type(rule).__name__]
     hyper = rule._asdict()
     W, b = np.zeros((4, 7)), np.zeros(4)
@@ -61,7 +65,9 @@ def test_steps_are_those_of_the_naive_loop(backend, rule, batch_size):
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 def test_back_ends_agree(loss, backend):
     X, y = small()
-    runs = [fo.train(X, y, loss, fo.Adam(0.01), epochs=2, batch_size=5, backend=x) for x in (backend, "numpy")]
+    runs = [
+        fo.train(X, y, loss, fo.Adam(0.01), epochs=2, batch_size=5, backend=x) for x in (backend, "numpy")
+    ]
     np.testing.assert_allclose(runs[0].W, runs[1].W, rtol=1e-9, atol=1e-12)
 
 
@@ -69,7 +75,9 @@ def test_back_ends_agree(loss, backend):
 def test_same_seed_same_bits_whatever_the_threads(backend, sampling):
     X, y = small(np.float32, n=4000, features=33)
     runs = [
-        fo.train(X, y, epochs=2, batch_size=batch, sampling=sampling, seed=3, backend=backend, threads=threads).W
+        fo.train(
+            X, y, epochs=2, batch_size=batch, sampling=sampling, seed=3, backend=backend, threads=threads
+        ).W
         for batch in (32, None)
         for threads in (1, 2, 3)
     ]
@@ -141,7 +149,9 @@ def test_uint8_is_the_scaled_float32(backend):
     one = fo.train(d.x_train, d.y_train, epochs=3, scale=1 / 16, backend=backend)
     two = fo.train(np.float32(d.x_train) / np.float32(16), d.y_train, epochs=3, backend=backend)
     np.testing.assert_allclose(one.W, two.W, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(one.scores(d.x_test), two.scores(np.float32(d.x_test) / 16), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        one.scores(d.x_test), two.scores(np.float32(d.x_test) / 16), rtol=1e-3, atol=1e-3
+    )
 
 
 def test_sparse_is_the_dense(backend):
@@ -167,7 +177,9 @@ def test_two_classes_and_regression(backend):
 
 def test_schedules_reach_the_rule():
     X, y = small()
-    fit = fo.train(X, y, schedule={"momentum": Linear(start=0.5, end=0.99), "lr": Warmup(3, Cosine())}, epochs=4)
+    fit = fo.train(
+        X, y, schedule={"momentum": Linear(start=0.5, end=0.99), "lr": Warmup(3, Cosine())}, epochs=4
+    )
     assert fit.history["lr"][0] == pytest.approx(0.1 / 3) and fit.history["lr"][-1] < 0.1
     K = coefficient_table(fo.Momentum(), {"momentum": Linear(10, 0.99, 0.5)}, 4, 3)
     np.testing.assert_allclose(K[:, 1], [0.5 + 0.049 * t for t in (4, 5, 6)])
@@ -208,7 +220,9 @@ def test_refusals(change, error, says):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("loss", "least"), [(fo.Softmax(), 0.92), (fo.MulticlassHinge(), 0.91)], ids=["softmax", "hinge"])
+@pytest.mark.parametrize(
+    ("loss", "least"), [(fo.Softmax(), 0.92), (fo.MulticlassHinge(), 0.91)], ids=["softmax", "hinge"]
+)
 def test_mnist(loss, least, backend, data):
     d = datasets.load(data("mnist.npz"))
     fit = fo.train(d.x_train, d.y_train, loss, schedule=Cosine(), epochs=10, scale=d.scale, backend=backend)

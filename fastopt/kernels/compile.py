@@ -13,7 +13,7 @@ from pathlib import Path
 from numba import njit
 from numba.core.caching import FunctionCache, NullCache
 
-_KERNELS = []
+_KERNELS: list = []
 
 
 @functools.cache

@@ -194,7 +194,7 @@ def _bad_chunk(h, p, g, s, arrays, chunks, c):
     bad = False
     for i in range(last - first):
         x = _load(h, addresses, i)[0]
-        bad |= not (x - x == x - x)  # inf - inf is NaN, and NaN is not NaN
+        bad |= x - x != x - x  # inf - inf is NaN, and NaN is not NaN
     return bad
 
 

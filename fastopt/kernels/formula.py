@@ -11,7 +11,7 @@ import types as python_types
 from numba.core import types
 from numba.extending import NativeValue, models, register_model, unbox
 
-_CLASSES = {}
+_CLASSES: dict = {}
 _FIXED = {"numpy", "numba", "math", "cmath", "builtins"}  # modules that nobody edits
 
 
