@@ -42,11 +42,46 @@ static void coefficients(int rule, intptr_t h, double t, intptr_t k)
 static unsigned flush_denormals(void) { return fo_flush_denormals(); }
 static void restore_denormals(unsigned control) { fo_restore_denormals(control); }
 
-static intptr_t read_word(intptr_t address) { return *(const intptr_t *)address; }
+/* The head of a NumPy array object, which NumPy's ABI fixes; it follows the object header. */
+typedef struct {
+    intptr_t data;
+    int nd;
+    const intptr_t *dimensions;
+    const intptr_t *strides;
+    const void *base;
+    const void *descr;
+    int flags;
+} array_head;
 
-/* The pointer-sized word at a fixed offset in each of n objects: ids -> data addresses, in place. */
-static void read_words(intptr_t table, int64_t n, int64_t offset)
+static intptr_t array_address(intptr_t head) { return ((const array_head *)head)->data; }
+
+static int same_form(const array_head *a, const array_head *like)
 {
-    intptr_t *word = (intptr_t *)table;
-    for (int64_t i = 0; i < n; i++) word[i] = *(const intptr_t *)(word[i] + offset);
+    enum { C_CONTIGUOUS = 0x1, ALIGNED = 0x100 };
+    if (a->descr != like->descr || a->nd != like->nd) return 0;
+    if ((a->flags & (C_CONTIGUOUS | ALIGNED)) != (C_CONTIGUOUS | ALIGNED)) return 0;
+    for (int j = 0; j < a->nd; j++)
+        if (a->dimensions[j] != like->dimensions[j]) return 0;
+    return 1;
+}
+
+/* Addresses of n arrays, given as object ids, if each has the dtype and shape of its like, lies in one
+ * piece, and meets none of the m spans (begin, end), which are sorted and disjoint. Else 0. */
+static int match_arrays(intptr_t ids, intptr_t likes, int64_t n, int64_t header, intptr_t sizes,
+                        intptr_t spans, int64_t m, intptr_t addresses)
+{
+    const int64_t *span = (const int64_t *)spans;
+    for (int64_t i = 0; i < n; i++) {
+        const array_head *a = (const array_head *)(((const intptr_t *)ids)[i] + header);
+        if (!same_form(a, (const array_head *)(((const intptr_t *)likes)[i] + header))) return 0;
+        int64_t low = 0, high = m; /* the first span that ends behind the array's beginning */
+        while (low < high) {
+            int64_t middle = (low + high) / 2;
+            if (span[2 * middle + 1] > a->data) high = middle;
+            else low = middle + 1;
+        }
+        if (low < m && span[2 * low] < a->data + ((const int64_t *)sizes)[i]) return 0;
+        ((int64_t *)addresses)[i] = a->data;
+    }
+    return 1;
 }

@@ -54,9 +54,8 @@ class Table:
         taken = [*self.parameters, *self._blocks, *others]
         spans = sorted((arrays.address(a), arrays.address(a) + a.nbytes) for a in taken if a.nbytes)
         self._spans = [*spans, (_FAR, _FAR)]
-        self._begins, self._ends = np.array(self._spans, np.int64).T.copy()
-        self._sizes = np.array([p.nbytes for p in self.parameters])
-        self._dtypes = [self.dtype] * len(parameters)
+        self._g_address = arrays.address(self._g)
+        self._matcher = native.Matcher(parameters, spans)
 
     def _allocate(self, rule):
         """Slot arrays as views of one aligned block a slot."""
@@ -71,27 +70,20 @@ class Table:
         ]
 
     def place_gradients(self, gradients):
-        """Use these from now on, if all are arrays in order; False if each must be looked at alone.
+        """Use these from now on, if all are as they should be; False if each must be looked at alone.
 
-        0.4 us an array and 10 us in all; one by one 2 us an array.
+        0.1 us an array; one by one 2 us.
         """
-        if len(gradients) < 8 or not all(type(g) is np.ndarray for g in gradients):
+        if not self._matcher.addresses(gradients, self._g_address):
             return False
-        if [g.dtype for g in gradients] != self._dtypes or [g.shape for g in gradients] != self.shapes:
-            return False
-        if not all(map(arrays.is_plain, gradients)):
-            return False
-        begins = native.addresses(gradients)
-        after = np.searchsorted(self._ends, begins, side="right")
-        if (self._begins[after] < begins + self._sizes).any():
-            return False
-        self.sources, self.gradients = gradients, list(gradients)
+        self.sources = self.gradients = gradients
         self.refreshed.clear()
-        self._g[:] = begins
         return True
 
     def place_gradient(self, j, source, g):
         """Use the checked gradient g, given as source, for parameter j from now on."""
+        if self.sources is self.gradients:
+            self.gradients = list(self.sources)
         self.sources[j], self.gradients[j] = source, g
         begin = arrays.address(g)
         if not arrays.is_plain(g) or self._overlaps(begin, begin + g.nbytes):

@@ -178,12 +178,10 @@ def _chunk(typing, chunks, c):
 def _update_chunk(h, k, p, g, s, arrays, chunks, c):
     array, first, last = _chunk(chunks, c)
     addresses = _addresses(h, p, g, s, arrays, array, first)
-    before = _flush_denormals()
     for i in range(last - first):
         x = _load(h, addresses, i)
         p_new, s_new = update(h, k, x[0], x[1], x[2:])
         _store(h, addresses, i, p_new, s_new)
-    _restore_denormals(before)
 
 
 @kernel
@@ -206,8 +204,10 @@ def step_serial(h, check, k, p, g, s, arrays, chunks, begin, end):
             if _bad_chunk(h, p, g, s, arrays, chunks, c):
                 return c
     coefficients = _coefficients(h, k)
+    before = _flush_denormals()
     for c in range(begin, end):
         _update_chunk(h, coefficients, p, g, s, arrays, chunks, c)
+    _restore_denormals(before)
     return -1
 
 
@@ -222,7 +222,9 @@ def step_parallel(h, check, k, p, g, s, arrays, chunks, begin, end):
             return bad
     coefficients = _coefficients(h, k)
     for i in prange(end - begin):
+        before = _flush_denormals()
         _update_chunk(h, coefficients, p, g, s, arrays, chunks, begin + np.int64(i))
+        _restore_denormals(before)
     return -1
 
 
