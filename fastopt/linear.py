@@ -133,3 +133,9 @@ def _c_gradient(loss, W, b, rows, l2, dW, db, threads):
     if db is not None:
         db *= db.dtype.type(factor)
     return total * (factor or 1.0)
+
+
+def _numba_gradient(loss, W, b, rows, l2, dW, db, threads):
+    from fastopt.kernels.problem import Problem, gradient
+
+    return gradient(Problem(rows, loss), W, b, dW, db, _one_over_weights(rows), l2, threads)

@@ -1,0 +1,314 @@
+"""Value and gradient of a linear model, rows in blocks, X read once.
+
+The kernels take the address of a problem: int64 numbers in the order of PROBLEM (addresses, 0 for
+"none"; strides in bytes; kinds by size in bytes). A block of rows goes through
+    addresses -> scores -> loss rows -> dscores -> gradient
+while it stays in the second-level cache.
+"""
+
+import numpy as np
+from numba import get_thread_id, prange
+from numba.extending import overload
+
+from fastopt.kernels.compile import kernel
+from fastopt.kernels.elementwise import _coefficients
+from fastopt.kernels.lanes import BLOCK, load_lanes, scores_at, store_lanes, sum_lanes
+from fastopt.kernels.memory import (
+    call,
+    clear,
+    element_size,
+    lane_count,
+    read,
+    read_element,
+    widen,
+    write,
+    write_element,
+    zero,
+)
+from fastopt.kernels.tiles import STRIP_CLASSES, TILE_CLASSES, TILE_ROWS, gradient_strips, scores_tile
+
+# numbers: float64 factor of a uint8 X, then the loss's coefficients.  y_shift: subtracted from y.
+# y_kind: size of an integer label, 0 for targets of X's dtype.  x_kind: 1 for uint8, 32 or 64 for
+# CSR with such indices, else 0.  width: see sparse.py; dense: the classes.
+PROBLEM = ["W", "b", "X", "x_stride", "x_kind", "y", "y_kind", "y_shift", "weights", "weights_kind", "order", "classes", "features", "numbers", "block", "add_rows", "scores", "loss", "gradient", "indices", "indptr", "width"]
+(W, B, X, X_STRIDE, X_KIND, Y, Y_KIND, Y_SHIFT, WEIGHTS, WEIGHTS_KIND, ORDER, CLASSES,
+ FEATURES, NUMBERS, BLOCK_ROWS, ADD_ROWS, SCORES, LOSS, GRADIENT, INDICES, INDPTR, WIDTH) = range(len(PROBLEM))  # fmt: skip
+
+CHUNK = 2048  # bytes of a row between two sums of lanes: five rows of W and four of X fit in 32 KB
+
+
+def loss_rows(k, s, y, d):
+    """Stands for the formula that the type of s names."""
+
+
+@overload(loss_rows)
+def _loss_rows(k, s, y, d):
+    return s.loss.formula.rows
+
+
+def scratch_bytes(classes, features, itemsize, x_kind, width):
+    """Memory one thread needs beside its gradient."""
+    size = 2 * BLOCK * 8 + (2 * classes + 2) * BLOCK * itemsize + 192
+    if x_kind == 1:
+        size += BLOCK * _widened_stride(features, itemsize)
+    elif x_kind:
+        size += BLOCK * max(64, width * itemsize)
+    return -(-size // 64) * 64
+
+
+def _widened_stride(features, itemsize):
+    return -(-features * itemsize // 64) * 64 + 64
+
+
+@kernel
+def row_at(problem, i):
+    order = read(np.int64, problem, ORDER)
+    return read(np.int64, order, i) if order else i
+
+
+@kernel
+def _fill_table(problem, table, begin, end):
+    """Addresses of the rows, the last one repeated so that tiles may be taller than what is left."""
+    x, stride = read(np.int64, problem, X), read(np.int64, problem, X_STRIDE)
+    for i in range(begin, end):
+        write(table, i - begin, x + row_at(problem, i) * stride)
+    if end > begin:
+        for i in range(end - begin, min(BLOCK, end - begin + TILE_ROWS - 1)):
+            write(table, i, read(np.int64, table, end - begin - 1))
+
+
+@kernel
+def _widen_rows(h, problem, table, rows, target):
+    """Copy uint8 rows, scaled, to a block of the formula's dtype and point the table there."""
+    features = read(np.int64, problem, FEATURES)
+    stride = (features * element_size(h) + 63) // 64 * 64 + 64
+    scale = read(np.float64, read(np.int64, problem, NUMBERS), 0)
+    for r in range(rows):
+        widen(h, read(np.int64, table, r), target + r * stride, features, scale)
+    for r in range(min(BLOCK, rows + TILE_ROWS - 1)):
+        write(table, r, target + min(r, rows - 1) * stride)
+
+
+@kernel
+def load_rows(h, problem, begin, end, targets, weights):
+    """Labels and weights of a block as numbers of its dtype; the weight past the end is 0."""
+    y, kind = read(np.int64, problem, Y), read(np.int64, problem, Y_KIND)
+    shift = read(np.int64, problem, Y_SHIFT)
+    w, w_kind = read(np.int64, problem, WEIGHTS), read(np.int64, problem, WEIGHTS_KIND)
+    for i in range(begin, end):
+        row, r = row_at(problem, i), i - begin
+        if kind == 8:
+            write_element(h, targets, r, read(np.int64, y, row) - shift)
+        elif kind == 4:
+            write_element(h, targets, r, read(np.int32, y, row) - shift)
+        elif kind == 1:
+            write_element(h, targets, r, read(np.uint8, y, row) - shift)
+        else:
+            write_element(h, targets, r, read_element(h, y, row))
+        if w_kind == 8:
+            write_element(h, weights, r, read(np.float64, w, row))
+        elif w_kind == 4:
+            write_element(h, weights, r, read(np.float32, w, row))
+        else:
+            write_element(h, weights, r, 1)
+    for r in range(end - begin, BLOCK):
+        write_element(h, targets, r, 0)
+        write_element(h, weights, r, 0)
+
+
+@kernel
+def block_scores(h, problem, table, rows, scores):
+    w, classes = read(np.int64, problem, W), read(np.int64, problem, CLASSES)
+    width = read(np.int64, problem, FEATURES) * element_size(h)
+    b = read(np.int64, problem, B)
+    for c in range(classes):
+        start = read_element(h, b, c) if b else zero(h)
+        for r in range(BLOCK):
+            write(scores, c * BLOCK + r, start)
+    tile = BLOCK * element_size(h)
+    for offset in range(0, width, CHUNK):
+        count = min(CHUNK, width - offset) // element_size(h)
+        for panel in range(0, classes, 2 * TILE_CLASSES):
+            panel_end = min(classes, panel + 2 * TILE_CLASSES)
+            cut = panel + (panel_end - panel + 1) // 2
+            r = 0
+            while r < rows:
+                target, source = scores + r * element_size(h), table + r * 8
+                if rows - r == 1:
+                    scores_tile(h, 1, source, offset, w + panel * width + offset, width, count,
+                                target + panel * tile, panel_end - panel)  # fmt: skip
+                    r += 1
+                    continue
+                if panel_end - panel <= TILE_CLASSES:
+                    cut = panel_end
+                scores_tile(h, TILE_ROWS, source, offset, w + panel * width + offset, width, count,
+                            target + panel * tile, cut - panel)  # fmt: skip
+                scores_tile(h, TILE_ROWS, source, offset, w + cut * width + offset, width, count,
+                            target + cut * tile, panel_end - cut)  # fmt: skip
+                r += TILE_ROWS
+    return 0.0
+
+
+@kernel
+def block_loss(h, problem, rows, scores, dscores, targets, weights, db):
+    """Loss of a block; its dscores, times the weights; their sums over rows are added to db."""
+    classes, size = read(np.int64, problem, CLASSES), element_size(h)
+    k = _coefficients(h, read(np.int64, problem, NUMBERS) + 8)
+    weighted = rows < BLOCK or read(np.int64, problem, WEIGHTS) != 0
+    total = 0.0
+    for j in range(0, rows, lane_count(h)):
+        d = scores_at(h, dscores + j * size, classes)
+        y = load_lanes(h, targets, j, BLOCK)
+        loss = loss_rows(k, scores_at(h, scores + j * size, classes), y, d)
+        if weighted:
+            w = load_lanes(h, weights, j, BLOCK)
+            loss = loss * w
+            for c in range(classes):
+                d[c] = d[c] * w
+        total += sum_lanes(loss)
+    if db:
+        for c in range(classes):
+            t = load_lanes(h, dscores, c * BLOCK, c * BLOCK + BLOCK)
+            for j in range(lane_count(h), rows, lane_count(h)):
+                t = t + load_lanes(h, dscores, c * BLOCK + j, c * BLOCK + BLOCK)
+            write_element(h, db, c, read_element(h, db, c) + sum_lanes(t))
+    return total
+
+
+@kernel
+def block_gradient(h, problem, table, following, rows, dscores, dw):
+    classes, features = read(np.int64, problem, CLASSES), read(np.int64, problem, FEATURES)
+    stride, size = features * element_size(h), BLOCK * element_size(h)
+    parts = (classes + STRIP_CLASSES - 1) // STRIP_CLASSES
+    first = 0
+    for part in range(parts):
+        last = first + (classes - first) // (parts - part)
+        gradient_strips(h, table, following, rows, dscores + first * size, dw + first * stride, stride,
+                        features, last - first)  # fmt: skip
+        following = table
+        first = last
+    return 0.0
+
+
+@kernel
+def add_rows(h, problem, begin, end, dw, db, scratch):
+    """Add the gradient of rows [begin, end) to dw and db (0: no bias); returns their loss."""
+    classes, block = read(np.int64, problem, CLASSES), read(np.int64, problem, BLOCK_ROWS)
+    size = BLOCK * element_size(h)
+    scratch = (scratch + 63) // 64 * 64
+    scores = scratch
+    dscores = scores + classes * size
+    targets = dscores + classes * size
+    weights = targets + size
+    table = weights + size
+    following = table + BLOCK * 8
+    widened = (following + BLOCK * 8 + 63) // 64 * 64
+    wide = read(np.int64, problem, X_KIND) == 1
+    total = 0.0
+    _fill_table(problem, table, begin, min(begin + block, end))
+    for first in range(begin, end, block):
+        last = min(first + block, end)
+        rows = last - first
+        load_rows(h, problem, first, last, targets, weights)
+        if wide:
+            _widen_rows(h, problem, table, rows, widened)
+        call(read(np.int64, problem, SCORES), (problem, table, rows, scores))
+        total += call(read(np.int64, problem, LOSS), (problem, rows, scores, dscores, targets, weights, db))
+        _fill_table(problem, following, last, min(last + block, end))
+        ahead = following if min(last + block, end) - last == rows and not wide else table
+        call(read(np.int64, problem, GRADIENT), (problem, table, ahead, rows, dscores, dw))
+        table, following = following, table
+    return total
+
+
+@kernel
+def _add_group(h, problem, group, n, group_rows, dw, db, partials, losses, scratch):
+    """Gradient of one group: the first goes to dw and db, the others to partials of their own."""
+    classes = read(np.int64, problem, CLASSES)
+    elements = read(np.int64, problem, WIDTH) * read(np.int64, problem, FEATURES)
+    size = element_size(h)
+    if group > 0:
+        dw = partials + (group - 1) * (elements + classes) * size
+        db = dw + elements * size if db else 0
+    clear(dw, elements * size)
+    if db:
+        clear(db, classes * size)
+    begin = group * group_rows
+    arguments = (problem, begin, min(begin + group_rows, n), dw, db, scratch)
+    loss = call(read(np.int64, problem, ADD_ROWS), arguments)
+    write(losses, group, loss)
+
+
+@kernel
+def _finish(h, begin, end, groups, target, partials, stride, scale, p, twice_l2):
+    """target = scale * (target + the partials in order) + twice_l2 * p for elements [begin, end)."""
+    for i in range(begin, end, lane_count(h)):
+        t = load_lanes(h, target, i, end)
+        for g in range(groups - 1):
+            t = t + load_lanes(h, partials + g * stride, i, end)
+        t = t * scale
+        if twice_l2 != 0:
+            t = t + load_lanes(h, p, i, end) * twice_l2
+        store_lanes(h, target, i, end, t)
+
+
+@kernel
+def sum_of_squares(h, p, count):
+    total = 0.0
+    step = 16 * lane_count(h)
+    for i in range(0, count, step):
+        x = load_lanes(h, p, i, count)
+        t = x * x
+        for j in range(i + lane_count(h), min(i + step, count), lane_count(h)):
+            x = load_lanes(h, p, j, count)
+            t = t + x * x
+        total += sum_lanes(t)
+    return total
+
+
+@kernel
+def _total(losses, groups):
+    total = 0.0
+    for g in range(groups):
+        total += read(np.float64, losses, g)
+    return total
+
+
+@kernel
+def gradient_serial(h, problem, n, groups, group_rows, dw, db, partials, losses, scratch, scratch_size,
+                    scale, l2):  # fmt: skip
+    classes = read(np.int64, problem, CLASSES)
+    elements = read(np.int64, problem, WIDTH) * read(np.int64, problem, FEATURES)
+    for g in range(groups):
+        _add_group(h, problem, g, n, group_rows, dw, db, partials, losses, scratch)
+    stride = (elements + classes) * element_size(h)
+    w = read(np.int64, problem, W)
+    _finish(h, 0, elements, groups, dw, partials, stride, scale, w, 2 * l2)
+    if db:
+        biases = partials + elements * element_size(h)
+        _finish(h, 0, classes, groups, db, biases, stride, scale, db, 0.0)
+    penalty = l2 * sum_of_squares(h, w, elements) if l2 != 0 else 0.0
+    return _total(losses, groups) * scale + penalty
+
+
+@kernel(parallel=True)
+def gradient_parallel(h, problem, n, groups, group_rows, dw, db, partials, losses, scratch, scratch_size,
+                      scale, l2):  # fmt: skip
+    """gradient_serial on threads: the same groups, the same order of sums, the same bits."""
+    classes = read(np.int64, problem, CLASSES)
+    elements = read(np.int64, problem, WIDTH) * read(np.int64, problem, FEATURES)
+    for g in prange(groups):
+        own = scratch + np.int64(get_thread_id()) * scratch_size
+        _add_group(h, problem, np.int64(g), n, group_rows, dw, db, partials, losses, own)
+    stride = (elements + classes) * element_size(h)
+    w = read(np.int64, problem, W)
+    pieces = (elements + 4095) // 4096
+    for piece in prange(pieces):
+        begin = np.int64(piece) * 4096
+        end = min(begin + 4096, elements)
+        _finish(h, begin, end, groups, dw, partials, stride, scale, w, 2 * l2)
+    if db:
+        biases = partials + elements * element_size(h)
+        _finish(h, 0, classes, groups, db, biases, stride, scale, db, 0.0)
+    penalty = l2 * sum_of_squares(h, w, elements) if l2 != 0 else 0.0
+    return _total(losses, groups) * scale + penalty

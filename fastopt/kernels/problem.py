@@ -1,0 +1,158 @@
+"""A linear model's rows as the kernels read them, and the gradient over all of them."""
+
+import functools
+
+import numpy as np
+from numba.core import types
+
+from fastopt.arrays import aligned_zeros
+from fastopt.kernels import linear, sparse
+from fastopt.kernels.compile import entry
+from fastopt.kernels.formula import formula_type
+from fastopt.kernels.lanes import BLOCK
+from fastopt.kernels.memory import element_type, native_address
+from fastopt.kernels.threads import region
+from fastopt.native import address
+
+PARTIALS_BYTES = 16 << 20
+GROUPS = 32  # at most: more than that many threads share nothing further
+GROUP_ROWS = 128  # at least: below, clearing and adding up a partial costs as much as its rows
+# Multiply-adds of one pass above which threads pay: about 40 us of work, some 10 us to share it.
+PARALLEL_WORK = 1 << 20
+BLOCK_BYTES = 256 << 10  # of X, twice: one block is fetched while another is worked on
+
+
+class Problem:
+    """Rows, a loss and the kernels for them; `at` is the address of the table they take.
+
+    Keeps alive what the table points to, but for W and b, which are set before each use.
+    """
+
+    def __init__(self, rows, loss):
+        self.dtype, self.n = rows.dtype, rows.n
+        self.classes, self.features = rows.rows, rows.features
+        self.numbers = np.array([rows.scale, *map(float, loss)], np.float64)
+        self._kept = [rows]
+        itemsize = self.dtype.itemsize
+        self.width = sparse.padded_classes(self.classes, itemsize) if rows.sparse else self.classes
+        fields = {
+            "classes": self.classes,
+            "features": self.features,
+            "numbers": address(self.numbers),
+            "block": _block_rows(self.features * itemsize) if rows.sparse is None else BLOCK,
+            "y": address(rows.y),
+            "y_kind": 0 if rows.y.dtype.kind == "f" else rows.y.dtype.itemsize,
+            "y_shift": int(self.classes == 1 and loss.one_row == "binary"),
+            "weights": 0 if rows.weight is None else address(rows.weight),
+            "weights_kind": 0 if rows.weight is None else itemsize,
+            "width": self.width,
+        }
+        loss_type = formula_type(type(loss), self.dtype.name, len(loss))
+        if rows.sparse is None:
+            fields |= {"X": address(rows.X), "x_stride": rows.features * rows.X.itemsize}
+            fields |= {"x_kind": int(rows.X.dtype == np.uint8)}
+        else:
+            values, indices, indptr = rows.sparse
+            fields |= {"X": address(values), "indices": address(indices), "indptr": address(indptr)}
+            fields |= {"x_kind": 8 * indices.dtype.itemsize}
+        fields |= kernel_addresses(loss_type, self.dtype.name, rows.sparse is not None)
+        self.sparse = rows.sparse is not None
+        self.table = np.array([fields.get(name, 0) for name in linear.PROBLEM], np.int64)
+        self.at = address(self.table)
+        self.scratch_bytes = linear.scratch_bytes(
+            self.classes, self.features, itemsize, fields["x_kind"], self.width
+        )
+        self._buffers = {}
+
+    def set(self, name, array):
+        """Point one entry of the table at an array (None: at nothing), and keep the array."""
+        self._kept.append(array) if name not in self._buffers else None
+        self._buffers[name] = array
+        self.table[linear.PROBLEM.index(name)] = 0 if array is None else address(array)
+
+    def buffer(self, name, size, dtype=np.uint8):
+        """Memory that stays from call to call."""
+        if name not in self._buffers or self._buffers[name].size < size:
+            self._buffers[name] = aligned_zeros(max(1, size), dtype)
+        return self._buffers[name]
+
+    def by_feature(self, W=None):
+        """W as (features, width) with zeros for padding, and memory for a whole vector after it."""
+        size, lanes = self.features * self.width, 64 // self.dtype.itemsize
+        result = aligned_zeros(size + lanes, self.dtype)[:size].reshape(self.features, self.width)
+        if W is not None:
+            result[:, : self.classes] = W.T
+        return result
+
+    def entries(self):
+        return len(self._kept[0].sparse[0])
+
+    def partial_elements(self):
+        return self.width * self.features + self.classes
+
+    def groups(self, n):
+        """(groups, rows in each) for n rows: by the shapes alone, so that sums are too."""
+        most = max(1, PARTIALS_BYTES // (self.partial_elements() * self.dtype.itemsize))
+        groups = max(1, min(GROUPS, most, n // GROUP_ROWS))
+        groups = 1 << (groups.bit_length() - 1)  # a power of two is shared evenly
+        per_group = -(-max(n, 1) // groups)
+        per_group = -(-per_group // BLOCK) * BLOCK
+        return max(1, -(-n // per_group)), per_group
+
+
+def _block_rows(row_bytes):
+    rows = BLOCK
+    while rows > 4 and rows * row_bytes > BLOCK_BYTES:
+        rows //= 2
+    return rows
+
+
+@functools.cache
+def kernel_addresses(loss_type, dtype, is_sparse):
+    h = element_type(dtype)
+    if is_sparse:
+        return {
+            "add_rows": native_address(sparse.add_sparse_rows, h, 6),
+            "loss": native_address(linear.block_loss, loss_type, 7),
+        }
+    return {
+        "add_rows": native_address(linear.add_rows, h, 6),
+        "scores": native_address(linear.block_scores, h, 4),
+        "loss": native_address(linear.block_loss, loss_type, 7),
+        "gradient": native_address(linear.block_gradient, h, 6),
+    }
+
+
+@functools.cache
+def gradient_entry(dtype, parallel):
+    """The compiled gradient_serial or gradient_parallel, whose first argument may be anything."""
+    function = linear.gradient_parallel if parallel else linear.gradient_serial
+    return entry(function, element_type(dtype), *[types.int64] * 10, types.float64, types.float64)
+
+
+def gradient(problem, W, b, dW, db, scale, l2, threads):
+    """scale * (sum over rows) + the penalty's part, into dW and db (None: no bias); returns the value."""
+    problem.set("b", b)
+    if not problem.sparse:
+        problem.set("W", W)
+        return _gradient(problem, dW, db, scale, l2, threads, problem.features * problem.classes)
+    problem.set("W", problem.by_feature(W))
+    by_feature = problem.by_feature()
+    entries = problem.entries() // max(1, problem.n)
+    value = _gradient(problem, by_feature, db, scale, l2, threads, entries * problem.width)
+    dW[...] = by_feature.T[: problem.classes]
+    return value
+
+
+def _gradient(problem, dW, db, scale, l2, threads, work_per_row):
+    groups, group_rows = problem.groups(problem.n)
+    itemsize = problem.dtype.itemsize
+    partials = problem.buffer("partials", (groups - 1) * problem.partial_elements() * itemsize + 64)
+    losses = problem.buffer("losses", groups, np.float64)
+    parallel = groups > 1 and problem.n * work_per_row >= PARALLEL_WORK
+    with region(threads if parallel else 1) as count:
+        scratch = problem.buffer("scratch", count * problem.scratch_bytes + 64)
+        run = gradient_entry(problem.dtype.name, count > 1)
+        outputs = address(dW), 0 if db is None else address(db)
+        memory = address(partials), address(losses), address(scratch), problem.scratch_bytes
+        return run(None, problem.at, problem.n, groups, group_rows, *outputs, *memory, scale, l2)

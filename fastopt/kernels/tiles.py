@@ -1,0 +1,215 @@
+"""Register tiles of the linear model: scores of a few rows, gradient of a few classes.
+
+Both keep a tile of sums in registers while they read memory once. X is given as a table of row
+addresses, so rows may lie anywhere; features of a row are contiguous. All integers are int64.
+"""
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from fastopt.kernels import vectors as v
+from fastopt.kernels.lanes import BLOCK, llvm_element
+from fastopt.kernels.vectors import INT64, REGISTERS, Vector
+
+# 4 x 5 sums, 4 vectors of X and one of W: 25 of 32 registers
+TILE_ROWS = 4 if REGISTERS == 32 else 2
+TILE_CLASSES = 5 if REGISTERS == 32 else 4
+# gradient: classes x vectors of features, and those vectors of X
+STRIP_CLASSES = 10 if REGISTERS == 32 else 5
+
+
+def strip_vectors(classes):
+    return max(1, min(4, (REGISTERS - 4) // (classes + 1)))
+
+
+def _constant(number):
+    return ir.Constant(INT64, number)
+
+
+def variants(builder, selector, numbers, emit):
+    """Emit emit(n) for each n of numbers and jump to the one that equals the selector."""
+    after = builder.append_basic_block("after")
+    start = builder.block
+    blocks = []
+    for n in numbers:
+        block = builder.append_basic_block(f"variant_{n}")
+        builder.position_at_end(block)
+        emit(n)
+        builder.branch(after)
+        blocks.append(block)
+    builder.position_at_end(start)
+    switch = builder.switch(selector, after)
+    for n, block in zip(numbers, blocks, strict=True):
+        switch.add_case(_constant(n), block)
+    builder.position_at_end(after)
+
+
+@intrinsic(prefer_literal=True)
+def scores_tile(typing, h, rows, table, offset, w, w_stride, count, scores, classes):
+    """scores[c, r] += sum over `count` features of X[r] W[c], for `rows` (a literal) x classes.
+
+    table: the rows' addresses, to which `offset` bytes are added; w: address of the first weight,
+    w_stride: bytes from class to class. classes <= TILE_CLASSES, or 2 TILE_CLASSES for one row.
+    """
+    tall = rows.literal_value
+    most = TILE_CLASSES if tall > 1 else 2 * TILE_CLASSES
+    vector = v.vector_type(llvm_element(h.element))
+
+    def codegen(context, builder, signature, args):
+        _, _, table, offset, w, w_stride, count, scores, classes = args
+        slots = v.pointer(builder, table, INT64)
+        x = [builder.load(builder.gep(slots, [_constant(r)])) for r in range(tall)]
+        x = [builder.add(address, offset) for address in x]
+
+        def emit(wide):
+            ws = [builder.add(w, builder.mul(w_stride, _constant(c))) for c in range(wide)]
+            _sum_tile(builder, vector, x, ws, count, scores)
+
+        variants(builder, classes, range(1, most + 1), emit)
+        return context.get_dummy_value()
+
+    return types.none(h, rows, table, offset, w, w_stride, count, scores, classes), codegen
+
+
+def _sum_tile(builder, vector, x, ws, count, scores):
+    lanes = vector.count
+    full = builder.and_(count, _constant(-lanes))
+
+    def multiply_add(sums, read):
+        values = [read(address) for address in x]
+        result = []
+        for c, address in enumerate(ws):
+            weight = read(address)
+            result += [sums[c * len(x) + r] + values[r] * weight for r in range(len(x))]
+        return result
+
+    def body(i, sums):
+        return multiply_add(sums, lambda address: v.load(builder, address, vector, i))
+
+    zero = v.splat(builder, vector, 0.0)
+    sums = v.loop(builder, _constant(0), full, lanes, [zero] * (len(x) * len(ws)), body)
+    before = builder.block
+    tail = builder.append_basic_block("tail")
+    after = builder.append_basic_block("sums")
+    builder.cbranch(builder.icmp_signed("<", full, count), tail, after)
+    builder.position_at_end(tail)
+    mask = v.first_lanes(builder, vector, builder.sub(count, full))
+    more = multiply_add(sums, lambda address: v.load_masked(builder, address, vector, full, mask))
+    builder.branch(after)
+    builder.position_at_end(after)
+    joined = []
+    for a, b in zip(sums, more, strict=True):
+        phi = builder.phi(vector)
+        phi.add_incoming(a.value, before)
+        phi.add_incoming(b.value, tail)
+        joined.append(Vector(builder, phi))
+    _add_sums(builder, joined, len(x), scores, vector)
+
+
+def _add_sums(builder, vectors, rows, scores, vector):
+    """Add the sums over each vector's lanes to the scores, which are in the same order."""
+    slots = v.pointer(builder, scores, vector.element)
+    for begin in range(0, len(vectors), vector.count):
+        group = vectors[begin : begin + vector.count]
+        sums = _lane_sums(builder, group, vector)
+        for j in range(len(group)):
+            c, r = divmod(begin + j, rows)
+            where = builder.gep(slots, [_constant(c * BLOCK + r)])
+            value = builder.fadd(builder.load(where), sums.lane(j))
+            builder.store(value, where)
+
+
+def _lane_sums(builder, vectors, vector):
+    """Lane j is the sum over the lanes of vectors[j]: neighbours are added, level by level."""
+    none = Vector(builder, ir.Constant(vector, ir.Undefined))
+    level = vectors
+    width = vector.count
+    while width > 1:
+        level = level + [none] * (len(level) % 2)
+        pairs = [a.evens_and_odds(b) for a, b in zip(level[::2], level[1::2], strict=True)]
+        level = [evens + odds for evens, odds in pairs]
+        width //= 2
+    return level[0]
+
+
+@intrinsic
+def gradient_strips(typing, h, table, following, rows, d, dw, dw_stride, count, classes):
+    """dw[c] += sum over rows of d[c, r] X[r], for all `count` features; classes <= STRIP_CLASSES.
+
+    following: a table of as many rows that are wanted next: they are fetched meanwhile, as the
+    memory is idle here; 0 for none.
+    """
+    vector = v.vector_type(llvm_element(h.element))
+
+    def codegen(context, builder, signature, args):
+        _, table, following, rows, d, dw, dw_stride, count, classes = args
+        tables = v.pointer(builder, table, INT64), v.pointer(builder, following, INT64)
+
+        def emit(wide):
+            strip = strip_vectors(wide) * vector.count
+            full = (
+                builder.and_(count, _constant(-strip))
+                if _is_power(strip)
+                else _multiple(builder, count, strip)
+            )
+            sums = [builder.add(dw, builder.mul(dw_stride, _constant(c))) for c in range(wide)]
+
+            def whole(i, _):
+                _strip(builder, vector, tables, rows, d, sums, i, strip // vector.count, None)
+                return []
+
+            def part(i, _):
+                mask = v.first_lanes(builder, vector, builder.sub(count, i))
+                _strip(builder, vector, tables, rows, d, sums, i, 1, mask)
+                return []
+
+            v.loop(builder, _constant(0), full, strip, [], whole)
+            v.loop(builder, full, count, vector.count, [], part)
+
+        variants(builder, classes, range(1, STRIP_CLASSES + 1), emit)
+        return context.get_dummy_value()
+
+    return types.none(h, table, following, rows, d, dw, dw_stride, count, classes), codegen
+
+
+def _is_power(n):
+    return n & (n - 1) == 0
+
+
+def _multiple(builder, count, n):
+    return builder.sub(count, builder.srem(count, _constant(n)))
+
+
+def _strip(builder, vector, tables, rows, d, sums, feature, vectors, mask):
+    """All rows of the block for a few vectors of features; the sums stay in registers."""
+    table, following = tables
+    offsets = [builder.add(feature, _constant(k * vector.count)) for k in range(vectors)]
+    d = v.pointer(builder, d, vector.element)
+
+    def read(address, index):
+        if mask is None:
+            return v.load(builder, address, vector, index)
+        return v.load_masked(builder, address, vector, index, mask)
+
+    def body(r, totals):
+        x = builder.load(builder.gep(table, [r]))
+        values = [read(x, index) for index in offsets]
+        ahead = builder.load(builder.gep(following, [r]))
+        for index in offsets:
+            v.prefetch(builder, ahead, vector.element, index)
+        result = []
+        for c in range(len(sums)):
+            slot = builder.gep(d, [builder.add(r, _constant(c * BLOCK))])
+            slope = v.splat(builder, vector, builder.load(slot))
+            result += [totals[c * vectors + k] + values[k] * slope for k in range(vectors)]
+        return result
+
+    start = [read(address, index) for address in sums for index in offsets]
+    totals = v.loop(builder, _constant(0), rows, 1, start, body)
+    for j, total in enumerate(totals):
+        address, index = sums[j // vectors], offsets[j % vectors]
+        if mask is None:
+            v.store(total, address, index)
+        else:
+            v.store_masked(total, address, index, mask)
