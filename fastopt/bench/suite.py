@@ -2,6 +2,7 @@
 
 import datetime
 import gc
+import os
 import platform
 
 import numpy as np
@@ -79,7 +80,7 @@ def run(quick=False, progress=None):
 
     progress: a function called with (done, of how many, what comes).
     """
-    say = progress or (lambda *_: None)
+    say, busy = progress or (lambda *_: None), _others_at_work()
     makers = list(quick_cases() if quick else full_cases())
     total = len(makers) + 2 + (not quick)
     say(0, total, "the machine's limits")
@@ -103,7 +104,7 @@ def run(quick=False, progress=None):
         "format": FORMAT,
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "quick": quick,
-        "machine": describe(),
+        "machine": describe() | busy,
         "limits": machine,
         "results": results,
         "scaling": curves,
@@ -154,6 +155,17 @@ def describe():
     return described
 
 
+def _others_at_work():
+    """A note where other processes kept the CPUs busy before the run began."""
+    try:
+        load = os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return {}
+    if load < 0.5:
+        return {}
+    return {"note": f"Other work kept {load:.1f} CPUs busy in the minute before this run: its figures are doubtful."}
+
+
 def _peer_version(package):
     from importlib.metadata import PackageNotFoundError, version
 
@@ -175,8 +187,6 @@ def _cpu():
 
 def _memory_gb():
     try:
-        import os
-
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
     except (AttributeError, ValueError, OSError):
         return None
