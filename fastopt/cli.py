@@ -1,4 +1,4 @@
-"""The command line: fastopt train | predict | info | warmup."""
+"""The command line: fastopt train | predict | info | warmup | bench."""
 
 import json
 import sys
@@ -251,3 +251,27 @@ def warmup(backend):
     for _, compile_one in track(jobs, "compiling", console=console, disable=not console.is_terminal):
         compile_one()
     click.echo(f"{len(jobs)} kernels ready in {time.perf_counter() - began:.1f} s")
+
+
+@main.command()
+@click.option("--quick", is_flag=True, help="The essential part, in under two minutes.")
+@_json_option
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Keep the record in this JSON file.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with pictures.")
+def bench(quick, as_json, out, html):
+    """Measure fastopt against NumPy, peers that are installed, and this machine's limits."""
+    from rich.console import Console
+
+    from fastopt.bench import page, suite, tables
+
+    console = Console(stderr=True)
+    with console.status("measuring") as status:
+        record = suite.run(quick, lambda done, total, what: status.update(f"{done}/{total} {what}"))
+    if out is not None:
+        out.write_text(json.dumps(record, indent=1) + "\n")
+    if html is not None:
+        page.write(record, html)
+    if as_json:
+        click.echo(json.dumps(record))
+    else:
+        tables.print_record(record, Console())

@@ -1,0 +1,112 @@
+"""A record as one HTML file without anything from outside: roofline, bars, scaling."""
+
+import os
+from html import escape
+from pathlib import Path
+
+from fastopt.bench import svg, tables
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:820px;margin:2em auto;padding:0 1em;color:#222;background:#fff}
+h2{margin-top:2.2em;border-bottom:1px solid #ddd}h3{margin:1.3em 0 .2em;font-size:1em}svg{max-width:100%;height:auto}
+svg text{fill:#222}svg .soft{fill:#666}svg .grid{stroke:#ddd;stroke-width:1}.soft{color:#666}
+dt{float:left;clear:left;width:11em;color:#666}dd{margin-left:11em}
+@media(prefers-color-scheme:dark){body{color:#ddd;background:#16181a}svg text{fill:#ddd}svg .soft,.soft,dt{fill:#999;
+color:#999}svg .grid{stroke:#333}h2{border-color:#333}}
+"""
+
+
+def write(record, path):
+    """Write the page, whole or not at all."""
+    path = Path(path)
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(html(record), encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def html(record):
+    """The text of the page."""
+    body = [f"<h1>fastopt bench</h1><p class=soft>{escape(record['when'])}</p>", _machine(record["machine"])]
+    if note := record["machine"].get("note"):
+        body.append(f"<p><b>{escape(note)}</b></p>")
+    body += ["<h2>Roofline</h2>", roofline(record)]
+    for group, results in tables.groups(record).items():
+        body.append(f"<h2>{escape(tables.TITLES[group])}</h2>")
+        body += [f"<h3>{escape(result['name'])}</h3>{_bars(result)}" for result in results]
+    if record.get("scaling"):
+        body.append("<h2>Scaling</h2>")
+        body += [_scaling(axis, record["scaling"]) for axis in dict.fromkeys(c["axis"] for c in record["scaling"])]
+    head = f"<meta charset=utf-8><meta name=viewport content='width=device-width'><title>fastopt bench</title><style>{_STYLE}</style>"  # fmt: skip
+    return f"<!doctype html><html lang=en><head>{head}</head><body>{''.join(body)}</body></html>\n"
+
+
+def _machine(machine):
+    rows = [(k.replace("_", " "), v) for k, v in machine.items() if v is not None and k != "note"]
+    return "<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in rows) + "</dl>"
+
+
+def _bars(result):
+    rows, missing = [], []
+    for name, row in result["contestants"].items():
+        if "missing" in row:
+            missing.append(f"{name}: {row['missing']}")
+            continue
+        rows.append((name, row["seconds"], _figures_text(result, name, row["seconds"])))
+    below = f"<p class=soft>{escape('; '.join(missing))}</p>" if missing else ""
+    return svg.bars(rows) + below
+
+
+def _figures_text(result, name, seconds):
+    f = tables.figures(result, name)
+    parts = [f"{tables.microseconds(seconds)} us"]
+    if f["roof"] is not None and not name.startswith("roof"):
+        parts.append(f"{100 * f['roof']:.0f} % of the roof")
+    if f["times"] is not None and not name.startswith("NumPy"):
+        parts.append(f"{f['times']:.3g}x")
+    return ", ".join(parts)
+
+
+def roofline(record):
+    """GFLOP/s against operations a byte: the machine's two limits, and where everybody stands."""
+    points = list(_points(record))
+    limits = record["limits"]
+    bandwidth = max(limits["read"].values()) / 1e9
+    top = max(limits["float32"].values()) / 1e9
+    x = [0.05, 100.0, *(p[0] for p in points)]
+    y = [top * 1.1, *(p[1] for p in points)]
+    plot = svg.LogLog(x, y, "operations a byte of memory", "GFLOP/s")
+    right, bottom = 10.0 ** plot.x[1], 10.0 ** plot.y[0]
+    start = max(10.0 ** plot.x[0], bottom / bandwidth)
+    corner = top / bandwidth
+    plot.line([(start, start * bandwidth), (corner, top), (right, top)], "#444444", dashed=True)
+    plot.text(right, top, f"SGEMM {top:.0f} GFLOP/s", anchor="end")
+    plot.text(corner, top, f"{bandwidth:.1f} GB/s", dy=30, anchor="end")
+    for x, y, name, title in points:
+        plot.point(x, y, svg.colour(name), f"{title}, {name}: {y:.1f} GFLOP/s")
+    shown = {key: c for key, c in svg.COLOURS.items() if any(p[2].startswith(key) for p in points)}
+    plot.legend(list(shown.items()))
+    return plot.svg()
+
+
+def _points(record):
+    for result in record["results"]:
+        if not result["operations"] or not result["bytes"]:
+            continue
+        for name, row in result["contestants"].items():
+            if "seconds" in row and not name.startswith(("numeric", "roof")):
+                rate = result["operations"] / row["seconds"] / 1e9
+                yield result["operations"] / result["bytes"], rate, name, result["name"]
+
+
+def _scaling(axis, curves):
+    mine = [c for c in curves if c["axis"] == axis]
+    x = [v for c in mine for v in c["x"]]
+    y = [1e6 * v for c in mine for v in c["seconds"]]
+    plot = svg.LogLog(x, y, axis, "microseconds", height=340)
+    for i, curve in enumerate(mine):
+        fill = svg.colour(curve["contestant"])
+        points = [(a, 1e6 * s) for a, s in zip(curve["x"], curve["seconds"], strict=True)]
+        plot.line(points, fill, dashed="step" in curve["contestant"], dots=True)
+        plot.legend([(f"{curve['contestant']}: slope {curve['slope']:.2f}", fill)], row=i)
+    what = escape(mine[0]["what"])
+    return f"<h3>Cost against {escape(axis)}</h3><p class=soft>{what}</p>{plot.svg()}"
