@@ -61,6 +61,16 @@ class Function:
             self.work.put(i, x)
         return step, value
 
+    def shifted(self, begin, step):
+        """(realised step, f) with the entries from begin on moved by the vector step; then restored."""
+        x = self.point.values[begin : begin + len(step)]
+        taken = self.work.put_range(begin, x + step) - x
+        try:
+            value = self._call(f"with entries {begin} to {begin + len(step) - 1} moved")
+        finally:
+            self.work.put_range(begin, x)
+        return taken, value
+
     def start(self):
         """Before a series of `moved`."""
         self.work.fill(self.point.values)

@@ -125,6 +125,18 @@ class Workspace:
         part[j] = value
         return float(part[j])
 
+    def put_range(self, begin, values):
+        """Set flat entries from begin on; the values they take in the arrays' dtypes."""
+        taken = np.empty(len(values))
+        end = begin + len(values)
+        for k, part in enumerate(self._flats):
+            first, last = self.point.offsets[k], self.point.offsets[k + 1]
+            a, b = max(begin, first), min(end, last)
+            if a < b:
+                part[a - first : b - first] = values[a - begin : b - begin]
+                taken[a - begin : b - begin] = part[a - first : b - first]
+        return taken
+
     def changed(self, flat):
         """First flat entry that differs from what was put in, or None."""
         for k, part in enumerate(self._flats):
