@@ -119,7 +119,7 @@ class _Run:
         wrong = report.counts["wrong"]
         if wrong:
             report.ok = False
-            report.verdict = f"{wrong} of {result.analytic.size} entries wrong; worst {_worst(report.rows[0])}"
+            report.verdict = f"{wrong} of {_entries(result.analytic.size)} wrong; worst {_worst(report.rows[0])}"
         else:
             report.verdict = f"{_agree(result.analytic.size)}{_remarks(report.counts)}"
 
@@ -143,7 +143,8 @@ class _Run:
         wrong = report.counts["wrong"]
         report.ok = not bad and not wrong
         if wrong:
-            report.verdict = f"{wrong} wrong entries found; worst {_worst(report.rows[0])}"
+            found = "one wrong entry" if wrong == 1 else f"{wrong} wrong entries"
+            report.verdict = f"{found} found; worst {_worst(report.rows[0])}"
         elif bad:
             report.verdict = f"{len(bad)} of {len(report.directions)} directional derivatives wrong"
         else:
@@ -280,6 +281,10 @@ class _Run:
 
 def _worst(row):
     return f"{row.name}: analytic {row.analytic:.6g}, numeric {row.numeric_text}"
+
+
+def _entries(size):
+    return "1 entry" if size == 1 else f"{size} entries"
 
 
 def _agree(size):

@@ -23,6 +23,13 @@ def entry_cause(analytic, numeric, tolerance):
     for factor, name in ((2.0, "factor 2"), (0.5, "factor 1/2"), (-2.0, "factor -2"), (-0.5, "factor -1/2")):
         if abs(ratio - factor) <= 2e-3 * abs(factor):
             return name
+    return _factor_text(ratio)
+
+
+def _factor_text(ratio):
+    """Digits enough to tell a factor near 1 from 1."""
+    if 0 < abs(abs(ratio) - 1) < 0.01:
+        return f"factor {'-' if ratio < 0 else ''}(1 {'-+'[abs(ratio) > 1]} {abs(abs(ratio) - 1):.2g})"
     return f"factor {ratio:.4g}"
 
 
@@ -36,7 +43,8 @@ def causes(analytic, numeric, wrong, x, shape, tolerance, complete=True):
     known = np.isfinite(a) & np.isfinite(n)
     bad = wrong & known
     if np.isnan(a[wrong]).any():
-        return [f"{np.isnan(a).sum()} entries are NaN"]
+        count = int(np.isnan(a).sum())
+        return ["one entry is NaN" if count == 1 else f"{count} entries are NaN"]
     if not bad.any():
         return []
     where = _region(wrong, shape) if complete else ""
@@ -77,7 +85,7 @@ def _factor(a, n, bad, known, x, shape, tol, complete):
         return f"factor {round(c)}: missing 1/n (a sum over n = {abs(round(c))} where f takes the mean?){sign}"
     if bad.sum() >= 2 and abs(1 / c - round(1 / c)) < 1e-3 / abs(c) and abs(c) < 0.5:
         return f"factor 1/{round(1 / c)}: divided by n = {abs(round(1 / c))} once too often?{sign}"
-    return f"factor {c:.6g} = analytic / numeric" + (" on all of them" if bad.sum() > 1 else "")
+    return _factor_text(c) + " = analytic / numeric" + (" on all of them" if bad.sum() > 1 else "")
 
 
 def _fits(p, q, tol, scale):

@@ -102,7 +102,7 @@ def _judge(name, slope, v, residual, floor, atol, rtol):
 
 def taylor_order(h, remainder, noise):
     """Slope of log remainder over log h on the smallest steps that stand above the noise; NaN if none do."""
-    clear = np.flatnonzero(remainder > 20 * noise)[-4:]
+    clear = np.flatnonzero(remainder > 100 * noise)[-3:]
     if len(clear) < 2:
         return float("nan")
     return float(np.polyfit(np.log(h[clear]), np.log(remainder[clear]), 1)[0])

@@ -53,8 +53,8 @@ class Comparison:
         error = np.where(np.isfinite(self.error), self.error, 0)
         self.status[:] = OK
         self.status[~np.isnan(self.left)] = SUBGRADIENT
-        self.status[(difference > tolerance) & (difference <= tolerance + error)] = UNDECIDED
-        self.status[difference > tolerance + error] = WRONG
+        self.status[(difference > tolerance) & (difference <= tolerance + 2 * error)] = UNDECIDED
+        self.status[difference > tolerance + 2 * error] = WRONG
 
     def take(self, i, slope: Slope):
         self.refined[i] = True

@@ -51,7 +51,7 @@ def _directions(directions):
     body = []
     for d in directions:
         order = "exact" if math.isnan(d.order) else f"{d.order:.2f}"
-        verdict = _VERDICTS[d.status]
+        verdict = _VERDICTS[d.status] if d.status or not d.deviates else "deviates"
         body.append((verdict, (d.name, f"{d.analytic:.9g}", f"{d.numeric:.9g}", f"{d.error:.0e}", order, verdict)))
     return _table(heads, body)
 

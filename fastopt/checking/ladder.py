@@ -87,11 +87,13 @@ def _improve(rungs, tableau, best, error):
     row = [rungs.central[k]]
     rounding = rungs.rounding[k]
     settled = rungs.smooth(k) & rungs.smooth(k - 1) if k > 1 else np.zeros(best.shape, bool)
+    # A kink nearer than this step: the slope is somewhere between the one-sided ones.
+    kinked = np.where(settled, 0, np.abs(rungs.gap(k)) / 2)
     for j in range(min(k, _DEPTH)):
         previous = tableau[-1][j]
         weight = FACTOR ** (2 * (j + 1))
         better = (weight * row[j] - previous) / (weight - 1)
-        plain = np.abs(row[j] - previous) + rounding
+        plain = np.abs(row[j] - previous) + rounding + kinked
         spread = np.maximum(np.abs(better - row[j]), np.abs(better - previous) / 2) + rounding
         if j == 0:
             best, error = _take(row[0], plain, best, error)

@@ -144,7 +144,7 @@ def _direction_table(directions):
     for d in directions:
         order = "exact" if math.isnan(d.order) else f"{d.order:.2f}"
         lines.append(
-            f"  {d.name:<16} {d.analytic:>15.9g} {d.numeric:>15.9g} {d.error:>8.0e} {order:>13} {names[d.status]}"
+            f"  {d.name:<16} {d.analytic:>15.9g} {d.numeric:>15.9g} {d.error:>8.0e} {order:>13} {names[d.status] if d.status or not d.deviates else 'deviates'}"
         )
     return lines
 
