@@ -15,7 +15,7 @@ from fastopt.checking.report import GradcheckError, Report, Row
 MODES = ("auto", "full", "directions")
 _VERDICTS = ("ok", "wrong", "subgradient", "undecided")
 _ROWS = 50
-_NAMING_BUDGET = 240  # evaluations of f to find which entries are wrong
+_NAMING_BUDGET = 240, 3000  # evaluations of f to find which entries are wrong; the more the faster f is
 
 
 def gradcheck(
@@ -136,7 +136,7 @@ class _Run:
         else:
             report.directions, entries, result = check_directions(
                 self.function, self.values.values, self.values.floor, self.noise.level, count=count, rng=self.rng,
-                budget=_NAMING_BUDGET, **arguments,
+                budget=int(np.clip(1 / max(self.noise.seconds, 1e-9), *_NAMING_BUDGET)), **arguments,
             )  # fmt: skip
         self._fill(report, result, entries)
         bad = [d for d in report.directions if d.status == full.WRONG]

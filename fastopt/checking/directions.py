@@ -50,8 +50,7 @@ class Residual:
             step, value = self.function.shifted(begin, t * v)
             return t, np.atleast_1d(self.weights @ value - self.value - np.dot(part, step))
 
-        start = 0.01 / max(1.0, np.linalg.norm(v) / 10)
-        return ladder.slope(phi, np.zeros(1), self.noise, start, target=target, relative=1e-4)
+        return ladder.slope(phi, np.zeros(1), self.noise, 0.01, target=target, relative=1e-4)
 
 
 def check_directions(function, analytic, floor, noise, *, count, atol, rtol, rng, budget):
@@ -102,7 +101,7 @@ def _judge(name, slope, v, residual, floor, atol, rtol):
 
 def taylor_order(h, remainder, noise):
     """Slope of log remainder over log h on the smallest steps that stand above the noise; NaN if none do."""
-    clear = np.flatnonzero(remainder > 100 * noise)[-3:]
+    clear = np.flatnonzero(remainder > 100 * noise)[-2:]
     if len(clear) < 2:
         return float("nan")
     return float(np.polyfit(np.log(h[clear]), np.log(remainder[clear]), 1)[0])

@@ -45,7 +45,10 @@ class Comparison:
 
     def excess(self):
         """Difference in units of the tolerance: above 1 is wrong."""
-        return self.difference() / np.maximum(self.tolerance(), np.finfo(float).tiny)
+        difference = self.difference()
+        with np.errstate(invalid="ignore"):
+            excess = difference / np.maximum(self.tolerance(), np.finfo(float).tiny)
+        return np.where(np.isinf(difference), np.inf, excess)
 
     def judge(self):
         """Wrong where the difference exceeds tolerance and error; undecided where it is between."""
@@ -54,7 +57,7 @@ class Comparison:
         self.status[:] = OK
         self.status[~np.isnan(self.left)] = SUBGRADIENT
         self.status[(difference > tolerance) & (difference <= tolerance + 2 * error)] = UNDECIDED
-        self.status[difference > tolerance + 2 * error] = WRONG
+        self.status[(difference > tolerance + 2 * error) | np.isinf(difference)] = WRONG
 
     def take(self, i, slope: Slope):
         self.refined[i] = True
@@ -75,7 +78,7 @@ def compare(function, analytic, floor, noise, *, eps, atol, rtol):
                      - (probes.minus - function.value) / probes.down[:, None]).T  # fmt: skip
     kinked = _still_apart(function, probes, gap, result)
     tolerance = result.tolerance()
-    far = ~(result.difference() + result.error <= tolerance)
+    far = ~(result.difference() + result.error <= tolerance) | ~np.isfinite(analytic)
     _refine(function, result, noise, (far | kinked).any(0))
     result.judge()
     return result

@@ -173,13 +173,17 @@ def _probe_each(function, h, two_sided):
 
 
 def _shorten(function, probes, i, h, two_sided):
+    """The first step with finite values shows where the domain ends: a hundredth of it is used."""
+    inside = False
     for _ in range(12):
-        h /= 10
+        h /= 100 if inside else 10
         up, plus = function.moved(i, h)
         down, minus = function.moved(i, -h) if two_sided else (0.0, function.value)
         if up > down and np.isfinite(plus).all() and np.isfinite(minus).all():
             probes.up[i], probes.plus[i], probes.down[i], probes.minus[i] = up, plus, down, minus
-            return
+            if inside:
+                return
+            inside = True
 
 
 def _probe_compiled(function, h, two_sided):

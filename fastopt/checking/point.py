@@ -62,7 +62,7 @@ class Point:
         for k, shape in enumerate(self.shapes):
             part = flat[..., self.offsets[k] : self.offsets[k + 1]]
             dtype = self.dtypes[k] if dtypes is None else dtypes
-            parts.append(part.reshape(*leading, *shape).astype(dtype))
+            parts.append(part.reshape((*leading, *shape)).astype(dtype))
         return self.pack(parts)
 
     def flatten(self, g, leading=(), what="the gradient"):
