@@ -4,13 +4,13 @@ f is an argument, so Numba compiles the loop anew for each f (0.2 s) and inlines
 the caller: the threads are Python's, since a parallel region loses what its workers raise.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numba.core.caching import NullCache
 
 from fastopt.kernels.compile import kernel
+from fastopt.kernels.threads import usable_threads
 
 _PIECES_PER_THREAD = 4
 
@@ -49,7 +49,7 @@ def probe(f, x, h, two_sided):
     parallel = bool(f.targetoptions.get("parallel"))
     try:
         good = probe_entries(f, x, h, *rest, 0, 1)
-        threads = 1 if parallel or n < 256 else _threads()
+        threads = 1 if parallel or n < 256 else usable_threads()
         if threads == 1:
             good &= probe_entries(f, x, h, *rest, 1, n)
         else:
@@ -61,12 +61,3 @@ def probe(f, x, h, two_sided):
     except Exception:  # the caller's loop in Python meets the same error and says where
         return None
     return (up, plus, down, minus) if good else None
-
-
-def _threads():
-    limits = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
-    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        value = os.environ.get(name, "")
-        if value.isdigit() and int(value):
-            limits.append(int(value))
-    return min(limits)
