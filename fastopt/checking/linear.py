@@ -6,6 +6,8 @@ scores of class c by h*X[:, j], so a difference costs one pass of the loss's for
 
 import numpy as np
 
+from fastopt import backends
+
 _CHUNK = 64  # features at a time: blocks of rows x 64 stay in the second-level cache
 _ROWS = 512
 
@@ -40,6 +42,15 @@ def numeric_linear_gradient(loss, W, X, y, b=None, *, l2=0.0, sample_weight=None
 
 
 def _weights(loss, scores, X, y, weight, steps):
+    if backends.has_numba():
+        from fastopt.kernels.linear_differences import differences
+
+        return differences(loss, scores, X, y, weight, steps)
+    return by_formula(loss, scores, X, y, weight, steps)
+
+
+def by_formula(loss, scores, X, y, weight, steps):
+    """The same on NumPy arrays."""
     result = np.zeros(steps.shape)
     k = tuple(float(v) for v in loss)
     for first in range(0, X.shape[0], _ROWS):
