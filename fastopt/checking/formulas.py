@@ -1,5 +1,6 @@
 """check_rule and check_loss: what the author of an own rule or loss runs."""
 
+import importlib.util
 import platform
 import re
 from dataclasses import dataclass, field
@@ -249,32 +250,38 @@ def _loss_dtype(report, loss, dtype):
 
 def _value_and_grad(report, loss):
     from fastopt.checking.linear import numeric_linear_gradient
-    from fastopt.linear import value_and_grad
 
     rng = np.random.default_rng(0)
-    names = ["numpy"] + ["numba"] * backends.has_numba() + ["c"] * (backends.has_c() and _in_c(loss))
     for classes in (1, 5):
         W, b, X = rng.normal(size=(classes, 9)), rng.normal(size=classes), rng.normal(size=(70, 9))
+        X *= rng.random(X.shape) < 0.6
         y = labels(loss, classes, 70, rng)
         y = y + 1 if classes == 1 and loss.one_row == "binary" else y
         weight = rng.integers(1, 4, 70).astype(float)
         numeric = numeric_linear_gradient(loss, W, X, y, b, l2=0.1, sample_weight=weight)
-        for name in names:
+        for backend in ["numpy"] + ["numba"] * backends.has_numba() + ["c"] * (backends.has_c() and _in_c(loss)):
             for dtype in ("float64", "float32"):
-                what = f"value_and_grad, {classes} class{'es' * (classes > 1)}, {name}, {dtype}"
-                target = y.astype(dtype) if y.dtype.kind == "f" else y
-                arguments = (a.astype(dtype) for a in (W, X))
-                w, x = arguments
-                try:
-                    _, dW, db = value_and_grad(
-                        loss, w, x, target, b.astype(dtype), l2=0.1, sample_weight=weight.astype(dtype), backend=name
-                    )
-                except Exception as error:  # compilation of an author's formula may raise anything
-                    report.add(what, False, f"{type(error).__name__}: {str(error).strip()[:300]}")
-                    continue
-                tolerance = 1e-4 if dtype == "float32" else 1e-6
-                off = max(np.abs(dW - numeric[0]).max(), np.abs(db - numeric[1]).max())
-                report.add(what, off < tolerance, "" if off < tolerance else f"differs by {off:.2g} from the numeric")
+                for kind in ["dense"] + ["CSR"] * (importlib.util.find_spec("scipy") is not None):
+                    name = f"value_and_grad, {classes} class{'es' * (classes > 1)}, {backend}, {dtype}, {kind}"
+                    _one_back_end(report, name, loss, (W, X, y, b, weight), dtype, kind, backend, numeric)
+
+
+def _one_back_end(report, name, loss, problem, dtype, kind, backend, numeric):
+    from fastopt.linear import value_and_grad
+
+    W, X, y, b, weight = (a if a.dtype.kind == "i" else a.astype(dtype) for a in problem)
+    if kind == "CSR":
+        from scipy.sparse import csr_array
+
+        X = csr_array(X)
+    try:
+        _, dW, db = value_and_grad(loss, W, X, y, b, l2=0.1, sample_weight=weight, backend=backend)
+    except Exception as error:  # compilation of an author's formula may raise anything
+        report.add(name, False, f"{type(error).__name__}: {str(error).strip()[:300]}")
+        return
+    off = max(np.abs(dW - numeric[0]).max(), np.abs(db - numeric[1]).max())
+    good = off < (1e-4 if dtype == "float32" else 1e-6)
+    report.add(name, good, "" if good else f"differs by {off:.2g} from the numeric gradient")
 
 
 def _in_c(loss):
