@@ -41,7 +41,9 @@ def torch_checker(fast):
             @staticmethod
             def backward(ctx, g):
                 (t,) = ctx.saved_tensors
-                return g * torch.from_numpy(np.array(grad(t.detach().numpy()), dtype=t.detach().numpy().dtype))
+                return g * torch.from_numpy(
+                    np.array(grad(t.detach().numpy()), dtype=t.detach().numpy().dtype)
+                )
 
         t = torch.from_numpy(x.copy()).requires_grad_()
         options = {"fast_mode": fast, "raise_exception": False, "atol": atol, "rtol": rtol}
