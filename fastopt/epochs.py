@@ -56,4 +56,6 @@ def _numpy_epoch(rows, loss, rule, parameters, batch, l2, threads):
 
 
 def _numba_epoch(rows, loss, rule, parameters, batch, l2, threads):
-    raise NotImplementedError
+    from fastopt.kernels.epoch import Epoch
+
+    return Epoch(rows, loss, rule, parameters, batch, l2, threads)

@@ -19,6 +19,7 @@ from numba.extending import intrinsic, make_attribute_wrapper, models, register_
 
 from fastopt.kernels import vecmath
 from fastopt.kernels import vectors as v
+from fastopt.kernels.compile import kernel
 from fastopt.kernels.vectors import VECTOR_BYTES, Vector
 
 BLOCK = 32  # rows of a block; scores[c, r] lies at c * BLOCK + r
@@ -202,9 +203,11 @@ def _getitem(context, builder, sig, args):
 @infer_global(operator.setitem)
 class _SetItem(AbstractTemplate):
     def generic(self, args, kws):
-        if isinstance(args[0], Scores) and isinstance(args[1], types.Integer):
-            if isinstance(args[2], Lanes) or _is_number(args[2]):
-                return signature(types.none, *args)
+        block, index, value = args
+        if not isinstance(block, Scores) or not isinstance(index, types.Integer):
+            return None
+        if isinstance(value, Lanes) or _is_number(value):
+            return signature(types.none, *args)
 
 
 @lower_builtin(operator.setitem, Scores, types.Integer, types.Any)
@@ -256,3 +259,10 @@ def sum_lanes(typing, lanes):
         return values[0]
 
     return types.float64(lanes), codegen
+
+
+@kernel
+def squared_lanes(h, w, dw, index, end, scale, penalty):
+    """Sum of squares of scale*dw + penalty*w over the lanes from index on."""
+    t = load_lanes(h, dw, index, end) * scale + load_lanes(h, w, index, end) * penalty
+    return sum_lanes(t * t)

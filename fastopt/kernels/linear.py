@@ -30,7 +30,30 @@ from fastopt.kernels.tiles import STRIP_CLASSES, TILE_CLASSES, TILE_ROWS, gradie
 # numbers: float64 factor of a uint8 X, then the loss's coefficients.  y_shift: subtracted from y.
 # y_kind: size of an integer label, 0 for targets of X's dtype.  x_kind: 1 for uint8, 32 or 64 for
 # CSR with such indices, else 0.  width: see sparse.py; dense: the classes.
-PROBLEM = ["W", "b", "X", "x_stride", "x_kind", "y", "y_kind", "y_shift", "weights", "weights_kind", "order", "classes", "features", "numbers", "block", "add_rows", "scores", "loss", "gradient", "indices", "indptr", "width"]
+PROBLEM = [
+    "W",
+    "b",
+    "X",
+    "x_stride",
+    "x_kind",
+    "y",
+    "y_kind",
+    "y_shift",
+    "weights",
+    "weights_kind",
+    "order",
+    "classes",
+    "features",
+    "numbers",
+    "block",
+    "add_rows",
+    "scores",
+    "loss",
+    "gradient",
+    "indices",
+    "indptr",
+    "width",
+]
 (W, B, X, X_STRIDE, X_KIND, Y, Y_KIND, Y_SHIFT, WEIGHTS, WEIGHTS_KIND, ORDER, CLASSES,
  FEATURES, NUMBERS, BLOCK_ROWS, ADD_ROWS, SCORES, LOSS, GRADIENT, INDICES, INDPTR, WIDTH) = range(len(PROBLEM))  # fmt: skip
 
@@ -73,7 +96,7 @@ def _fill_table(problem, table, begin, end):
     for i in range(begin, end):
         write(table, i - begin, x + row_at(problem, i) * stride)
     if end > begin:
-        for i in range(end - begin, min(BLOCK, end - begin + TILE_ROWS - 1)):
+        for i in range(end - begin, BLOCK):
             write(table, i, read(np.int64, table, end - begin - 1))
 
 
@@ -191,8 +214,11 @@ def block_gradient(h, problem, table, following, rows, dscores, dw):
 
 
 @kernel
-def add_rows(h, problem, begin, end, dw, db, scratch):
-    """Add the gradient of rows [begin, end) to dw and db (0: no bias); returns their loss."""
+def add_rows(h, problem, begin, end, soon, dw, db, scratch):
+    """Add the gradient of rows [begin, end) to dw and db (0: no bias); returns their loss.
+
+    Rows [end, soon) will be wanted next: they are fetched meanwhile.
+    """
     classes, block = read(np.int64, problem, CLASSES), read(np.int64, problem, BLOCK_ROWS)
     size = BLOCK * element_size(h)
     scratch = (scratch + 63) // 64 * 64
@@ -214,16 +240,21 @@ def add_rows(h, problem, begin, end, dw, db, scratch):
             _widen_rows(h, problem, table, rows, widened)
         call(read(np.int64, problem, SCORES), (problem, table, rows, scores))
         total += call(read(np.int64, problem, LOSS), (problem, rows, scores, dscores, targets, weights, db))
-        _fill_table(problem, following, last, min(last + block, end))
-        ahead = following if min(last + block, end) - last == rows and not wide else table
+        ahead = table
+        if last < soon and not wide:
+            ahead = following
+            _fill_table(problem, following, last, min(last + block, soon))
         call(read(np.int64, problem, GRADIENT), (problem, table, ahead, rows, dscores, dw))
-        table, following = following, table
+        if last < end and wide:
+            _fill_table(problem, table, last, min(last + block, end))
+        elif last < end:
+            table, following = following, table
     return total
 
 
 @kernel
-def _add_group(h, problem, group, n, group_rows, dw, db, partials, losses, scratch):
-    """Gradient of one group: the first goes to dw and db, the others to partials of their own."""
+def add_group(h, problem, group, origin, n, soon, group_rows, dw, db, partials, losses, scratch):
+    """Gradient of one group of the rows [origin, n): the first goes to dw and db, the others to partials."""
     classes = read(np.int64, problem, CLASSES)
     elements = read(np.int64, problem, WIDTH) * read(np.int64, problem, FEATURES)
     size = element_size(h)
@@ -233,14 +264,14 @@ def _add_group(h, problem, group, n, group_rows, dw, db, partials, losses, scrat
     clear(dw, elements * size)
     if db:
         clear(db, classes * size)
-    begin = group * group_rows
-    arguments = (problem, begin, min(begin + group_rows, n), dw, db, scratch)
+    begin = origin + group * group_rows
+    arguments = (problem, begin, min(begin + group_rows, n), soon, dw, db, scratch)
     loss = call(read(np.int64, problem, ADD_ROWS), arguments)
     write(losses, group, loss)
 
 
 @kernel
-def _finish(h, begin, end, groups, target, partials, stride, scale, p, twice_l2):
+def add_partials(h, begin, end, groups, target, partials, stride, scale, p, twice_l2):
     """target = scale * (target + the partials in order) + twice_l2 * p for elements [begin, end)."""
     for i in range(begin, end, lane_count(h)):
         t = load_lanes(h, target, i, end)
@@ -267,7 +298,7 @@ def sum_of_squares(h, p, count):
 
 
 @kernel
-def _total(losses, groups):
+def total_loss(losses, groups):
     total = 0.0
     for g in range(groups):
         total += read(np.float64, losses, g)
@@ -280,15 +311,15 @@ def gradient_serial(h, problem, n, groups, group_rows, dw, db, partials, losses,
     classes = read(np.int64, problem, CLASSES)
     elements = read(np.int64, problem, WIDTH) * read(np.int64, problem, FEATURES)
     for g in range(groups):
-        _add_group(h, problem, g, n, group_rows, dw, db, partials, losses, scratch)
+        add_group(h, problem, g, 0, n, n, group_rows, dw, db, partials, losses, scratch)
     stride = (elements + classes) * element_size(h)
     w = read(np.int64, problem, W)
-    _finish(h, 0, elements, groups, dw, partials, stride, scale, w, 2 * l2)
+    add_partials(h, 0, elements, groups, dw, partials, stride, scale, w, 2 * l2)
     if db:
         biases = partials + elements * element_size(h)
-        _finish(h, 0, classes, groups, db, biases, stride, scale, db, 0.0)
+        add_partials(h, 0, classes, groups, db, biases, stride, scale, db, 0.0)
     penalty = l2 * sum_of_squares(h, w, elements) if l2 != 0 else 0.0
-    return _total(losses, groups) * scale + penalty
+    return total_loss(losses, groups) * scale + penalty
 
 
 @kernel(parallel=True)
@@ -299,16 +330,16 @@ def gradient_parallel(h, problem, n, groups, group_rows, dw, db, partials, losse
     elements = read(np.int64, problem, WIDTH) * read(np.int64, problem, FEATURES)
     for g in prange(groups):
         own = scratch + np.int64(get_thread_id()) * scratch_size
-        _add_group(h, problem, np.int64(g), n, group_rows, dw, db, partials, losses, own)
+        add_group(h, problem, np.int64(g), 0, n, n, group_rows, dw, db, partials, losses, own)
     stride = (elements + classes) * element_size(h)
     w = read(np.int64, problem, W)
     pieces = (elements + 4095) // 4096
     for piece in prange(pieces):
         begin = np.int64(piece) * 4096
         end = min(begin + 4096, elements)
-        _finish(h, begin, end, groups, dw, partials, stride, scale, w, 2 * l2)
+        add_partials(h, begin, end, groups, dw, partials, stride, scale, w, 2 * l2)
     if db:
         biases = partials + elements * element_size(h)
-        _finish(h, 0, classes, groups, db, biases, stride, scale, db, 0.0)
+        add_partials(h, 0, classes, groups, db, biases, stride, scale, db, 0.0)
     penalty = l2 * sum_of_squares(h, w, elements) if l2 != 0 else 0.0
-    return _total(losses, groups) * scale + penalty
+    return total_loss(losses, groups) * scale + penalty

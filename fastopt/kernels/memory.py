@@ -164,3 +164,13 @@ def zero(typing, h):
         return ir.Constant(context.get_value_type(h.element), 0.0)
 
     return h.element(h), codegen
+
+
+@intrinsic
+def as_element(typing, h, number):
+    """A number in the formula's dtype."""
+
+    def codegen(context, builder, signature, args):
+        return context.cast(builder, args[1], number, h.element)
+
+    return h.element(h, number), codegen

@@ -84,8 +84,11 @@ class Problem:
             result[:, : self.classes] = W.T
         return result
 
-    def entries(self):
-        return len(self._kept[0].sparse[0])
+    def work_per_row(self):
+        """Multiply-adds of a row's scores."""
+        if self.sparse:
+            return len(self._kept[0].sparse[0]) * self.width // max(1, self.n)
+        return self.features * self.classes
 
     def partial_elements(self):
         return self.width * self.features + self.classes
@@ -112,11 +115,11 @@ def kernel_addresses(loss_type, dtype, is_sparse):
     h = element_type(dtype)
     if is_sparse:
         return {
-            "add_rows": native_address(sparse.add_sparse_rows, h, 6),
+            "add_rows": native_address(sparse.add_sparse_rows, h, 7),
             "loss": native_address(linear.block_loss, loss_type, 7),
         }
     return {
-        "add_rows": native_address(linear.add_rows, h, 6),
+        "add_rows": native_address(linear.add_rows, h, 7),
         "scores": native_address(linear.block_scores, h, 4),
         "loss": native_address(linear.block_loss, loss_type, 7),
         "gradient": native_address(linear.block_gradient, h, 6),
@@ -135,21 +138,20 @@ def gradient(problem, W, b, dW, db, scale, l2, threads):
     problem.set("b", b)
     if not problem.sparse:
         problem.set("W", W)
-        return _gradient(problem, dW, db, scale, l2, threads, problem.features * problem.classes)
+        return _gradient(problem, dW, db, scale, l2, threads)
     problem.set("W", problem.by_feature(W))
     by_feature = problem.by_feature()
-    entries = problem.entries() // max(1, problem.n)
-    value = _gradient(problem, by_feature, db, scale, l2, threads, entries * problem.width)
+    value = _gradient(problem, by_feature, db, scale, l2, threads)
     dW[...] = by_feature.T[: problem.classes]
     return value
 
 
-def _gradient(problem, dW, db, scale, l2, threads, work_per_row):
+def _gradient(problem, dW, db, scale, l2, threads):
     groups, group_rows = problem.groups(problem.n)
     itemsize = problem.dtype.itemsize
     partials = problem.buffer("partials", (groups - 1) * problem.partial_elements() * itemsize + 64)
     losses = problem.buffer("losses", groups, np.float64)
-    parallel = groups > 1 and problem.n * work_per_row >= PARALLEL_WORK
+    parallel = groups > 1 and problem.n * problem.work_per_row() >= PARALLEL_WORK
     with region(threads if parallel else 1) as count:
         scratch = problem.buffer("scratch", count * problem.scratch_bytes + 64)
         run = gradient_entry(problem.dtype.name, count > 1)

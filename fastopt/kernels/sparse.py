@@ -106,7 +106,7 @@ def sparse_add(typing, h, selection, values, indices, begin, end, dw, stride, sl
 
 
 @kernel
-def add_sparse_rows(h, problem, begin, end, dw, db, scratch):
+def add_sparse_rows(h, problem, begin, end, soon, dw, db, scratch):
     """linear.add_rows for CSR: X is the address of the values, x_kind the bits of an index."""
     classes, width = read(np.int64, problem, dense.CLASSES), read(np.int64, problem, dense.WIDTH)
     size, lanes = element_size(h), lane_count(h)
