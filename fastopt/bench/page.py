@@ -82,7 +82,8 @@ def roofline(record):
     corner = top / bandwidth
     plot.line([(start, start * bandwidth), (corner, top), (right, top)], "#444444", dashed=True)
     plot.text(right, top, f"SGEMM {top:.0f} GFLOP/s", anchor="end")
-    plot.text(corner, top, f"{bandwidth:.1f} GB/s", dy=30, anchor="end")
+    middle = (start * corner) ** 0.5
+    plot.text(middle, middle * bandwidth, f"{bandwidth:.1f} GB/s", anchor="end")
     for x, y, name, title in points:
         plot.point(x, y, svg.colour(name), f"{title}, {name}: {y:.1f} GFLOP/s")
     shown = {key: c for key, c in svg.COLOURS.items() if any(p[2].startswith(key) for p in points)}

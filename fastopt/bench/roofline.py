@@ -73,7 +73,7 @@ def machine(quick):
     Each is a dict by number of threads.
     """
     counts, seconds = sorted({1, usable_threads()}), 1 if quick else 4
-    p, g, m, v = (np.zeros(5_000_000 if quick else 20_000_000, np.float32) for _ in range(4))
+    p, g, m, v = (np.full(5_000_000 if quick else 20_000_000, 1e-6, np.float32) for _ in range(4))
     found = {
         "moved": _rates({c: traffic(p, g, (m, v), c) for c in counts}, 7 * p.nbytes, seconds),
         "read": _rates({c: reading(p, c) for c in counts}, p.nbytes, seconds),

@@ -4,6 +4,7 @@ import datetime
 import gc
 import os
 import platform
+import time
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def run(quick=False, progress=None):
     progress: a function called with (done, of how many, what comes).
     """
     say, busy = progress or (lambda *_: None), _others_at_work()
-    makers = list(quick_cases() if quick else full_cases())
+    began, makers = time.perf_counter(), list(quick_cases() if quick else full_cases())
     total = len(makers) + 2 + (not quick)
     say(0, total, "the machine's limits")
     machine = roofline.machine(quick)
@@ -93,8 +94,10 @@ def run(quick=False, progress=None):
         results.append(measure(case, machine, seconds))
         gc.collect()
     say(len(makers) + 1, total, "first calls")
-    results.append({"group": "first call", "name": "a new process", "bytes": 0, "operations": 0,
-                    "contestants": first_call.measure(1 if quick else 5)})  # fmt: skip
+    rows = first_call.measure(1 if quick else 5)
+    results.append(
+        {"group": "first call", "name": "a new process", "bytes": 0, "operations": 0, "contestants": rows}
+    )
     curves = []
     if not quick:
         say(len(makers) + 2, total, "scaling")
@@ -104,6 +107,7 @@ def run(quick=False, progress=None):
         "format": FORMAT,
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "quick": quick,
+        "took": time.perf_counter() - began,
         "machine": describe() | busy,
         "limits": machine,
         "results": results,

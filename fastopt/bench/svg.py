@@ -13,11 +13,11 @@ def colour(name):
     return next((c for key, c in COLOURS.items() if name.startswith(key)), "#888888")
 
 
-def bars(rows, width=760):
+def bars(rows, width=800):
     """Horizontal bars: rows of (name, length, text at its end)."""
     longest = max((length for _, length, _ in rows), default=1) or 1
-    left, row_height = 250, 20
-    room = width - left - 190
+    left, row_height = 12 + 7 * max((len(name) for name, _, _ in rows), default=0), 20
+    room = width - left - 8 - 7 * max((len(text) for _, _, text in rows), default=0)
     parts = []
     for i, (name, length, text) in enumerate(rows):
         y, w = i * row_height, max(1.0, room * length / longest)
@@ -32,7 +32,7 @@ def bars(rows, width=760):
 class LogLog:
     """A plot with two logarithmic axes that grows by lines and points."""
 
-    def __init__(self, x, y, x_label, y_label, width=760, height=420):
+    def __init__(self, x, y, x_label, y_label, width=800, height=420):
         self.width, self.height = width, height
         self.box = (64, 16, width - 20, height - 46)  # left, top, right, bottom
         self.x, self.y = _decades(x), _decades(y)

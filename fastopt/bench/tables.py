@@ -47,11 +47,6 @@ def groups(record):
     return {group: rows for group, rows in found.items() if rows}
 
 
-def unit(result):
-    """What a case's rate is counted in."""
-    return "GFLOP/s" if result["operations"] else "GB/s" if result["bytes"] else ""
-
-
 def microseconds(seconds):
     """Three digits of it, with thousands set apart."""
     value = seconds * 1e6
@@ -84,7 +79,8 @@ def _limits(limits):
 def _table(group, results):
     table = Table(title=TITLES[group], title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
-    for heading in ("us", UNITS[group] or "rate", "% roof", "x NumPy"):
+    headings = ("us", UNITS[group], "% roof", "x NumPy") if UNITS[group] else ("us",)
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for result in results:
         table.add_row(f"[bold]{result['name']}[/bold]")
@@ -96,6 +92,7 @@ def _table(group, results):
             rate = "" if f["rate"] is None else f"{f['rate']:.1f}"
             roof = "" if f["roof"] is None else f"{100 * f['roof']:.0f}"
             times = "" if f["times"] is None else f"{f['times']:.2f}"
+            cells = (microseconds(row["seconds"]), rate, roof, times)[: len(headings)]
             style = "green" if name.startswith("fastopt") else ""
-            table.add_row(f"  {name}", microseconds(row["seconds"]), rate, roof, times, style=style)
+            table.add_row(f"  {name}", *cells, style=style)
     return table
