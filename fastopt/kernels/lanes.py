@@ -13,7 +13,6 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.datamodel import models as data_models
 from numba.core.imputils import lower_builtin
-from numba.core.registry import cpu_target
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, make_attribute_wrapper, models, register_model
 
@@ -152,22 +151,6 @@ _define(np.log, 1, vecmath.natural_log)
 _define(np.log1p, 1, vecmath.log1p)
 _define(np.where, 3, lambda mask, a, b: a.where(mask, b), masks=(0,))
 _define(zeros, 1, lambda a: a.splat(0.0))
-
-
-def _first_choice(function):
-    """Put the templates of this file before Numba's, which take any type at all for np.zeros_like.
-
-    Numba asks in the order of registration: its own come first where it compiled anything before.
-    """
-    typing = cpu_target.typing_context
-    typing.refresh()
-    known = typing.resolve_value_type(function)
-    mine = [any(c.__module__ == __name__ for c in t.__mro__) for t in known.templates]
-    ordered = sorted(zip(mine, known.templates, strict=True), key=lambda pair: not pair[0])
-    known.templates = tuple(template for _, template in ordered)
-
-
-_first_choice(np.zeros_like)
 
 
 @infer_global(len)
