@@ -2,11 +2,9 @@
 
 from fastopt.checking.check import gradcheck, gradgradcheck
 from fastopt.checking.complexstep import NotAnalyticError
-
 from fastopt.checking.formulas import check_loss, check_rule
 from fastopt.checking.function import EvaluationError
 from fastopt.checking.linear import numeric_linear_gradient
-
 from fastopt.checking.numeric import (
     hessian_vector_product,
     numeric_gradient,

@@ -76,7 +76,7 @@ def differences(loss, scores, X, y, weight, steps):
             run(None, *_addresses(k, blocks, scratch, targets, weights, columns), first, first + _ROWS, mine, total)
         result[:, features] = total / (2 * mine)
 
-    with ThreadPoolExecutor(usable_threads()) as pool:
+    with ThreadPoolExecutor(usable_threads()) as pool:  # of its own: pieces differ in time
         list(pool.map(piece, range(0, steps.shape[1], _FEATURES)))
     return result
 
