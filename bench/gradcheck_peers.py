@@ -17,9 +17,9 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parents[1])]
 
-import gradient_cases
+import gradient_cases  # noqa: E402
 
-from fastopt.checking import gradcheck
+from fastopt.checking import gradcheck  # noqa: E402
 
 
 def ours(f, grad, x, atol, rtol):
@@ -41,7 +41,9 @@ def torch_checker(fast):
             @staticmethod
             def backward(ctx, g):
                 (t,) = ctx.saved_tensors
-                return g * torch.from_numpy(np.array(grad(t.detach().numpy()), dtype=t.detach().numpy().dtype))
+                return g * torch.from_numpy(
+                    np.array(grad(t.detach().numpy()), dtype=t.detach().numpy().dtype)
+                )
 
         t = torch.from_numpy(x.copy()).requires_grad_()
         options = {"fast_mode": fast, "raise_exception": False, "atol": atol, "rtol": rtol}

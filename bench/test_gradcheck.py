@@ -1,7 +1,7 @@
 """Numeric gradients and the gradient check, against the lectures' loop and scipy.
 
-    pytest bench/test_gradcheck.py          one group a question, by pytest-benchmark
-    python bench/test_gradcheck.py          the ratios in one run, interleaved, medians
+pytest bench/test_gradcheck.py          one group a question, by pytest-benchmark
+python bench/test_gradcheck.py          the ratios in one run, interleaved, medians
 """
 
 import importlib.util
@@ -159,7 +159,9 @@ def main():
     numeric_linear_gradient(MulticlassHinge(), W[:, :4], X[:64, :4], y[:64])
     ours = _median(lambda: numeric_linear_gradient(MulticlassHinge(), W, X, y), 3)
     loop = _median(lambda: eval_numerical_gradient(f, W, stop=SAMPLE), 2) / SAMPLE * W.size
-    print(f"hinge 10 x 3,073 on 5,000 rows: {ours:.2f} s; lectures' loop {loop:.0f} s (extrapolated): {loop / ours:.0f}x")
+    print(
+        f"hinge 10 x 3,073 on 5,000 rows: {ours:.2f} s; lectures' loop {loop:.0f} s (extrapolated): {loop / ours:.0f}x"
+    )
     f, grad = slow_f()
     x = np.random.default_rng(0).normal(size=MILLION)
     for kind, g in (("right", grad), ("one wrong entry", wrong_at(grad, 123_456))):
@@ -170,7 +172,9 @@ def main():
         numeric_gradient(f, x)
         ours = _median(lambda f=f: numeric_gradient(f, x), 20)
         peer = _median(lambda f=f: scipy_gradient(f, x), 5)
-        print(f"compiled {name}, 1,000 parameters: {ours * 1e3:.2f} ms; scipy {peer * 1e3:.1f} ms: {peer / ours:.0f}x")
+        print(
+            f"compiled {name}, 1,000 parameters: {ours * 1e3:.2f} ms; scipy {peer * 1e3:.1f} ms: {peer / ours:.0f}x"
+        )
 
 
 if __name__ == "__main__":

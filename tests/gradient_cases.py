@@ -70,7 +70,9 @@ def logsumexp(rng):
         e = np.exp(x - x.max())
         return e / e.sum()
 
-    return Problem("logsumexp", lambda x: x.max() + np.log(np.exp(x - x.max()).sum()), grad, rng.normal(size=8))
+    return Problem(
+        "logsumexp", lambda x: x.max() + np.log(np.exp(x - x.max()).sum()), grad, rng.normal(size=8)
+    )
 
 
 def _linear(rng, classes=5, features=7, n=40):

@@ -192,8 +192,12 @@ def test_several_arrays():
     assert gradcheck(pair, None, (W, b))
     assert gradcheck(lambda p: pair(p["W"], p["b"])[0],
                      lambda p: dict(zip("Wb", pair(p["W"], p["b"])[1:], strict=True)), {"W": W, "b": b})  # fmt: skip
-    report = gradcheck(lambda p: pair(*p)[0], lambda p: [pair(*p)[1], -pair(*p)[2]], [W, b], raise_exception=False)
-    assert report.counts["wrong"] == 3 and report.rows[0].name.startswith("x[1][") and "sign" in report.causes[0]
+    report = gradcheck(
+        lambda p: pair(*p)[0], lambda p: [pair(*p)[1], -pair(*p)[2]], [W, b], raise_exception=False
+    )
+    assert (
+        report.counts["wrong"] == 3 and report.rows[0].name.startswith("x[1][") and "sign" in report.causes[0]
+    )
 
 
 def test_jacobian():

@@ -103,6 +103,8 @@ def test_memory_of_any_kind():
     swapped = base.astype(base.dtype.newbyteorder())
     for x in (base[::2, ::-3], base.T, np.broadcast_to(base[0], (3, 8)), frozen, swapped, np.asarray(2.0)):
         before = x.copy()
-        assert numeric_gradient(lambda x: np.sum(x**2), x) == pytest.approx(2 * np.asarray(x, float), rel=1e-8)
+        assert numeric_gradient(lambda x: np.sum(x**2), x) == pytest.approx(
+            2 * np.asarray(x, float), rel=1e-8
+        )
         assert gradcheck(lambda x: np.sum(x**2), lambda x: 2 * x, x)
         assert (x == before).all()

@@ -51,7 +51,9 @@ def test_steps_stay_in_the_domain():
     x = np.array([1e-9, 1e-4, 2.0])
     with np.errstate(invalid="ignore"):
         assert numeric_gradient(lambda x: np.log(x).sum(), x) == pytest.approx(1 / x, rel=1e-2)
-        assert numeric_gradient(lambda x: np.log(x).sum(), x, method="richardson") == pytest.approx(1 / x, rel=1e-6)
+        assert numeric_gradient(lambda x: np.log(x).sum(), x, method="richardson") == pytest.approx(
+            1 / x, rel=1e-6
+        )
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,9 @@ def test_compiled_function_gives_the_same():
 
     x = np.random.default_rng(0).normal(size=300)
     for method in ("forward", "central", "five-point"):
-        assert (numeric_gradient(numba.njit(rosen), x, method=method) == numeric_gradient(rosen, x, method=method)).all()
+        assert (
+            numeric_gradient(numba.njit(rosen), x, method=method) == numeric_gradient(rosen, x, method=method)
+        ).all()
 
 
 def test_compiled_function_that_raises_or_modifies():

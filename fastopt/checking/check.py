@@ -52,7 +52,17 @@ def gradcheck(
 
 
 def gradgradcheck(
-    grad, hess, x, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, product=False, directions=4, seed=0
+    grad,
+    hess,
+    x,
+    *,
+    eps=1e-6,
+    atol=1e-5,
+    rtol=1e-3,
+    raise_exception=True,
+    product=False,
+    directions=4,
+    seed=0,
 ):
     """Compare a Hessian, or Hessian-vector products, with differences of the gradient.
 
@@ -100,7 +110,10 @@ class _Run:
         report.value = float(function.value[0]) if function.value.size == 1 else None
         report.noise = float(self.noise.level.max())
         if not np.isfinite(function.value).all():
-            report.ok, report.verdict = False, f"f is not finite at x: {function.value[~np.isfinite(function.value)][0]}"
+            report.ok, report.verdict = (
+                False,
+                f"f is not finite at x: {function.value[~np.isfinite(function.value)][0]}",
+            )
             return report
         if mode == "full":
             self._full(report)
@@ -119,7 +132,9 @@ class _Run:
         wrong = report.counts["wrong"]
         if wrong:
             report.ok = False
-            report.verdict = f"{wrong} of {_entries(result.analytic.size)} wrong; worst {_worst(report.rows[0])}"
+            report.verdict = (
+                f"{wrong} of {_entries(result.analytic.size)} wrong; worst {_worst(report.rows[0])}"
+            )
         else:
             report.verdict = f"{_agree(result.analytic.size)}{_remarks(report.counts)}"
 
@@ -148,14 +163,20 @@ class _Run:
         elif bad:
             report.verdict = f"{len(bad)} of {len(report.directions)} directional derivatives wrong"
         else:
-            report.verdict = f"{len(report.directions)} directional derivatives agree, {self.function.point.size} entries"
+            report.verdict = (
+                f"{len(report.directions)} directional derivatives agree, {self.function.point.size} entries"
+            )
         if report.ok and any(d.deviates for d in report.directions):
-            report.warnings.append("the gradient deviates from f by more than rounding, though within tolerance")
+            report.warnings.append(
+                "the gradient deviates from f by more than rounding, though within tolerance"
+            )
         self._ratio(report)
 
     def _ratio(self, report):
         """One factor common to all directions."""
-        ratios = np.array([d.analytic / d.numeric for d in report.directions if abs(d.numeric) > 10 * d.error])
+        ratios = np.array(
+            [d.analytic / d.numeric for d in report.directions if abs(d.numeric) > 10 * d.error]
+        )
         if report.ok or len(ratios) < 2 or np.abs(ratios - 1).min() < 1e-4:
             return
         if np.ptp(ratios) <= 1e-3 * np.abs(ratios).max():
@@ -236,7 +257,9 @@ class _Run:
         """Differences that only atol lets pass."""
         with np.errstate(invalid="ignore"):
             difference = result.difference()
-            clear = (difference > 10 * result.error + result.floor) & (difference > self.rtol * np.abs(result.numeric))
+            clear = (difference > 10 * result.error + result.floor) & (
+                difference > self.rtol * np.abs(result.numeric)
+            )
         hidden = clear & (result.status == full.OK)
         if not hidden.any():
             return []
@@ -250,14 +273,18 @@ class _Run:
         value = np.abs(self.function.value)
         allowed = self.nondet_tol if self.nondet_tol is not None else 64 * self.function.eps * value
         scale = np.nan_to_num(np.abs(self.values.values)).max()
-        allowed_gradient = self.nondet_tol if self.nondet_tol is not None else 1e-3 * (self.atol + self.rtol * scale)
+        allowed_gradient = (
+            self.nondet_tol if self.nondet_tol is not None else 1e-3 * (self.atol + self.rtol * scale)
+        )
         for what, repeat, bad in (
             ("f", float(self.noise.repeat.max()), bool((self.noise.repeat > allowed).any())),
             ("the gradient", self.values.repeat, self.values.repeat > allowed_gradient),
         ):
             if repeat:
                 report.deterministic = False
-                report.warnings.append(f"{what} is not deterministic: twice at the same x differs by {repeat:.2g}")
+                report.warnings.append(
+                    f"{what} is not deterministic: twice at the same x differs by {repeat:.2g}"
+                )
             if bad:
                 report.ok = False
                 report.verdict = f"{what} is not deterministic (twice at the same x differs by {repeat:.2g})"
@@ -349,7 +376,9 @@ def _check_products(function, hess, rng, eps, atol, rtol, count):
                                _VERDICTS[result.status[i, k]], cause))  # fmt: skip
     report.ok = not wrong.any()
     if not report.ok:
-        report.verdict = f"{int(wrong.sum())} of {wrong.size} entries of Hv wrong; worst {_worst(report.rows[0])}"
+        report.verdict = (
+            f"{int(wrong.sum())} of {wrong.size} entries of Hv wrong; worst {_worst(report.rows[0])}"
+        )
         report.causes = diagnosis.causes(
             result.analytic.ravel(), result.numeric.ravel(), wrong.ravel(), np.zeros(wrong.size), (wrong.size,),
             result.tolerance().ravel(), False,

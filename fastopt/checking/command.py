@@ -19,7 +19,9 @@ from fastopt.checking.function import EvaluationError
 @click.command()
 @click.argument("function", metavar="MODULE:FUNCTION")
 @click.argument("gradient", metavar="[MODULE:GRADIENT]", required=False)
-@click.option("--at", "point", type=click.Path(exists=True, dir_okay=False), help="x: .npy, or .npz: f(**arrays).")
+@click.option(
+    "--at", "point", type=click.Path(exists=True, dir_okay=False), help="x: .npy, or .npz: f(**arrays)."
+)
 @click.option("--shape", help="Instead of --at: a random x of this shape, e.g. 3,4.")
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random x and directions.")
@@ -38,7 +40,9 @@ def check(function, gradient, point, shape, dtype, seed, eps, atol, rtol, mode, 
     try:
         f, grad = _load(function), _load(gradient) if gradient else None
         x, f, grad = _point(point, shape, dtype, seed, f, grad)
-        report = gradcheck(f, grad, x, eps=eps, atol=atol, rtol=rtol, mode=mode, seed=seed, raise_exception=False)
+        report = gradcheck(
+            f, grad, x, eps=eps, atol=atol, rtol=rtol, mode=mode, seed=seed, raise_exception=False
+        )
     except (EvaluationError, TypeError, ValueError, OSError, ImportError, AttributeError) as error:
         if as_json:
             click.echo(json.dumps({"ok": None, "error": f"{type(error).__name__}: {error}"}))

@@ -106,7 +106,9 @@ def _call(f, point, arrays):
         except NotAnalyticError:
             raise
         except (np.exceptions.ComplexWarning, TypeError, ValueError, AttributeError) as error:
-            raise NotAnalyticError(f"the complex step does not apply: f does not take complex x ({error})") from error
+            raise NotAnalyticError(
+                f"the complex step does not apply: f does not take complex x ({error})"
+            ) from error
 
 
 def _compare(result, point, function):
@@ -114,7 +116,9 @@ def _compare(result, point, function):
     direction = np.random.default_rng(0).uniform(0.5, 1.5, point.size)
     scale = max(1.0, np.abs(point.values).max())
     h = function.eps ** (1 / 3) * scale
-    numeric = (function.at(point.values + h * direction) - function.at(point.values - h * direction)) / (2 * h)
+    numeric = (function.at(point.values + h * direction) - function.at(point.values - h * direction)) / (
+        2 * h
+    )
     complex_step = result @ direction
     size = np.abs(result) @ direction + np.abs(function.value) / scale
     bad = np.abs(numeric - complex_step) > 1e-2 * size

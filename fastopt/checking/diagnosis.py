@@ -77,12 +77,16 @@ def _factor(a, n, bad, known, x, shape, tol, complete):
         return None
     if abs(c + 1) < 2e-3:
         return "wrong sign: analytic = -numeric"
-    name = _FACTORS.get(round(abs(c) * 2) / 2) if abs(abs(c) * 2 - round(abs(c) * 2)) < 2e-3 * abs(c) else None
+    name = (
+        _FACTORS.get(round(abs(c) * 2) / 2) if abs(abs(c) * 2 - round(abs(c) * 2)) < 2e-3 * abs(c) else None
+    )
     sign = " and of the wrong sign" if c < 0 else ""
     if name:
         return f"factor {c:.6g}: {name}{sign}"
     if bad.sum() >= 2 and abs(c - round(c)) < 1e-3 * abs(c) and abs(c) > 2:
-        return f"factor {round(c)}: missing 1/n (a sum over n = {abs(round(c))} where f takes the mean?){sign}"
+        return (
+            f"factor {round(c)}: missing 1/n (a sum over n = {abs(round(c))} where f takes the mean?){sign}"
+        )
     if bad.sum() >= 2 and abs(1 / c - round(1 / c)) < 1e-3 / abs(c) and abs(c) < 0.5:
         return f"factor 1/{round(1 / c)}: divided by n = {abs(round(1 / c))} once too often?{sign}"
     return _factor_text(c) + " = analytic / numeric" + (" on all of them" if bad.sum() > 1 else "")

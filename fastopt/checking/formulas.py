@@ -48,7 +48,9 @@ class FormulaReport:
 
     def headline(self):
         bad = sum(not c.ok for c in self.checks)
-        return f"{self.subject}: " + (f"{bad} of {len(self.checks)} checks FAILED" if bad else "all checks passed")
+        return f"{self.subject}: " + (
+            f"{bad} of {len(self.checks)} checks FAILED" if bad else "all checks passed"
+        )
 
     def _notes(self):
         return [f"  {c}" for c in self.causes]
@@ -128,10 +130,14 @@ def _same_bits(report, rule, dtype, steps):
     for name in names:
         for threads in (1, 2) if name != "numpy" else (1,):
             try:
-                runs[f"{name}, {threads} thread{'s' * (threads > 1)}"] = _run(rule, dtype, name, steps, threads)
+                runs[f"{name}, {threads} thread{'s' * (threads > 1)}"] = _run(
+                    rule, dtype, name, steps, threads
+                )
             except Exception as error:  # compilation of an author's formula may raise anything
                 first = str(error).strip().splitlines()[-1:] or [""]
-                report.add(f"compiles for {dtype} ({name})", False, f"{type(error).__name__}: {first[0][:300]}")
+                report.add(
+                    f"compiles for {dtype} ({name})", False, f"{type(error).__name__}: {first[0][:300]}"
+                )
                 return
     reference = runs.pop("numpy, 1 thread")
     for name, result in runs.items():
@@ -171,7 +177,9 @@ def _packed(report, rule):
 
     found = step_instructions(type(rule), "float32", len(rule.coefficients(rule, 1.0)))
     packed = {i for i in found if re.fullmatch(r"(add|sub|mul|div|sqrt|max|min)ps", i)}
-    report.add("the loop is vectorised", packed, "" if packed else "no packed instruction: a branch in update?")
+    report.add(
+        "the loop is vectorised", packed, "" if packed else "no packed instruction: a branch in update?"
+    )
     double = {i for i in found if re.fullmatch(r"(add|sub|mul|div|sqrt|max|min)[ps]d|cvt[ps]s2[ps]d", i)}
     detail = f"float64 instructions in the float32 loop: {', '.join(sorted(double))}" if double else ""
     report.add("no double precision in the float32 loop", not double, detail)
@@ -224,7 +232,10 @@ def _rows_against_differences(report, loss, classes):
         name = f"derivatives, {classes} class{'es' * (classes > 1)}, {name}"
         try:
             result = gradcheck(
-                lambda s: rows(loss, s, y)[0].sum(), lambda s: rows(loss, s, y)[1], scores, raise_exception=False
+                lambda s: rows(loss, s, y)[0].sum(),
+                lambda s: rows(loss, s, y)[1],
+                scores,
+                raise_exception=False,
             )
         except Exception as error:  # an author's formula may raise anything
             report.add(name, False, f"{type(error).__name__}: {error}")
@@ -242,7 +253,11 @@ def _loss_dtype(report, loss, dtype):
     exact, exact_d = rows(loss, scores, y)
     tolerance = 64 * np.finfo(dtype).eps
     good = value.dtype == dtype and value.shape == (16,)
-    detail = "" if good else f"rows returns {value.dtype}{value.shape}, expected {dtype}(16,): a float64 array in it?"
+    detail = (
+        ""
+        if good
+        else f"rows returns {value.dtype}{value.shape}, expected {dtype}(16,): a float64 array in it?"
+    )
     report.add(f"rows keeps {dtype}", good, detail)
     near = np.allclose(value, exact, tolerance, tolerance) and np.allclose(d, exact_d, tolerance, tolerance)
     report.add(f"rows is accurate in {dtype}", near)
@@ -259,10 +274,14 @@ def _value_and_grad(report, loss):
         y = y + 1 if classes == 1 and loss.one_row == "binary" else y
         weight = rng.integers(1, 4, 70).astype(float)
         numeric = numeric_linear_gradient(loss, W, X, y, b, l2=0.1, sample_weight=weight)
-        for backend in ["numpy"] + ["numba"] * backends.has_numba() + ["c"] * (backends.has_c() and _in_c(loss)):
+        for backend in (
+            ["numpy"] + ["numba"] * backends.has_numba() + ["c"] * (backends.has_c() and _in_c(loss))
+        ):
             for dtype in ("float64", "float32"):
                 for kind in ["dense"] + ["CSR"] * (importlib.util.find_spec("scipy") is not None):
-                    name = f"value_and_grad, {classes} class{'es' * (classes > 1)}, {backend}, {dtype}, {kind}"
+                    name = (
+                        f"value_and_grad, {classes} class{'es' * (classes > 1)}, {backend}, {dtype}, {kind}"
+                    )
                     _one_back_end(report, name, loss, (W, X, y, b, weight), dtype, kind, backend, numeric)
 
 

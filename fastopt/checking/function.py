@@ -100,7 +100,11 @@ class Function:
     def _value(self, result):
         if self.with_gradient:
             result, self.gradient = _split(result, self.name)
-        elif isinstance(result, (tuple, list)) and len(result) > 1 and np.ndim(result[0]) == 0 < np.ndim(result[1]):
+        elif (
+            isinstance(result, (tuple, list))
+            and len(result) > 1
+            and np.ndim(result[0]) == 0 < np.ndim(result[1])
+        ):
             raise TypeError(f"{self.name} returned a tuple; leave grad=None if it is (value, gradient)")
         value = self._number(result)
         if self.scalar and value.ndim:
@@ -148,7 +152,9 @@ def in_double(f, point, **options):
         double = Function(f, point, dtype=np.float64, **options)
     except (EvaluationError, TypeError, ValueError):  # f was not made for this dtype
         return own
-    close = np.allclose(double.value, own.value, rtol=1e-2, atol=1e-3 * np.abs(own.value).max(), equal_nan=True)
+    close = np.allclose(
+        double.value, own.value, rtol=1e-2, atol=1e-3 * np.abs(own.value).max(), equal_nan=True
+    )
     if not close:
         return own
     double.calls += own.calls

@@ -20,7 +20,9 @@ _VERDICTS = ("ok", "wrong", "subgradient", "undecided")
 
 def page(report):
     state = "passed" if report.ok else "failed"
-    notes = [f"<b>Likely cause:</b> {escape(c)}" for c in report.causes] + [escape(w) for w in report.warnings]
+    notes = [f"<b>Likely cause:</b> {escape(c)}" for c in report.causes] + [
+        escape(w) for w in report.warnings
+    ]
     parts = [
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>gradcheck {state}</title>",
         f"<style>{_STYLE}</style></head><body>",
@@ -52,7 +54,9 @@ def _directions(directions):
     for d in directions:
         order = "exact" if math.isnan(d.order) else f"{d.order:.2f}"
         verdict = _VERDICTS[d.status] if d.status or not d.deviates else "deviates"
-        body.append((verdict, (d.name, f"{d.analytic:.9g}", f"{d.numeric:.9g}", f"{d.error:.0e}", order, verdict)))
+        body.append(
+            (verdict, (d.name, f"{d.analytic:.9g}", f"{d.numeric:.9g}", f"{d.error:.0e}", order, verdict))
+        )
     return _table(heads, body)
 
 

@@ -56,7 +56,9 @@ def numeric_jacobian(f, x, *, method="central", eps=None, return_error=False):
     point = Point(x)
     jacobian, error, shape = _derivative(f, point, method, eps, with_error=return_error, with_shape=True)
     if return_error:
-        return point.restore(jacobian.reshape(*shape, -1), shape), point.restore(error.reshape(*shape, -1), shape)
+        return point.restore(jacobian.reshape(*shape, -1), shape), point.restore(
+            error.reshape(*shape, -1), shape
+        )
     return point.restore(jacobian.reshape(*shape, -1), shape)
 
 
@@ -122,9 +124,9 @@ def _derivative(f, point, method, eps, *, scalar=False, with_error=False, with_s
         result = _differences(function, method, eps)
         if with_error:
             other = _differences(function, method, (eps or default_eps(function, method)) / 2)
-            error = np.abs(result - other) * 2 + measure(function, np.random.default_rng(0)).level[:, None] * 4 / (
-                steps(function, eps or default_eps(function, method))
-            )
+            error = np.abs(result - other) * 2 + measure(function, np.random.default_rng(0)).level[
+                :, None
+            ] * 4 / (steps(function, eps or default_eps(function, method)))
     return (result, error, function.shape) if with_shape else (result, error)
 
 

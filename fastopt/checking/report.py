@@ -140,7 +140,9 @@ def _table(rows):
 
 def _direction_table(directions):
     names = ("ok", "wrong", "subgradient", "undecided")
-    lines = [f"  {'direction':<16} {'analytic':>15} {'numeric':>15} {'error':>8} {'Taylor order':>13} verdict"]
+    lines = [
+        f"  {'direction':<16} {'analytic':>15} {'numeric':>15} {'error':>8} {'Taylor order':>13} verdict"
+    ]
     for d in directions:
         order = "exact" if math.isnan(d.order) else f"{d.order:.2f}"
         lines.append(

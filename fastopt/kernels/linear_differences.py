@@ -73,7 +73,14 @@ def differences(loss, scores, X, y, weight, steps):
             rows = X[first : first + _ROWS, features]
             rows = rows.toarray() if hasattr(rows, "toarray") else rows
             columns[:, : rows.shape[0]] = rows.T
-            run(None, *_addresses(k, blocks, scratch, targets, weights, columns), first, first + _ROWS, mine, total)
+            run(
+                None,
+                *_addresses(k, blocks, scratch, targets, weights, columns),
+                first,
+                first + _ROWS,
+                mine,
+                total,
+            )
         result[:, features] = total / (2 * mine)
 
     with ThreadPoolExecutor(usable_threads()) as pool:  # of its own: pieces differ in time
