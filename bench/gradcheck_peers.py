@@ -17,9 +17,9 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parents[1])]
 
-import gradient_cases
+import gradient_cases  # noqa: E402
 
-from fastopt.checking import gradcheck
+from fastopt.checking import gradcheck  # noqa: E402
 
 
 def ours(f, grad, x, atol, rtol):

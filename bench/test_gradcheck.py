@@ -80,7 +80,7 @@ def wrong_at(grad, i):
 
 
 def compiled():
-    """{name: compiled f}: a chain of dependent sums, and one that the compiler vectorises."""
+    """{name: compiled f}: a chain of dependent sums, and two that the compiler vectorises."""
     numba = pytest.importorskip("numba")
 
     @numba.njit
@@ -97,7 +97,14 @@ def compiled():
             total += 100 * (x[i + 1] - x[i] * x[i]) ** 2 + (1 - x[i]) ** 2
         return total
 
-    return {"rosenbrock": rosenbrock, "rosenbrock, vectorised": rosenbrock_vectorised}
+    @numba.njit(fastmath={"reassoc", "nsz", "contract"})
+    def wells(x):
+        total = 0.0
+        for i in range(x.size):
+            total += (x[i] * x[i] - 1) ** 2
+        return total
+
+    return {"rosenbrock": rosenbrock, "rosenbrock, vectorised": rosenbrock_vectorised, "wells": wells}
 
 
 def scipy_gradient(f, x):
@@ -131,7 +138,7 @@ def test_million(benchmark, kind):
 
 @pytest.mark.benchmark(group="numeric gradient, compiled f of 1,000 parameters")
 @pytest.mark.parametrize("way", ["fastopt", pytest.param("scipy", marks=needs_scipy)])
-@pytest.mark.parametrize("name", ["rosenbrock", "rosenbrock, vectorised"])
+@pytest.mark.parametrize("name", ["rosenbrock", "rosenbrock, vectorised", "wells"])
 def test_compiled(benchmark, name, way):
     f, x = compiled()[name], np.random.default_rng(0).normal(size=1000)
     benchmark(numeric_gradient if way == "fastopt" else scipy_gradient, f, x)

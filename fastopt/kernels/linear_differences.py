@@ -83,7 +83,7 @@ def differences(loss, scores, X, y, weight, steps):
             )
         result[:, features] = total / (2 * mine)
 
-    with ThreadPoolExecutor(usable_threads()) as pool:
+    with ThreadPoolExecutor(usable_threads()) as pool:  # of its own: pieces differ in time
         list(pool.map(piece, range(0, steps.shape[1], _FEATURES)))
     return result
 

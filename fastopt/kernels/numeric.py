@@ -4,15 +4,17 @@ f is an argument, so Numba compiles the loop anew for each f (0.2 s) and inlines
 the caller: the threads are Python's, since a parallel region loses what its workers raise.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+import time
 
 import numpy as np
 from numba.core.caching import NullCache
 
 from fastopt.kernels.compile import kernel
 from fastopt.kernels.threads import usable_threads
+from fastopt.native import share
 
-_PIECES_PER_THREAD = 4
+_SAMPLE = 16  # entries that tell how long f takes
+_SHARED = 2e-3  # seconds of work from which it is shared: two threads cost 0.7 ms to wake and to join
 
 
 @kernel
@@ -31,7 +33,7 @@ def probe_entries(f, x, h, two_sided, up, plus, down, minus, begin, end):
             minus[i] = f(y)
         flat[i] = keep
     original = x.reshape(-1)
-    for i in range(original.size):
+    for i in range(original.size):  # noqa: SIM110
         if flat[i] != original[i]:
             return False
     return True
@@ -44,20 +46,21 @@ probe_entries._cache = NullCache()
 def probe(f, x, h, two_sided):
     """(up, plus, down, minus), or None where the loop in Python has to say what is wrong with f."""
     n = x.size
-    up, plus, down, minus = np.zeros(n), np.empty(n), np.zeros(n), np.empty(n)
-    rest = (two_sided, up, plus, down, minus)
-    parallel = bool(f.targetoptions.get("parallel"))
+    results = np.zeros(n), np.empty(n), np.zeros(n), np.empty(n)
+
+    def run(part):
+        return probe_entries(f, x, h, two_sided, *results, *part)
+
     try:
-        good = probe_entries(f, x, h, *rest, 0, 1)
-        threads = 1 if parallel or n < 256 else usable_threads()
-        if threads == 1:
-            good &= probe_entries(f, x, h, *rest, 1, n)
-        else:
-            cuts = np.linspace(1, n, threads * _PIECES_PER_THREAD + 1).astype(np.int64)
-            with ThreadPoolExecutor(threads) as pool:
-                pieces = zip(cuts[:-1], cuts[1:], strict=True)
-                jobs = [pool.submit(probe_entries, f, x, h, *rest, int(a), int(b)) for a, b in pieces]
-                good &= all([job.result() for job in jobs])
+        first = min(n, _SAMPLE)
+        run((0, 0))  # compiles
+        start = time.perf_counter()
+        good = run((0, first))
+        expected = (time.perf_counter() - start) / first * (n - first)
+        threads = 1 if expected < _SHARED or f.targetoptions.get("parallel") else usable_threads()
+        edges = np.linspace(first, n, threads + 1).astype(int).tolist()
+        parts = list(zip(edges[:-1], edges[1:], strict=True))
+        good &= all(share(run, parts) if threads > 1 else map(run, parts))
     except Exception:  # the caller's loop in Python meets the same error and says where
         return None
-    return (up, plus, down, minus) if good else None
+    return results if good else None
