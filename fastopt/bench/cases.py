@@ -123,7 +123,9 @@ def gradient(make_problem, title, loss="Softmax", backend_names=None):
     counts = sorted({1, usable_threads()})
     makers = {}
     for name, count in itertools.product(names, counts):
-        makers[f"fastopt {name}, {_threads(count)}"] = lambda n=name, c=count: _fastopt_gradient(problem, loss, n, c)
+        makers[f"fastopt {name}, {_threads(count)}"] = lambda n=name, c=count: _fastopt_gradient(
+            problem, loss, n, c
+        )
     for count in counts:
         makers[f"NumPy, {_threads(count)}"] = lambda c=count: _numpy_gradient(problem, loss, c)
     if not hasattr(problem.X, "nnz"):
@@ -173,11 +175,15 @@ def epoch(make_problem, title, batch, loss="Softmax", momentum=0.9, backend_name
     if dense and problem.X.dtype != np.uint8:
         makers["NumPy"] = lambda: Contestant(numpy_linear.epoch(problem, loss, batch, lr, momentum))
         for count in counts if batch > 1 else counts[:1]:
-            makers[f"torch, {_threads(count)}"] = lambda c=count: _torch_epoch(problem, loss, batch, lr, momentum, c)
+            makers[f"torch, {_threads(count)}"] = lambda c=count: _torch_epoch(
+                problem, loss, batch, lr, momentum, c
+            )
     if problem.X.dtype == np.uint8:
         floats = problem._replace(X=problem.X / np.float32(255))
         for name in names:
-            makers[f"fastopt {name}, float32"] = lambda n=name: _fastopt_epoch(floats, loss, batch, lr, momentum, n)
+            makers[f"fastopt {name}, float32"] = lambda n=name: _fastopt_epoch(
+                floats, loss, batch, lr, momentum, n
+            )
     if loss == "Hinge" and batch == 1:
         makers[f"scikit-learn, {_threads(counts[-1])}"] = lambda: _sklearn_epoch(problem, lr, counts[-1])
     dtype = "float32" if dense else ""

@@ -35,7 +35,9 @@ def html(record):
         body += [f"<h3>{escape(result['name'])}</h3>{_bars(result)}" for result in results]
     if record.get("scaling"):
         body.append("<h2>Scaling</h2>")
-        body += [_scaling(axis, record["scaling"]) for axis in dict.fromkeys(c["axis"] for c in record["scaling"])]
+        body += [
+            _scaling(axis, record["scaling"]) for axis in dict.fromkeys(c["axis"] for c in record["scaling"])
+        ]
     head = f"<meta charset=utf-8><meta name=viewport content='width=device-width'><title>fastopt bench</title><style>{_STYLE}</style>"  # fmt: skip
     return f"<!doctype html><html lang=en><head>{head}</head><body>{''.join(body)}</body></html>\n"
 

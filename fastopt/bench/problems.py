@@ -121,6 +121,8 @@ def a9a(dtype="float32"):
             columns.extend(int(entry.split(":")[0]) - 1 for entry in entries)  # every value is 1
             indptr.append(len(columns))
     columns = np.array(columns, np.int32)
-    X = csr_array((np.ones(len(columns), dtype), columns, np.array(indptr, np.int32)), shape=(len(labels), 123))
+    X = csr_array(
+        (np.ones(len(columns), dtype), columns, np.array(indptr, np.int32)), shape=(len(labels), 123)
+    )
     y = np.array(labels, np.int64)
     return Linear(X, y, np.zeros((2, 123), dtype), np.zeros(2, dtype))

@@ -167,7 +167,9 @@ def _others_at_work():
         return {}
     if load < 0.5:
         return {}
-    return {"note": f"Other work kept {load:.1f} CPUs busy in the minute before this run: its figures are doubtful."}
+    return {
+        "note": f"Other work kept {load:.1f} CPUs busy in the minute before this run: its figures are doubtful."
+    }
 
 
 def _peer_version(package):

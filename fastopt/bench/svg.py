@@ -22,7 +22,9 @@ def bars(rows, width=800):
     for i, (name, length, text) in enumerate(rows):
         y, w = i * row_height, max(1.0, room * length / longest)
         parts.append(f'<text x="{left - 8}" y="{y + 14}" text-anchor="end">{escape(name)}</text>')
-        parts.append(f'<rect x="{left}" y="{y + 3}" width="{w:.1f}" height="14" rx="2" fill="{colour(name)}"/>')
+        parts.append(
+            f'<rect x="{left}" y="{y + 3}" width="{w:.1f}" height="14" rx="2" fill="{colour(name)}"/>'
+        )
         parts.append(f'<text x="{left + w + 6:.1f}" y="{y + 14}" class="soft">{escape(text)}</text>')
     return _svg(width, len(rows) * row_height + 4, parts)
 
@@ -54,7 +56,9 @@ class LogLog:
     def point(self, x, y, colour, title):
         u, v = self.place(x, y)
         title = f"<title>{escape(title)}</title>"
-        self.parts.append(f'<circle cx="{u:.1f}" cy="{v:.1f}" r="5" fill="{colour}" fill-opacity=".8">{title}</circle>')
+        self.parts.append(
+            f'<circle cx="{u:.1f}" cy="{v:.1f}" r="5" fill="{colour}" fill-opacity=".8">{title}</circle>'
+        )
 
     def text(self, x, y, text, dy=-6, anchor="start"):
         u, v = self.place(x, y)
@@ -64,7 +68,9 @@ class LogLog:
         """entries: (text, colour), below each other in the upper left corner."""
         for i, (text, fill) in enumerate(entries):
             y = self.box[1] + 10 + 17 * (row + i)
-            self.parts.append(f'<rect x="{self.box[0] + 10}" y="{y - 9}" width="10" height="10" fill="{fill}"/>')
+            self.parts.append(
+                f'<rect x="{self.box[0] + 10}" y="{y - 9}" width="10" height="10" fill="{fill}"/>'
+            )
             self.parts.append(f'<text x="{self.box[0] + 26}" y="{y}">{escape(text)}</text>')
 
     def svg(self):
@@ -81,7 +87,9 @@ class LogLog:
             self.parts.append(f'<path d="M{left} {v:.1f}H{right}" class="grid"/>')
             self.parts.append(f'<text x="{left - 6}" y="{v + 4:.1f}" text-anchor="end">{_power(k)}</text>')
         middle = (left + right) / 2
-        self.parts.append(f'<text x="{middle}" y="{bottom + 36}" text-anchor="middle">{escape(x_label)}</text>')
+        self.parts.append(
+            f'<text x="{middle}" y="{bottom + 36}" text-anchor="middle">{escape(x_label)}</text>'
+        )
         turn = f'transform="rotate(-90 14 {(top + bottom) / 2})"'
         self.parts.append(
             f'<text x="14" y="{(top + bottom) / 2}" text-anchor="middle" {turn}>{escape(y_label)}</text>'

@@ -36,7 +36,9 @@ def figures(result, name):
 def numpy_seconds(result):
     """The best time of NumPy in a case, or None."""
     rows = result["contestants"].items()
-    return min((r["seconds"] for name, r in rows if name.startswith("NumPy") and "seconds" in r), default=None)
+    return min(
+        (r["seconds"] for name, r in rows if name.startswith("NumPy") and "seconds" in r), default=None
+    )
 
 
 def groups(record):
@@ -57,7 +59,9 @@ def print_record(record, console=None):
     for group, results in groups(record).items():
         console.print(_table(group, results))
     machine, limits = record["machine"], record["limits"]
-    console.print(f"{machine['cpu']}, {machine['threads']} threads, {machine['cpu_features']}; {_limits(limits)}")
+    console.print(
+        f"{machine['cpu']}, {machine['threads']} threads, {machine['cpu_features']}; {_limits(limits)}"
+    )
     console.print(
         "Medians of calls in turns. roof: for rules a plain kernel with the same reads and writes, for gradients and "
         "epochs BLAS's matrix product (bandwidth where that takes longer). x NumPy: above 1 is faster than NumPy's best."

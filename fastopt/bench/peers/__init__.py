@@ -14,7 +14,9 @@ def installed(package):
 def blas_threads(threads):
     """A context in which NumPy's BLAS uses this many threads; no limit where threadpoolctl is missing."""
     controller = _controller()
-    return contextlib.nullcontext() if controller is None else controller.limit(limits=threads, user_api="blas")
+    return (
+        contextlib.nullcontext() if controller is None else controller.limit(limits=threads, user_api="blas")
+    )
 
 
 @functools.cache
