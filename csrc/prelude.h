@@ -5,33 +5,25 @@
 #include "denormals.h"
 #include "fastopt.h"
 
+/* plan: rule, k, p, g, s, arrays, chunks (fastopt/kernels/elementwise.py). */
 #define STEP(T, F)                                                                                   \
-    static void step_##F(int rule, intptr_t k, intptr_t p, intptr_t g, intptr_t s, int64_t arrays,   \
-                         intptr_t chunks, int64_t begin, int64_t end)                                \
+    static int64_t first_nonfinite_##F(intptr_t plan, int64_t begin, int64_t end)                    \
     {                                                                                                \
-        fo_step_##F(rule, (const double *)k, (T *const *)p, (const T *const *)g, (T *const *)s,      \
-                    arrays, (const int64_t *)chunks, begin, end);                                    \
+        const int64_t *a = (const int64_t *)plan;                                                    \
+        return fo_first_nonfinite_##F((const T *const *)a[3], (const int64_t *)a[6], begin, end);    \
     }                                                                                                \
-    static int64_t first_nonfinite_##F(intptr_t x, intptr_t chunks, int64_t begin, int64_t end)      \
+    static int64_t step_##F(intptr_t plan, int check, int64_t begin, int64_t end)                    \
     {                                                                                                \
-        return fo_first_nonfinite_##F((const T *const *)x, (const int64_t *)chunks, begin, end);     \
-    }
-
-/* plan: rule, k, p, g, s, arrays, chunks. Where `check` is set and a gradient has NaN or inf, that
- * array's number is the answer and nothing changes; else -1. */
-#define PLANNED(F)                                                                          \
-    static int64_t run_##F(intptr_t plan, int check, int64_t begin, int64_t end)            \
-    {                                                                                       \
-        const int64_t *a = (const int64_t *)plan;                                           \
-        int64_t bad = check ? first_nonfinite_##F(a[3], a[6], begin, end) : -1;             \
-        if (bad < 0) step_##F((int)a[0], a[1], a[2], a[3], a[4], a[5], a[6], begin, end);   \
-        return bad;                                                                         \
+        const int64_t *a = (const int64_t *)plan;                                                    \
+        int64_t bad = check ? first_nonfinite_##F(plan, begin, end) : -1;                            \
+        if (bad >= 0) return bad;                                                                    \
+        fo_step_##F((int)a[0], (const double *)a[1], (T *const *)a[2], (const T *const *)a[3],       \
+                    (T *const *)a[4], a[5], (const int64_t *)a[6], begin, end);                      \
+        return -1;                                                                                   \
     }
 
 STEP(float, f32)
 STEP(double, f64)
-PLANNED(f32)
-PLANNED(f64)
 
 static void coefficients(int rule, intptr_t h, double t, intptr_t k)
 {

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import itertools
 import os
 import struct
 
@@ -115,42 +116,37 @@ def _numba_step(rule, table, threads):
     from fastopt.kernels.formula import formula_type
 
     rule_type = formula_type(type(rule), table.dtype.name, len(table.k))
-    serial, arguments = step_entry(rule_type, parallel=False), table.arguments
+    serial = step_entry(rule_type, parallel=False)
+    plan, chunks = table.plan, len(table.chunks)
 
     def run(check):
-        bad = serial(None, check, *arguments)
+        bad = serial(None, check, plan, 0, chunks)
         return bad if bad < 0 else table.array_of(bad)
 
     def run_parallel(check):
         with region(threads) as count:
             if count == 1:
                 return run(check)
-            return table.array_of(step_entry(rule_type, parallel=True)(None, check, *arguments))
+            return table.array_of(step_entry(rule_type, parallel=True)(None, check, plan, 0, chunks))
 
     return run if threads < 2 or table.size < PARALLEL_ELEMENTS else run_parallel
 
 
 def _c_step(rule, table, threads):
-    number = native.rule_number(rule)
-    step, first_nonfinite = native.step_function(table.dtype), native.first_nonfinite_function(table.dtype)
-    k, p, g, s, arrays, chunks, begin, end = table.arguments
+    step, find = native.step_function(table.dtype), native.first_nonfinite_function(table.dtype)
+    plan, chunks = table.plan, len(table.chunks)
 
     def run(check):
-        if check:
-            bad = first_nonfinite(g, chunks, begin, end)
-            if bad >= 0:
-                return bad
-        step(number, k, p, g, s, arrays, chunks, begin, end)
-        return -1
+        return step(plan, check, 0, chunks)
 
     def run_parallel(check):
-        edges = np.linspace(begin, end, threads + 1).astype(int).tolist()
-        parts = list(zip(edges[:-1], edges[1:], strict=True))
+        edges = np.linspace(0, chunks, threads + 1).astype(int).tolist()
+        parts = list(itertools.pairwise(edges))
         if check:
-            found = native.share(lambda part: first_nonfinite(g, chunks, *part), parts)
+            found = native.share(lambda part: find(plan, *part), parts)
             if max(found) >= 0:
                 return min(bad for bad in found if bad >= 0)
-        native.share(lambda part: step(number, k, p, g, s, arrays, chunks, *part), parts)
+        native.share(lambda part: step(plan, False, *part), parts)
         return -1
 
     return run if threads < 2 or table.size < PARALLEL_ELEMENTS else run_parallel

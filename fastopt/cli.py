@@ -256,7 +256,9 @@ def warmup(backend):
 @main.command()
 @click.option("--quick", is_flag=True, help="The essential part, in under two minutes.")
 @_json_option
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Keep the record in this JSON file.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Keep the record in this JSON file."
+)
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with pictures.")
 def bench(quick, as_json, out, html):
     """Measure fastopt against NumPy, peers that are installed, and this machine's limits."""

@@ -6,12 +6,13 @@ from fastopt import linear, native
 
 
 def bind_epoch(backend, rows, loss, rule, parameters, batch, l2, threads):
-    """A function run(K, order, begin, end) -> (stopped, loss sum, gradient norm).
+    """A function run(K, order, begin, end, loss) -> (stopped, loss, gradient norm).
 
     parameters: ((W, its slots), (b, its slots)), updated in place. run takes the steps [begin, end)
     of an epoch: step i uses the positions [i*batch, (i+1)*batch) of order (None: the rows as they
     stand) and row i - begin of the coefficients K. It stops before a step whose loss is not finite.
-    The losses of the batches are summed; the norm is that of the last batch's gradient.
+    The losses of the batches are added to the one given, so that where a stretch ends does not show
+    in the sum's bits; the norm is that of the last batch's gradient.
     """
     makers = {"numba": _numba_epoch, "c": _c_epoch, "numpy": _numpy_epoch}
     return makers[backend](rows, loss, rule, parameters, batch, l2, threads)
@@ -22,9 +23,10 @@ def _c_epoch(rows, loss, rule, parameters, batch, l2, threads):
     number = native.rule_number(rule)
     (W, W_slots), (b, b_slots) = parameters
 
-    def run(K, order, begin, end):
+    def run(K, order, begin, end, total):
         data.set_order(order)
         training = native.Training(number, K, batch, rows.n, l2, W, b, W_slots, b_slots)
+        training.struct.loss = total
         stopped = native.epoch(data, training, begin, end)
         return stopped, training.loss, training.gradient_norm
 
@@ -34,8 +36,8 @@ def _c_epoch(rows, loss, rule, parameters, batch, l2, threads):
 def _numpy_epoch(rows, loss, rule, parameters, batch, l2, threads):
     (W, _), (b, _) = parameters
 
-    def run(K, order, begin, end):
-        total, norm = 0.0, 0.0
+    def run(K, order, begin, end, total):
+        norm = 0.0
         for step in range(begin, end):
             first, last = step * batch, min((step + 1) * batch, rows.n)
             which = slice(first, last) if order is None else order[first:last]

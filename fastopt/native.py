@@ -58,21 +58,16 @@ def coefficients_function():
 
 
 def step_function(dtype):
-    """step(rule, k, p, g, s, arrays, chunks, begin, end) of a dtype; every argument an integer."""
+    """step(plan, check, begin, end) -> -1, or, where `check` is set and a gradient has NaN or inf, that
+    array's number, and nothing is done.
+
+    plan: the address of an int64 array (rule, k, p, g, s, arrays, chunks), see kernels/elementwise.py.
+    """
     return getattr(lib, f"step_{_SUFFIX[dtype]}")
 
 
-def run_function(dtype):
-    """run(plan, check, begin, end) of a dtype: the step of a plan, or, where `check` is set and a gradient
-    has NaN or inf, nothing but that array's number; else -1.
-
-    plan: the address of an int64 array (rule, k, p, g, s, arrays, chunks).
-    """
-    return getattr(lib, f"run_{_SUFFIX[dtype]}")
-
-
 def first_nonfinite_function(dtype):
-    """find(x, chunks, begin, end) -> the first array of the table x with inf or NaN, or -1."""
+    """find(plan, begin, end) -> the first array whose gradient has inf or NaN, or -1."""
     return getattr(lib, f"first_nonfinite_{_SUFFIX[dtype]}")
 
 

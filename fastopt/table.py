@@ -43,14 +43,11 @@ class Table:
         self._g = np.zeros(len(parameters), np.int64)
         self._s = _addresses([s for slot in self.slots for s in slot] or self.parameters[:1])
         self.chunks = _chunks(self.parameters)
-        tables = (self.k, self._p, self._g, self._s)
-        self.arguments = (
-            *map(arrays.address, tables),
-            len(parameters),
-            arrays.address(self.chunks),
-            0,
-            len(self.chunks),
-        )
+        number = native.rule_number(rule) if native.available() else -1
+        k, p, g, st, chunks = map(arrays.address, (self.k, self._p, self._g, self._s, self.chunks))
+        # What one call of a kernel needs (kernels/elementwise.py).
+        self._plan = np.array([number, k, p, g, st, len(parameters), chunks], np.int64)
+        self.plan = arrays.address(self._plan)
         taken = [*self.parameters, *self._blocks, *others]
         spans = sorted((arrays.address(a), arrays.address(a) + a.nbytes) for a in taken if a.nbytes)
         self._spans = [*spans, (_FAR, _FAR)]

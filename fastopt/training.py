@@ -146,8 +146,7 @@ class _Run:
             end = min(done + self._steps_at_once, self.steps_per_epoch)
             K = coefficient_table(self.rule, self.schedules, self.step, end - done)
             start = time.perf_counter()
-            stopped, added, self.norm = self._epoch_loop(K, order, done, end)
-            loss_sum += added
+            stopped, loss_sum, self.norm = self._epoch_loop(K, order, done, end, loss_sum)
             self.step += stopped - done
             if stopped < end or not self._finite():
                 self._diverge()

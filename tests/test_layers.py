@@ -83,6 +83,8 @@ def test_who_imports_numba_and_the_c_library(path):
 
 @files
 def test_heavy_packages_come_on_first_use(path):
+    if module(path).startswith("fastopt.bench.peers.with_"):
+        pytest.skip("a peer, imported where it is installed")
     for name in imports(path, top_only=True):
         assert not within(name, "scipy", "sklearn", "torch", "matplotlib"), f"{module(path)}: {name}"
 

@@ -81,18 +81,16 @@ def reference_step(rule, t, p, g, s):
     return p, list(s)
 
 
-def native_step(rule, t, p, g, s, function="step"):
+def native_step(rule, t, p, g, s, check=False):
     """One step of lists of arrays; s holds a list of arrays a slot."""
     k = fill_coefficients(rule, t)
     flat = [a for slot in s for a in slot]
     chunks = np.array([(j, b, min(b + 24, a.size)) for j, a in enumerate(p) for b in range(0, a.size, 24)])
-    tables = [native.addresses(x) for x in (p, g, flat or p)]
+    tables = [np.array([native.address(a) for a in x]) for x in (p, g, flat or p)]
     addresses = [native.address(x) for x in (k, *tables)]
     arguments = [native.rule_number(rule), *addresses, len(p), native.address(chunks)]
-    if function == "step":
-        return native.step_function(p[0].dtype)(*arguments, 0, len(chunks))
     plan = np.array(arguments, np.int64)
-    return native.run_function(p[0].dtype)(native.address(plan), True, 0, len(chunks))
+    return native.step_function(p[0].dtype)(native.address(plan), check, 0, len(chunks))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -132,10 +130,10 @@ def test_run_with_check_changes_nothing(features):
     g = [np.ones(n, np.float32) for n in (5, 100, 7)]
     s = [[np.zeros_like(a) for a in p] for _ in rule.slots]
     g[1][99] = np.nan
-    assert native_step(rule, 1, p, g, s, "run") == 1
+    assert native_step(rule, 1, p, g, s, check=True) == 1
     assert all((a == 1).all() for a in p)
     g[1][99] = 1
-    assert native_step(rule, 1, p, g, s, "run") == -1
+    assert native_step(rule, 1, p, g, s, check=True) == -1
     assert all((a < 1).all() for a in p)
 
 
@@ -154,7 +152,7 @@ def test_all_finite(dtype, features):
 
 def test_addresses():
     arrays = [np.empty(3), np.empty(0), np.empty((4, 5), np.float32)[2:]]
-    assert native.addresses(arrays).tolist() == [a.ctypes.data for a in arrays]
+    assert [native.address(a) for a in arrays] == [a.ctypes.data for a in arrays]
 
 
 # ---- linear models ----

@@ -1,11 +1,13 @@
 """One step of an element-wise rule over a table of arrays.
 
-A step takes addresses, not arrays, so that one call serves any number of parameters:
-    k        float64 coefficients of the rule
-    p, g     addresses of the parameters and gradients, one per array
-    s        addresses of the state, one row per slot
-    chunks   rows (array, begin, end): the work, cut into pieces of bounded size
-The C library's fo_step_* have the same arguments.
+A step takes addresses, not arrays, so that one call serves any number of parameters. Its plan is a
+row of int64 numbers, the same for the C library's run_* (csrc/prelude.h):
+    rule     the rule's number there; not used here
+    k        address of the float64 coefficients
+    p, g     addresses of tables of addresses: parameters and gradients, one per array
+    s        the same of the state, one row per slot
+    arrays   how many arrays
+    chunks   address of rows (array, begin, end): the work, cut into pieces of bounded size
 """
 
 import platform
@@ -161,6 +163,18 @@ def _write_control(builder, word):
 
 
 @intrinsic
+def _read_plan(typing, plan):
+    """(k, p, g, s, arrays, chunks)"""
+    result = types.UniTuple(types.int64, 6)
+
+    def codegen(context, builder, signature, args):
+        values = [_read(builder, args[0], ir.Constant(_INT64, j), _INT64) for j in range(1, 7)]
+        return context.make_tuple(builder, result, values)
+
+    return result(plan), codegen
+
+
+@intrinsic
 def _chunk(typing, chunks, c):
     """Row c of the chunks: array, first and last element."""
     result = types.UniTuple(types.int64, 3)
@@ -197,8 +211,9 @@ def _bad_chunk(h, p, g, s, arrays, chunks, c):
 
 
 @kernel
-def step_serial(h, check, k, p, g, s, arrays, chunks, begin, end):
+def step_serial(h, check, plan, begin, end):
     """Update all chunks and return -1; or the chunk with NaN or inf, and nothing is changed."""
+    k, p, g, s, arrays, chunks = _read_plan(plan)
     if check:
         for c in range(begin, end):
             if _bad_chunk(h, p, g, s, arrays, chunks, c):
@@ -212,7 +227,8 @@ def step_serial(h, check, k, p, g, s, arrays, chunks, begin, end):
 
 
 @kernel(parallel=True)
-def step_parallel(h, check, k, p, g, s, arrays, chunks, begin, end):
+def step_parallel(h, check, plan, begin, end):
+    k, p, g, s, arrays, chunks = _read_plan(plan)
     if check:
         bad = end
         for i in prange(end - begin):
@@ -229,9 +245,9 @@ def step_parallel(h, check, k, p, g, s, arrays, chunks, begin, end):
 
 
 def step_entry(rule_type, parallel):
-    """The compiled step(h, check, k, p, g, s, arrays, chunks, begin, end) -> bad chunk or -1.
+    """The compiled step(h, check, plan, begin, end) -> the chunk with NaN or inf, or -1.
 
-    All arguments but h (anything) and check (a bool) are integers.
+    h may be anything, check is a bool, the others are integers.
     """
     function = step_parallel if parallel else step_serial
-    return entry(function, rule_type, types.boolean, *[types.int64] * 8)
+    return entry(function, rule_type, types.boolean, types.int64, types.int64, types.int64)

@@ -230,14 +230,14 @@ class Epoch:
         }  # fmt: skip
         self.run = np.array([fields.get(name, 0) for name in RUN], np.int64)
 
-    def __call__(self, coefficients, order, begin, end):
-        """Steps [begin, end) with one row of coefficients each: (stopped, loss sum, gradient norm)."""
+    def __call__(self, coefficients, order, begin, end, loss):
+        """Steps [begin, end) with one row of coefficients each: (stopped, loss + theirs, gradient norm)."""
         rule_type = formula_type(type(self.rule), self.problem.dtype.name, coefficients.shape[1])
         coefficients = np.ascontiguousarray(coefficients, np.float64)
         order = None if order is None else np.ascontiguousarray(order, np.int64)
         self.problem.set("order", order)
         self.run[K], self.run[K_COUNT] = address(coefficients), coefficients.shape[1]
-        self.numbers[1] = 0.0
+        self.numbers[1] = loss
         self._exchange(inwards=True)
         with region(self.threads if self.parallel else 1) as count:
             run = epoch_entry(rule_type, count > 1)

@@ -77,7 +77,7 @@ def _log_reduced(f, n):
 def log1p(x):
     """log(1 + x) = log(w) + (x - (w - 1))/w, w = 1 + x rounded."""
     w = x + 1
-    correction = (x - (w - 1)) / w
+    correction = ((x - (w - 1)) / w).where(w.compare(">", 0), 0)
     result = natural_log(w) + correction
     return x.where(x.compare("==", float("inf")), result)
 

@@ -7,7 +7,8 @@ A loss is a NamedTuple whose fields are its hyperparameters (numbers or flags), 
 k holds the fields as floats. s[c] are the scores of class c, len(s) the number of classes and y the
 labels, each of them a vector over rows: an array in the NumPy back end, a register of 8 or 16 rows
 in the kernels. So `rows` is made of arithmetic, comparisons, np.where, np.maximum, np.minimum,
-np.abs, np.exp, np.log, np.log1p, np.sqrt, np.zeros_like and loops over the classes, and branches only on k and len(s).
+np.abs, np.exp, np.log, np.log1p, np.sqrt, vocabulary.zeros and loops over the classes, and branches
+only on k and len(s).
 d[c] may be read once it is written; s must not be written.
 
 With one row of scores a "binary" loss sees y - 1 for y, so that `y == c` marks the positive rows

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastopt.losses.vocabulary import zeros
+
 
 class Logistic(NamedTuple):
     """L = sum_c log(1 + exp(-z_c s_c)), z_c = 1 for c = y and -1 otherwise;
@@ -17,7 +19,7 @@ class Logistic(NamedTuple):
 
     @staticmethod
     def rows(k, s, y, d):
-        loss = np.zeros_like(s[0])
+        loss = zeros(s[0])
         for c in range(len(s)):
             positive = y == c
             m = np.where(positive, s[c], -s[c])

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastopt.losses.vocabulary import zeros
+
 
 class Softmax(NamedTuple):
     """L = log(sum_c exp(s_c)) - s_y;  dL/ds_c = exp(s_c)/sum_j exp(s_j) - [c = y].
@@ -20,7 +22,7 @@ class Softmax(NamedTuple):
         for c in range(1, len(s)):
             top = np.maximum(top, s[c])
             own = np.where(y == c, s[c], own)
-        total = np.zeros_like(top)
+        total = zeros(top)
         for c in range(len(s)):
             e = np.exp(s[c] - top)
             total = total + e

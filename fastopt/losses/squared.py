@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastopt.losses.vocabulary import zeros
+
 
 class SquaredError(NamedTuple):
     """L = 1/2 sum_c (s_c - [c = y])^2;  dL/ds_c = s_c - [c = y].
@@ -16,7 +18,7 @@ class SquaredError(NamedTuple):
 
     @staticmethod
     def rows(k, s, y, d):
-        loss = np.zeros_like(s[0])
+        loss = zeros(s[0])
         for c in range(len(s)):
             t = s[c] - y if len(s) == 1 else np.where(y == c, s[c] - 1, s[c])
             loss = loss + t * t

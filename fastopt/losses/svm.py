@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastopt.losses.vocabulary import zeros
+
 
 class MulticlassHinge(NamedTuple):
     """L = sum_{c != y} t_c,  t_c = max(0, s_c - s_y + margin);  with squared=True, sum of t_c^2.
@@ -23,7 +25,7 @@ class MulticlassHinge(NamedTuple):
         own = s[0]
         for c in range(1, len(s)):
             own = np.where(y == c, s[c], own)
-        loss = slope = np.zeros_like(own)
+        loss = slope = zeros(own)
         for c in range(len(s)):
             t = np.where(y == c, 0, np.maximum(s[c] - own + margin, 0))
             if squared:
@@ -49,7 +51,7 @@ class Hinge(NamedTuple):
 
     @staticmethod
     def rows(k, s, y, d):
-        loss = np.zeros_like(s[0])
+        loss = zeros(s[0])
         for c in range(len(s)):
             positive = y == c
             t = 1 - np.where(positive, s[c], -s[c])

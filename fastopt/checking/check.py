@@ -1,0 +1,396 @@
+"""gradcheck and gradgradcheck."""
+
+import time
+
+import numpy as np
+
+from fastopt.checking import analytic as analytic_gradient
+from fastopt.checking import diagnosis, full, noise
+from fastopt.checking.directions import check_directions
+from fastopt.checking.function import in_double
+from fastopt.checking.numeric import entry_slope
+from fastopt.checking.point import Point
+from fastopt.checking.report import GradcheckError, Report, Row
+
+MODES = ("auto", "full", "directions")
+_VERDICTS = ("ok", "wrong", "subgradient", "undecided")
+_ROWS = 50
+_NAMING_BUDGET = 240, 3000  # evaluations of f to find which entries are wrong; the more the faster f is
+
+
+def gradcheck(
+    f, grad, x, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True,
+    mode="auto", seconds=3.0, directions=4, nondet_tol=None, seed=0,
+):  # fmt: skip
+    """Compare an analytic gradient with differences of f: |analytic - numeric| <= atol + rtol*|numeric|.
+
+    f: a function of x returning a number, or an array (then grad returns the Jacobian, f(x).shape + x.shape).
+    grad: a function of x, an array in the structure of x, or None: f returns (value, gradient).
+    x: a floating array of any shape, a tuple (f(*x)), a list or dict (f(x)) of them; never modified.
+    eps: step of the first pass, relative to max(1, |x_i|); entries that look wrong are measured again
+    with a ladder of steps and an error estimate. At a kink a value between the one-sided slopes passes.
+    mode: "full" measures every entry (2 evaluations each), "directions" a number of directional derivatives
+    and, if they deviate, the wrong entries; "auto" is "full" where that takes less than `seconds`.
+    nondet_tol: allowed difference of two evaluations at one point; by default rounding only.
+    Returns a Report (true if passed); raises GradcheckError with the report unless raise_exception=False.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+    started = time.perf_counter()
+    point = Point(x)
+    function = in_double(f, point, with_gradient=grad is None)
+    values = analytic_gradient.evaluate(grad, function)
+    run = _Run(function, values, atol, rtol, eps, np.random.default_rng(seed), nondet_tol)
+    if mode == "auto":
+        cost = 2 * point.size * run.noise.seconds
+        mode = "full" if cost <= seconds else "directions"
+    report = run.report(mode, directions)
+    report.seconds = time.perf_counter() - started
+    if raise_exception and not report.ok:
+        raise GradcheckError(report)
+    return report
+
+
+def gradgradcheck(
+    grad,
+    hess,
+    x,
+    *,
+    eps=1e-6,
+    atol=1e-5,
+    rtol=1e-3,
+    raise_exception=True,
+    product=False,
+    directions=4,
+    seed=0,
+):
+    """Compare a Hessian, or Hessian-vector products, with differences of the gradient.
+
+    grad: gradient in the structure of x. hess: a function of x (or an array) giving the Hessian, of shape
+    (size, size) or x.shape + x.shape; with product=True a function of (x, v) giving the Hessian times v, both
+    in the structure of x, checked on `directions` random v. The rest as in gradcheck.
+    """
+    started = time.perf_counter()
+    point = Point(x)
+    flat = _flat(grad, point)
+    function = in_double(flat, point)
+    rng = np.random.default_rng(seed)
+    if product:
+        report = _check_products(function, hess, rng, eps, atol, rtol, directions)
+    else:
+        matrix = hess(*x) if callable(hess) and point.kind == "tuple" else hess(x) if callable(hess) else hess
+        matrix = _square(matrix, point)
+        values = analytic_gradient.Analytic(matrix, np.zeros_like(matrix), 0.0)
+        report = _Run(function, values, atol, rtol, eps, rng, None).report("full", 0)
+        if np.abs(matrix - matrix.T).max() > atol + rtol * np.abs(matrix).max():
+            report.causes.append("the Hessian is not symmetric")
+    report.seconds = time.perf_counter() - started
+    if raise_exception and not report.ok:
+        raise GradcheckError(report)
+    return report
+
+
+class _Run:
+    """One comparison: what is known of f and of the gradient, and the report made from it."""
+
+    def __init__(self, function, values, atol, rtol, eps, rng, nondet_tol):
+        if not (atol >= 0 and rtol >= 0 and eps > 0):
+            raise ValueError(f"need atol >= 0, rtol >= 0, eps > 0, not {atol}, {rtol}, {eps}")
+        self.function, self.values, self.rng = function, values, rng
+        self.atol, self.rtol = atol, rtol
+        self.noise = noise.measure(function, rng)
+        self.nondet_tol = nondet_tol
+        # Differences of float32 values need steps of float32: rounding^(1/3).
+        self.eps = max(eps, function.eps ** (1 / 3)) if function.eps > 1e-15 else eps
+
+    def report(self, mode, count):
+        function = self.function
+        settings = {"eps": self.eps, "atol": self.atol, "rtol": self.rtol, "dtype": str(function.point.dtype)}
+        report = Report(True, "", mode, settings=settings)
+        report.value = float(function.value[0]) if function.value.size == 1 else None
+        report.noise = float(self.noise.level.max())
+        if not np.isfinite(function.value).all():
+            report.ok, report.verdict = (
+                False,
+                f"f is not finite at x: {function.value[~np.isfinite(function.value)][0]}",
+            )
+            return report
+        if mode == "full":
+            self._full(report)
+        else:
+            self._directions(report, count)
+        self._determinism(report)
+        report.evaluations = function.calls
+        return report
+
+    def _full(self, report):
+        result = full.compare(
+            self.function, self.values.values, self.values.floor, self.noise.level,
+            eps=self.eps, atol=self.atol, rtol=self.rtol,
+        )  # fmt: skip
+        self._fill(report, result, np.arange(self.function.point.size))
+        wrong = report.counts["wrong"]
+        if wrong:
+            report.ok = False
+            report.verdict = (
+                f"{wrong} of {_entries(result.analytic.size)} wrong; worst {_worst(report.rows[0])}"
+            )
+        else:
+            report.verdict = f"{_agree(result.analytic.size)}{_remarks(report.counts)}"
+
+    def _directions(self, report, count):
+        finite = np.isfinite(self.values.values).all(0)
+        arguments = {"atol": self.atol, "rtol": self.rtol}
+        if not finite.all():
+            entries = np.flatnonzero(~finite)[:_ROWS]
+            result = full.Comparison(
+                self.values.values[:, entries], *(np.zeros((self.function.outputs, len(entries))) for _ in range(3)),
+                **arguments,
+            )  # fmt: skip
+            result.judge()
+        else:
+            report.directions, entries, result = check_directions(
+                self.function, self.values.values, self.values.floor, self.noise.level, count=count, rng=self.rng,
+                budget=int(np.clip(1 / max(self.noise.seconds, 1e-9), *_NAMING_BUDGET)), **arguments,
+            )  # fmt: skip
+        self._fill(report, result, entries)
+        bad = [d for d in report.directions if d.status == full.WRONG]
+        wrong = report.counts["wrong"]
+        report.ok = not bad and not wrong
+        if wrong:
+            found = "one wrong entry" if wrong == 1 else f"{wrong} wrong entries"
+            report.verdict = f"{found} found; worst {_worst(report.rows[0])}"
+        elif bad:
+            report.verdict = f"{len(bad)} of {len(report.directions)} directional derivatives wrong"
+        else:
+            report.verdict = (
+                f"{len(report.directions)} directional derivatives agree, {self.function.point.size} entries"
+            )
+        if report.ok and any(d.deviates for d in report.directions):
+            report.warnings.append(
+                "the gradient deviates from f by more than rounding, though within tolerance"
+            )
+        self._ratio(report)
+
+    def _ratio(self, report):
+        """One factor common to all directions."""
+        ratios = np.array(
+            [d.analytic / d.numeric for d in report.directions if abs(d.numeric) > 10 * d.error]
+        )
+        if report.ok or len(ratios) < 2 or np.abs(ratios - 1).min() < 1e-4:
+            return
+        if np.ptp(ratios) <= 1e-3 * np.abs(ratios).max():
+            text = "wrong sign" if abs(ratios[0] + 1) < 1e-3 else f"factor {np.median(ratios):.6g}"
+            report.causes[:] = [f"{text} in every direction"]
+
+    def _fill(self, report, result, entries):
+        point = self.function.point
+        status = result.status
+        report.counts = {
+            "entries": point.size * self.function.outputs, "compared": status.size,
+            "wrong": int((status == full.WRONG).sum()), "subgradients": int((status == full.SUBGRADIENT).sum()),
+            "undecided": int((status == full.UNDECIDED).sum()),
+        }  # fmt: skip
+        report.rows = self._rows(result, entries)
+        if report.counts["wrong"]:
+            report.causes = self._causes(result, entries)
+        report.warnings += self._hidden(result)
+        if report.counts["undecided"]:
+            report.warnings.append(
+                f"{report.counts['undecided']} entries cannot be decided: the noise of f ({report.noise:.1e}) is "
+                "larger than the tolerance allows"
+            )
+        report.curves = self._curves(entries)
+
+    def _rows(self, result, entries):
+        excess = result.excess()
+        rank = np.choose(result.status, [0, 3, 0, 1])
+        order = np.lexsort((-excess.ravel(), -rank.ravel()))[:_ROWS]
+        return [self._row(result, excess, entries, *np.unravel_index(j, excess.shape)) for j in order]
+
+    def _row(self, result, excess, entries, output, j):
+        point, i = self.function.point, int(entries[j])
+        kink = not np.isnan(result.left[output, j])
+        a, n = float(result.analytic[output, j]), float(result.numeric[output, j])
+        wrong = result.status[output, j] == full.WRONG
+        name, index = point.label(i), point.locate(i)[1]
+        if self.function.shape:
+            out = tuple(int(q) for q in np.unravel_index(output, self.function.shape))
+            name, index = f"f[{', '.join(map(str, out))}] by {name}", (*out, *index)
+        cause = ""
+        if wrong:
+            tolerance = float(result.tolerance()[output, j])
+            cause = "outside the one-sided slopes" if kink else diagnosis.entry_cause(a, n, tolerance)
+        return Row(
+            name, index, a, None if kink else n,
+            float(result.left[output, j]) if kink else None, float(result.right[output, j]) if kink else None,
+            float(result.error[output, j]), float(result.h[output, j]), float(excess[output, j]),
+            _VERDICTS[result.status[output, j]], cause,
+        )  # fmt: skip
+
+    def _causes(self, result, entries):
+        """Per array of x; a Jacobian is looked at as one matrix."""
+        point = self.function.point
+        complete = len(entries) == point.size
+        wrong = result.status == full.WRONG
+        if self.function.shape:
+            shape = (self.function.outputs, point.size) if complete else (wrong.size,)
+            x = np.zeros(wrong.size)
+            return diagnosis.causes(
+                result.analytic.ravel(), result.numeric.ravel(), wrong.ravel(), x, shape, result.tolerance().ravel(),
+                complete,
+            )  # fmt: skip
+        found = []
+        for k, shape in enumerate(point.shapes):
+            part = (entries >= point.offsets[k]) & (entries < point.offsets[k + 1])
+            if not wrong[0, part].any():
+                continue
+            shape = shape if complete else (int(part.sum()),)
+            columns = (result.analytic[0, part], result.numeric[0, part], wrong[0, part])
+            x = point.values[entries[part]]
+            sentences = diagnosis.causes(*columns, x, shape, result.tolerance()[0, part], complete)
+            title = "" if point.kind == "array" else f"{point.title(k)}: "
+            found += [title + s for s in sentences]
+        return found
+
+    def _hidden(self, result):
+        """Differences that only atol lets pass."""
+        with np.errstate(invalid="ignore"):
+            difference = result.difference()
+            clear = (difference > 10 * result.error + result.floor) & (
+                difference > self.rtol * np.abs(result.numeric)
+            )
+        hidden = clear & (result.status == full.OK)
+        if not hidden.any():
+            return []
+        largest = np.nanmax(np.abs(result.numeric))
+        return [
+            f"{int(hidden.sum())} entries differ by more than rtol and pass by atol = {self.atol:g} alone "
+            f"(largest entry of the gradient: {largest:.1e}); lower atol to judge them"
+        ]
+
+    def _determinism(self, report):
+        value = np.abs(self.function.value)
+        allowed = self.nondet_tol if self.nondet_tol is not None else 64 * self.function.eps * value
+        scale = np.nan_to_num(np.abs(self.values.values)).max()
+        allowed_gradient = (
+            self.nondet_tol if self.nondet_tol is not None else 1e-3 * (self.atol + self.rtol * scale)
+        )
+        for what, repeat, bad in (
+            ("f", float(self.noise.repeat.max()), bool((self.noise.repeat > allowed).any())),
+            ("the gradient", self.values.repeat, self.values.repeat > allowed_gradient),
+        ):
+            if repeat:
+                report.deterministic = False
+                report.warnings.append(
+                    f"{what} is not deterministic: twice at the same x differs by {repeat:.2g}"
+                )
+            if bad:
+                report.ok = False
+                report.verdict = f"{what} is not deterministic (twice at the same x differs by {repeat:.2g})"
+                report.causes[:] = ["random numbers, dropout or state kept between calls; fix the seed"]
+
+    def _curves(self, entries):
+        function, level = self.function, self.noise.level
+        analytic = self.values.values
+
+        def curves(rows):
+            function.start()
+            for row in rows:
+                m = len(function.shape)
+                output = int(np.ravel_multi_index(row.index[:m], function.shape)) if m else 0
+                i = next(i for i in entries if row.name.endswith(function.point.label(int(i))))
+                slope = entry_slope(function, int(i), level, target=0.0)
+                yield row, slope.steps, np.abs(slope.central[:, output] - analytic[output, i])
+
+        return curves
+
+
+def _worst(row):
+    return f"{row.name}: analytic {row.analytic:.6g}, numeric {row.numeric_text}"
+
+
+def _entries(size):
+    return "1 entry" if size == 1 else f"{size} entries"
+
+
+def _agree(size):
+    return "the one entry agrees" if size == 1 else f"all {size} entries agree"
+
+
+def _remarks(counts):
+    words = [f"{counts[k]} {k}" for k in ("subgradients", "undecided") if counts[k]]
+    return f" ({', '.join(words)})" if words else ""
+
+
+def _flat(grad, point):
+    if not callable(grad):
+        raise TypeError(f"grad must be a function, not {type(grad).__name__}")
+    return lambda *x: point.flatten(grad(*x))[0]
+
+
+def _square(matrix, point):
+    matrix = np.asarray(matrix)
+    n = point.size
+    if matrix.size != n * n or matrix.dtype.kind not in "fiu":
+        raise ValueError(f"the Hessian has shape {matrix.shape}, expected ({n}, {n})")
+    return matrix.reshape(n, n).astype(np.float64)
+
+
+def _check_products(function, hess, rng, eps, atol, rtol, count):
+    """Hessian-vector products along random v against ladders of the gradient along v."""
+    from fastopt.checking import ladder
+
+    point = function.point
+    level = noise.measure(function, rng).level
+    columns = []
+    for _ in range(count):
+        v = rng.standard_normal(point.size)
+        arguments = point.restore(point.values), point.restore(v)
+        products = hess(*(a if len(arguments[0]) > 1 else a for a in arguments))
+        columns.append((v, point.flatten(products, what="the product")[0]))
+    analytic = np.array([p for _, p in columns]).T
+    result = full.Comparison(analytic, *(np.zeros_like(analytic) for _ in range(3)), atol, rtol)
+    function.start()
+    for k, (v, _) in enumerate(columns):
+        phi = _along(function, v)
+        tolerance = (atol + rtol * np.abs(analytic[:, k])) / 20
+        start = 0.01 / max(1.0, np.linalg.norm(v) / 10)
+        result.take(k, ladder.slope(phi, function.value, level, start, target=tolerance))
+    function.finish()
+    result.judge()
+    report = Report(True, "", "products", settings={"eps": eps, "atol": atol, "rtol": rtol})
+    wrong = result.status == full.WRONG
+    report.counts = {"entries": analytic.size, "compared": analytic.size, "wrong": int(wrong.sum()),
+                     "subgradients": int((result.status == full.SUBGRADIENT).sum()),
+                     "undecided": int((result.status == full.UNDECIDED).sum())}  # fmt: skip
+    report.noise, report.evaluations = float(level.max()), function.calls
+    excess = result.excess()
+    order = np.lexsort((-excess.ravel(), -wrong.ravel().astype(int)))[:_ROWS]
+    for j in order:
+        i, k = (int(q) for q in np.unravel_index(j, excess.shape))
+        a, n = float(result.analytic[i, k]), float(result.numeric[i, k])
+        cause = diagnosis.entry_cause(a, n, float(result.tolerance()[i, k])) if wrong[i, k] else ""
+        report.rows.append(Row(f"(Hv)[{point.label(i)}], v {k}", (k, *point.locate(i)[1]), a, n, None, None,
+                               float(result.error[i, k]), float(result.h[i, k]), float(excess[i, k]),
+                               _VERDICTS[result.status[i, k]], cause))  # fmt: skip
+    report.ok = not wrong.any()
+    if not report.ok:
+        report.verdict = (
+            f"{int(wrong.sum())} of {wrong.size} entries of Hv wrong; worst {_worst(report.rows[0])}"
+        )
+        report.causes = diagnosis.causes(
+            result.analytic.ravel(), result.numeric.ravel(), wrong.ravel(), np.zeros(wrong.size), (wrong.size,),
+            result.tolerance().ravel(), False,
+        )  # fmt: skip
+    else:
+        report.verdict = f"{count} Hessian-vector products agree"
+    return report
+
+
+def _along(function, v):
+    def phi(t):
+        _, value = function.shifted(0, t * v)
+        return t, value
+
+    return phi

@@ -1,0 +1,129 @@
+"""Complex step: Im f(x + ih)/h has no cancellation, and is meaningless where f is not analytic."""
+
+import warnings
+
+import numpy as np
+
+_H = 1e-30
+_REFUSED = {
+    np.absolute: "abs", np.fabs: "abs", np.maximum: "max", np.minimum: "min", np.fmax: "max", np.fmin: "min",
+    np.greater: "a comparison (>)", np.greater_equal: "a comparison (>=)", np.less: "a comparison (<)",
+    np.less_equal: "a comparison (<=)", np.equal: "a comparison (==)", np.not_equal: "a comparison (!=)",
+    np.sign: "sign", np.conjugate: "conj", np.floor: "floor", np.ceil: "ceil", np.rint: "rint",
+    np.logical_not: "a truth value", np.logical_and: "a truth value", np.logical_or: "a truth value",
+    np.isfinite: None, np.isnan: None, np.isinf: None,
+}  # fmt: skip
+_REFUSED_FUNCTIONS = (
+    "real", "imag", "angle", "abs", "amax", "amin", "max", "min", "sort", "argsort", "argmax", "argmin", "clip",
+    "median", "partition", "vdot", "linalg.norm", "where", "real_if_close", "percentile", "quantile", "nanmax",
+)  # fmt: skip
+
+
+class NotAnalyticError(TypeError):
+    """The complex step does not apply to this function."""
+
+
+class _Traced(np.ndarray):
+    """A complex array that refuses what has no complex derivative."""
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **keywords):
+        reason = _REFUSED.get(ufunc, "")
+        if reason:
+            raise NotAnalyticError(_message(reason))
+        plain = [np.asarray(i) if isinstance(i, _Traced) else i for i in inputs]
+        if out is not None:
+            keywords["out"] = tuple(np.asarray(o) if isinstance(o, _Traced) else o for o in out)
+        result = getattr(ufunc, method)(*plain, **keywords)
+        if out is not None:
+            return out[0]
+        return _traced(result)
+
+    def __array_function__(self, function, types, arguments, keywords):
+        name = function.__name__ if "linalg" not in function.__module__ else f"linalg.{function.__name__}"
+        if name in _REFUSED_FUNCTIONS and not (name == "where" and len(arguments) < 2):
+            raise NotAnalyticError(_message(f"np.{name}"))
+        return _traced(super().__array_function__(function, types, arguments, keywords))
+
+    def __getitem__(self, index):
+        return _traced(super().__getitem__(index))
+
+    def __bool__(self):
+        raise NotAnalyticError(_message("a truth value"))
+
+    def __float__(self):
+        raise NotAnalyticError("the complex step needs f to take complex numbers; it converts one to float")
+
+    @property
+    def real(self):
+        raise NotAnalyticError(_message(".real"))
+
+    @property
+    def imag(self):
+        raise NotAnalyticError(_message(".imag"))
+
+
+def _traced(a):
+    if isinstance(a, tuple):
+        return tuple(_traced(part) for part in a)
+    if isinstance(a, np.ndarray | np.generic) and np.asarray(a).dtype.kind == "c":
+        return np.asarray(a).view(_Traced)
+    return a
+
+
+def _message(operation):
+    return (
+        f"the complex step does not apply: f uses {operation}, which is not analytic; "
+        'use method="central" or "richardson"'
+    )
+
+
+def complex_gradient(f, point, function):
+    """(outputs, size) derivatives; refused where f is not analytic, with the reason."""
+    if hasattr(f, "py_func"):
+        f = f.py_func
+    arrays = [a.astype(np.complex128).view(_Traced) for a in point.arrays]
+    value = _call(f, point, arrays)
+    if np.asarray(value).dtype.kind != "c":
+        raise NotAnalyticError("the complex step does not apply: f returns a real number at a complex x")
+    result = np.empty((function.outputs, point.size))
+    plain = [a.astype(np.complex128) for a in point.arrays]
+    for i in range(point.size):
+        k, index = point.locate(i)
+        keep = plain[k][index]
+        plain[k][index] = keep + 1j * _H
+        result[:, i] = np.asarray(_call(f, point, plain)).imag.reshape(-1) / _H
+        plain[k][index] = keep
+    _compare(result, point, function)
+    return result
+
+
+def _call(f, point, arrays):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        try:
+            argument = point.pack([a.copy() for a in arrays])
+            return f(*argument) if point.kind == "tuple" else f(argument)
+        except NotAnalyticError:
+            raise
+        except (np.exceptions.ComplexWarning, TypeError, ValueError, AttributeError) as error:
+            raise NotAnalyticError(
+                f"the complex step does not apply: f does not take complex x ({error})"
+            ) from error
+
+
+def _compare(result, point, function):
+    """A difference along a random direction must agree: not every trick is seen by the tracer."""
+    direction = np.random.default_rng(0).uniform(0.5, 1.5, point.size)
+    scale = max(1.0, np.abs(point.values).max())
+    h = function.eps ** (1 / 3) * scale
+    numeric = (function.at(point.values + h * direction) - function.at(point.values - h * direction)) / (
+        2 * h
+    )
+    complex_step = result @ direction
+    size = np.abs(result) @ direction + np.abs(function.value) / scale
+    bad = np.abs(numeric - complex_step) > 1e-2 * size
+    if np.isfinite(numeric).all() and bad.any():
+        raise NotAnalyticError(
+            "the complex step does not apply: it disagrees with a difference quotient "
+            f"({complex_step[bad][0]:.6g} against {numeric[bad][0]:.6g}), so f is not analytic"
+        )

@@ -1,0 +1,150 @@
+"""A gradient of any size checked along a few random directions; bisection names the wrong entries.
+
+The residual r(y) = f(y) - f(x) - a.(y - x) of the analytic gradient a has slope 0 at x in every direction.
+|r(x + hv)| falls as h^2 where a is right and as h where it is wrong (the Taylor remainder test). One wrong
+entry in a million still shows: the slope of r is known to the rounding of f, not to a tolerance.
+"""
+
+import heapq
+from typing import NamedTuple
+
+import numpy as np
+
+from fastopt.checking import ladder, numeric
+from fastopt.checking.full import OK, SUBGRADIENT, UNDECIDED, WRONG, Comparison
+
+_EPS = np.finfo(np.float64).eps
+_LEAVES = 8  # wrong entries to name
+_SAMPLES = 8  # entries looked at besides, for the diagnosis
+
+
+class Direction(NamedTuple):
+    """analytic and numeric: derivative along the direction; order: how the Taylor remainder falls with h."""
+
+    name: str
+    analytic: float
+    numeric: float
+    error: float
+    tolerance: float
+    order: float
+    status: int
+    deviates: bool  # beyond the numeric error, whatever the tolerance
+
+
+class Residual:
+    """r along blocks of entries; a vector-valued f is first weighted to one number."""
+
+    def __init__(self, function, analytic, noise, rng):
+        self.function = function
+        m = function.outputs
+        self.weights = np.ones(1) if m == 1 else rng.choice([-1.0, 1.0], m) * rng.uniform(0.5, 1.5, m)
+        self.a = self.weights @ analytic
+        self.noise = np.atleast_1d(np.sqrt(np.dot(self.weights**2, noise**2)))
+        self.value = self.weights @ function.value
+
+    def slope(self, begin, v, target=0.0):
+        """Ladder of r along v, which moves the entries from begin on; its slope is (numeric - analytic).v"""
+        part = self.a[begin : begin + len(v)]
+
+        def phi(t):
+            step, value = self.function.shifted(begin, t * v)
+            return t, np.atleast_1d(self.weights @ value - self.value - np.dot(part, step))
+
+        return ladder.slope(phi, np.zeros(1), self.noise, 0.01, target=target, relative=1e-4)
+
+
+def check_directions(function, analytic, floor, noise, *, count, atol, rtol, rng, budget):
+    """(directions, entries, Comparison of these entries); budget: evaluations spent on naming entries."""
+    residual = Residual(function, analytic, noise, rng)
+    function.start()
+    directions, worst = [], None
+    for name, v in _vectors(residual.a, function.point.values, count, rng):
+        slope = residual.slope(0, v)
+        direction = _judge(name, slope, v, residual, floor, atol, rtol)
+        directions.append(direction)
+        if direction.deviates and (worst is None or abs(slope.value[0]) > abs(worst[1].value[0])):
+            worst = (v, slope)
+    if worst is None:
+        entries = np.zeros(0, np.int64)
+    else:
+        entries = _locate(residual, *worst, function.calls + budget)
+        entries = np.concatenate([entries, _sample(residual, entries, rng)])
+    result = _entries(function, analytic, floor, noise, entries, atol, rtol)
+    function.finish()
+    return directions, entries, result
+
+
+def _vectors(a, x, count, rng):
+    """Random signs and lengths around 1; one direction follows the signs of a, where nothing cancels."""
+    scale = np.maximum(1.0, np.abs(x)) if np.abs(x).max() > 1 else 1.0
+    yield "sign(gradient)", np.where(a < 0, -1.0, 1.0) * scale
+    for k in range(count):
+        yield f"random {k + 1}", rng.choice([-1.0, 1.0], a.size) * rng.uniform(0.5, 1.5, a.size) * scale
+
+
+def _judge(name, slope, v, residual, floor, atol, rtol):
+    analytic = float(np.dot(residual.a, v))
+    delta, error = float(slope.value[0]), float(slope.error[0])
+    low, high = sorted((float(slope.left[0]), float(slope.right[0])))
+    # The gradient's own rounding adds up at random along a direction.
+    rounding = 4 * _EPS * np.linalg.norm(residual.a * v)
+    rounding += float(np.linalg.norm((np.abs(residual.weights) @ floor) * v))
+    tolerance = atol + rtol * abs(analytic + delta) + rounding
+    outside = max(low, -high, 0.0) if slope.kink[0] else abs(delta)
+    deviates = not outside <= 4 * error + rounding
+    status = SUBGRADIENT if slope.kink[0] else OK
+    if not outside <= tolerance:
+        status = UNDECIDED if outside <= tolerance + error else WRONG
+    order = taylor_order(slope.steps, slope.remainder[:, 0], residual.noise[0])
+    return Direction(name, analytic, analytic + delta, error, tolerance, order, status, deviates)
+
+
+def taylor_order(h, remainder, noise):
+    """Slope of log remainder over log h on the smallest steps that stand above the noise; NaN if none do."""
+    clear = np.flatnonzero(remainder > 100 * noise)[-2:]
+    if len(clear) < 2:
+        return float("nan")
+    return float(np.polyfit(np.log(h[clear]), np.log(remainder[clear]), 1)[0])
+
+
+def _locate(residual, v, slope, limit):
+    """Entries at which the residual has a slope, found by halving the blocks that deviate most.
+
+    The halves of a block share its direction, so one measurement gives both. Blocks are taken in the order
+    of deviation / size^0.6, which leads down to a single entry first, whether few or all are wrong.
+    """
+    found = []
+    heap = [(0.0, 0, v.size, float(slope.value[0]), float(slope.error[0]))]
+    while heap and len(found) < _LEAVES and residual.function.calls < limit:
+        _, begin, end, delta, error = heapq.heappop(heap)
+        if end - begin == 1:
+            found.append(begin)
+            continue
+        middle = (begin + end) // 2
+        half = residual.slope(begin, v[begin:middle], target=abs(delta) / 50)
+        left, left_error = float(half.value[0]), float(half.error[0])
+        right, right_error = delta - left, error + left_error
+        for first, last, part, its_error in (
+            (begin, middle, left, left_error),
+            (middle, end, right, right_error),
+        ):
+            if abs(part) > 4 * its_error and abs(part) > 1e-3 * abs(delta):
+                heapq.heappush(heap, (-abs(part) / (last - first) ** 0.6, first, last, part, its_error))
+    return np.array(found, dtype=np.int64)
+
+
+def _sample(residual, entries, rng):
+    largest = np.argpartition(-np.abs(residual.a), min(_SAMPLES // 2, residual.a.size - 1))[: _SAMPLES // 2]
+    drawn = rng.integers(0, residual.a.size, _SAMPLES // 2)
+    return np.setdiff1d(np.concatenate([largest, drawn]), entries)
+
+
+def _entries(function, analytic, floor, noise, entries, atol, rtol):
+    shape = (function.outputs, len(entries))
+    nothing = np.full(shape, np.nan)
+    result = Comparison(analytic[:, entries], nothing, nothing.copy(), floor[:, entries], atol, rtol)
+    for k, i in enumerate(entries):
+        target = (atol + rtol * np.abs(analytic[:, i])) / 20
+        result.take(k, numeric.entry_slope(function, int(i), noise, target=target))
+    result.judge()
+    return result

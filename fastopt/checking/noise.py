@@ -1,0 +1,54 @@
+"""How exact f is: the same point twice, then the rounding noise of its values."""
+
+import math
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+_POINTS = 7
+# Hamming's factors: E[(k-th difference of white noise)^2] = sigma^2 * (2k)!/(k!)^2.
+_GAMMA = [math.factorial(k) ** 2 / math.factorial(2 * k) for k in range(_POINTS)]
+
+
+class Noise(NamedTuple):
+    """level: standard deviation of the rounding noise of each output of f, in the unit of f.
+    repeat: how far two evaluations at the same point lie apart. seconds: one evaluation."""
+
+    level: np.ndarray
+    repeat: np.ndarray
+    seconds: float
+
+
+def measure(function, rng):
+    """Difference tables of f along a random line, as in Moré & Wild 2011 (ECnoise).
+
+    Beyond the third difference a smooth f has nothing left at such spacings but noise. The spacing
+    grows while f does not move, which is so where f rounds x to a coarser dtype.
+    """
+    x = function.point.values
+    start = time.perf_counter()
+    again = function.at(x)
+    seconds = time.perf_counter() - start
+    repeat = np.abs(again - function.value)
+    floor = np.maximum(np.abs(function.value) * function.eps / 4, repeat)
+    direction = rng.choice([-1.0, 1.0], x.size) * np.maximum(1.0, np.abs(x))
+    spacing = 64 * float(np.finfo(function.dtype).eps)
+    level = np.zeros_like(floor)
+    for _ in range(4):
+        values = np.array([function.at(x + j * spacing * direction) for j in range(1, _POINTS)])
+        values = np.vstack([function.value, values])
+        level = np.maximum(level, _noise(values))
+        if (values[1:] != values[:-1]).mean() > 0.5 or spacing > 1e-4:
+            break
+        spacing *= 1000
+    return Noise(np.maximum(np.nan_to_num(level, nan=0.0, posinf=0.0), floor), repeat, seconds)
+
+
+def _noise(values):
+    with np.errstate(invalid="ignore", over="ignore"):
+        estimates = []
+        for k in range(1, _POINTS):
+            values = np.diff(values, axis=0)
+            estimates.append(np.sqrt(_GAMMA[k] * np.mean(values**2, axis=0)))
+        return np.max(estimates[3:], axis=0)

@@ -1,0 +1,188 @@
+"""The point x at which f is examined: one array, or a tuple, list or dict of arrays."""
+
+import math
+from numbers import Real
+
+import numpy as np
+
+
+class Point:
+    """x as one flat float64 vector; x itself is copied once and never touched.
+
+    A tuple is spread over the arguments of f, as in torch; a list or a dict is passed whole.
+    """
+
+    def __init__(self, x, what="x"):
+        self.kind, named = _named(x, what)
+        self.names = list(named)
+        self.arrays = [_checked(a, _title(what, name)) for name, a in named.items()]
+        self.shapes = [a.shape for a in self.arrays]
+        self.dtypes = [a.dtype for a in self.arrays]
+        self.offsets = np.cumsum([0, *(a.size for a in self.arrays)])
+        self.values = np.concatenate([a.ravel() for a in self.arrays], dtype=np.float64)
+        if not self.size:
+            raise ValueError(f"{what} is empty: there is nothing to differentiate")
+        bad = np.flatnonzero(~np.isfinite(self.values))
+        if bad.size:
+            raise ValueError(f"{what} is not finite: {self.label(bad[0])} is {self.values[bad[0]]}")
+
+    @property
+    def size(self):
+        return int(self.offsets[-1])
+
+    @property
+    def dtype(self):
+        """The least precise dtype of the arrays."""
+        return max(self.dtypes, key=lambda d: np.finfo(d).eps)
+
+    def locate(self, i):
+        """Number of the array and index in it of flat entry i."""
+        k = int(np.searchsorted(self.offsets, i, side="right")) - 1
+        index = np.unravel_index(int(i - self.offsets[k]), self.shapes[k])
+        return k, tuple(int(j) for j in index)
+
+    def label(self, i):
+        k, index = self.locate(i)
+        return f"{self.title(k)}[{', '.join(map(str, index))}]" if index else self.title(k)
+
+    def title(self, k):
+        return _title("x", self.names[k])
+
+    def pack(self, arrays):
+        """Arrays in the structure of x."""
+        if self.kind == "array":
+            return arrays[0]
+        if self.kind == "dict":
+            return dict(zip(self.names, arrays, strict=True))
+        return tuple(arrays) if self.kind == "tuple" else list(arrays)
+
+    def restore(self, flat, leading=(), dtypes=None):
+        """A flat result (leading..., size) as arrays in the structure of x."""
+        parts = []
+        for k, shape in enumerate(self.shapes):
+            part = flat[..., self.offsets[k] : self.offsets[k + 1]]
+            dtype = self.dtypes[k] if dtypes is None else dtypes
+            parts.append(part.reshape((*leading, *shape)).astype(dtype))
+        return self.pack(parts)
+
+    def flatten(self, g, leading=(), what="the gradient"):
+        """A gradient in the structure of x (or a Jacobian: shapes leading + shape) as (outputs, size)."""
+        rows = math.prod(leading)
+        flat = np.empty((rows, self.size))
+        for k, part in enumerate(self._parts(g, what)):
+            name = what if self.kind == "array" else f"{what} of {self.title(k)}"
+            part = _numbers(part, name)
+            size, expected = math.prod(self.shapes[k]), (*leading, *self.shapes[k])
+            if part.shape not in (expected, (*leading, size), (rows, size)):
+                raise ValueError(f"{name} has shape {part.shape}, expected {expected}")
+            flat[:, self.offsets[k] : self.offsets[k + 1]] = part.reshape(rows, size)
+        return flat
+
+    def _parts(self, g, what):
+        if self.kind == "array":
+            return [g]
+        if self.kind == "dict":
+            if not isinstance(g, dict) or set(g) != set(self.names):
+                given = sorted(map(str, g)) if isinstance(g, dict) else type(g).__name__
+                raise ValueError(f"{what} must be a dict with keys {self.names}, not {given}")
+            return [g[name] for name in self.names]
+        if not isinstance(g, (tuple, list)) and len(self.names) == 1:
+            return [g]
+        if not isinstance(g, (tuple, list)) or len(g) != len(self.names):
+            given = f"{len(g)} arrays" if isinstance(g, (tuple, list)) else type(g).__name__
+            raise ValueError(f"{what} must be {len(self.names)} arrays, one for each of x, not {given}")
+        return list(g)
+
+
+class Workspace:
+    """Contiguous copies of the arrays of a point that f is given and that may be moved."""
+
+    def __init__(self, point, dtype=None):
+        self.point = point
+        dtypes = [dtype or d for d in point.dtypes]
+        arrays = [np.empty(shape, d) for shape, d in zip(point.shapes, dtypes, strict=True)]
+        self._flats = [a.reshape(-1) for a in arrays]
+        self._argument = point.pack(arrays)
+        self.fill(point.values)
+
+    def call(self, f):
+        return f(*self._argument) if self.point.kind == "tuple" else f(self._argument)
+
+    def fill(self, flat):
+        for k, part in enumerate(self._flats):
+            part[:] = flat[self.point.offsets[k] : self.point.offsets[k + 1]]
+
+    def read(self):
+        return np.concatenate(self._flats, dtype=np.float64)
+
+    def put(self, i, value):
+        """Set flat entry i; the value it takes in the array's dtype."""
+        if len(self._flats) == 1:
+            part, j = self._flats[0], i
+        else:
+            k = int(np.searchsorted(self.point.offsets, i, side="right")) - 1
+            part, j = self._flats[k], i - self.point.offsets[k]
+        part[j] = value
+        return float(part[j])
+
+    def put_range(self, begin, values):
+        """Set flat entries from begin on; the values they take in the arrays' dtypes."""
+        taken = np.empty(len(values))
+        end = begin + len(values)
+        for k, part in enumerate(self._flats):
+            first, last = self.point.offsets[k], self.point.offsets[k + 1]
+            a, b = max(begin, first), min(end, last)
+            if a < b:
+                part[a - first : b - first] = values[a - begin : b - begin]
+                taken[a - begin : b - begin] = part[a - first : b - first]
+        return taken
+
+    def changed(self, flat):
+        """First flat entry that differs from what was put in, or None."""
+        for k, part in enumerate(self._flats):
+            expected = flat[self.point.offsets[k] : self.point.offsets[k + 1]].astype(part.dtype)
+            if not np.array_equal(part, expected, equal_nan=True):
+                different = (part != expected) & ~((part != part) & (expected != expected))
+                return int(self.point.offsets[k] + np.flatnonzero(different)[0])
+        return None
+
+
+def _named(x, what):
+    if isinstance(x, dict):
+        return "dict", dict(x)
+    if isinstance(x, (tuple, list)) and len(x) and not all(isinstance(v, Real) for v in x):
+        return type(x).__name__ if type(x) in (tuple, list) else "tuple", dict(enumerate(x))
+    return "array", {None: x}
+
+
+def _title(what, name):
+    if name is None:
+        return what
+    return f"{what}[{name}]" if isinstance(name, int) else str(name)
+
+
+def _checked(a, name):
+    a = np.asarray(a)
+    if a.dtype.kind == "c":
+        raise TypeError(
+            f"{name} is complex: check f as a function of the real and the imaginary part, "
+            "f(re, im) with x=(re, im)"
+        )
+    if a.dtype.kind in "iub":
+        raise TypeError(
+            f"{name} holds integers ({a.dtype}): a step of 1e-6 cannot be added; pass {name}.astype(float)"
+        )
+    if a.dtype.kind != "f":
+        raise TypeError(f"{name} must be an array of floating point numbers, not {a.dtype}")
+    return np.array(a, dtype=a.dtype.newbyteorder("="), order="C")
+
+
+def _numbers(a, name):
+    if a is None:
+        raise TypeError(f"{name} is None: does the function lack a return statement?")
+    a = np.asarray(a)
+    if a.dtype.kind == "c":
+        raise TypeError(f"{name} is complex; a real array is needed")
+    if a.dtype.kind not in "fiub":
+        raise TypeError(f"{name} is not numeric: {a.dtype}")
+    return a
