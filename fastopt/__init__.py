@@ -11,6 +11,11 @@ _NAMES = {
     "losses": ("Softmax", "MulticlassHinge", "SquaredError", "Logistic", "Hinge"),
     "linear": ("value_and_grad",),
     "training": ("train", "Diverged"),
+    "checking": (
+        "gradcheck", "gradgradcheck", "numeric_gradient", "numeric_jacobian", "numeric_hessian",
+        "hessian_vector_product", "numeric_linear_gradient", "check_rule", "check_loss",
+        "GradcheckError", "EvaluationError", "NotAnalyticError",
+    ),
     "backends": ("set_backend",),
     "warm": ("warmup",),
     "info": ("show_info",),

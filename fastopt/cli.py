@@ -1,4 +1,4 @@
-"""The command line: fastopt train | predict | info | warmup | bench."""
+"""The command line: fastopt train | predict | check | bench | info | warmup."""
 
 import json
 import sys
@@ -11,6 +11,7 @@ import numpy as np
 
 import fastopt as fo
 from fastopt import backends, data, losses, rules, schedules
+from fastopt.checking.command import check
 from fastopt.fit import Fit
 
 _LOSSES = {
@@ -37,6 +38,9 @@ _SCHEDULES = {
 @click.version_option(package_name="fastopt")
 def main():
     """Train, use and inspect linear classifiers with fastopt."""
+
+
+main.add_command(check)
 
 
 def _backend_option(command):
