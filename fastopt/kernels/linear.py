@@ -71,7 +71,7 @@ def _loss_rows(k, s, y, d):
 
 def scratch_bytes(classes, features, itemsize, x_kind, width):
     """Memory one thread needs beside its gradient."""
-    size = 2 * BLOCK * 8 + (2 * classes + 2) * BLOCK * itemsize + 192
+    size = 3 * BLOCK * 8 + (2 * classes + 2) * BLOCK * itemsize + 192
     if x_kind == 1:
         size += BLOCK * _widened_stride(features, itemsize)
     elif x_kind:
@@ -91,13 +91,14 @@ def row_at(problem, i):
 
 @kernel
 def _fill_table(problem, table, begin, end):
-    """Addresses of the rows, the last one repeated so that tiles may be taller than what is left."""
+    """Addresses of rows, the last repeated to the end of the block: tiles may be taller than the rest."""
     x, stride = read(np.int64, problem, X), read(np.int64, problem, X_STRIDE)
+    address = x
     for i in range(begin, end):
-        write(table, i - begin, x + row_at(problem, i) * stride)
-    if end > begin:
-        for i in range(end - begin, BLOCK):
-            write(table, i, read(np.int64, table, end - begin - 1))
+        address = x + row_at(problem, i) * stride
+        write(table, i - begin, address)
+    for i in range(max(end - begin, 0), BLOCK):
+        write(table, i, address)
 
 
 @kernel
@@ -140,7 +141,8 @@ def load_rows(h, problem, begin, end, targets, weights):
 
 
 @kernel
-def block_scores(h, problem, table, rows, scores):
+def block_scores(h, problem, table, following, rows, scores):
+    """scores[c, r] = W[c] X[r] + b[c]; a part of the rows in `following` is fetched meanwhile."""
     w, classes = read(np.int64, problem, W), read(np.int64, problem, CLASSES)
     width = read(np.int64, problem, FEATURES) * element_size(h)
     b = read(np.int64, problem, B)
@@ -152,23 +154,21 @@ def block_scores(h, problem, table, rows, scores):
     for offset in range(0, width, CHUNK):
         count = min(CHUNK, width - offset) // element_size(h)
         for panel in range(0, classes, 2 * TILE_CLASSES):
-            panel_end = min(classes, panel + 2 * TILE_CLASSES)
-            cut = panel + (panel_end - panel + 1) // 2
-            r = 0
-            while r < rows:
-                target, source = scores + r * element_size(h), table + r * 8
+            wide = min(classes - panel, 2 * TILE_CLASSES)
+            cut = wide if wide <= TILE_CLASSES else (wide + 1) // 2
+            w_panel, target = w + panel * width + offset, scores + panel * tile
+            for r in range(0, rows, TILE_ROWS):
+                source, next_source = table + r * 8, following + r * 8
+                out = target + r * element_size(h)
                 if rows - r == 1:
-                    scores_tile(h, 1, source, offset, w + panel * width + offset, width, count,
-                                target + panel * tile, panel_end - panel)  # fmt: skip
-                    r += 1
+                    scores_tile(h, 1, source, next_source, offset, w_panel, width, count, out, wide)
                     continue
-                if panel_end - panel <= TILE_CLASSES:
-                    cut = panel_end
-                scores_tile(h, TILE_ROWS, source, offset, w + panel * width + offset, width, count,
-                            target + panel * tile, cut - panel)  # fmt: skip
-                scores_tile(h, TILE_ROWS, source, offset, w + cut * width + offset, width, count,
-                            target + cut * tile, panel_end - cut)  # fmt: skip
-                r += TILE_ROWS
+                scores_tile(h, TILE_ROWS, source, next_source, offset, w_panel, width, count, out, cut)
+                if cut < wide:
+                    scores_tile(
+                        h, TILE_ROWS, source, next_source + 8, offset, w_panel + cut * width, width,
+                        count, out + cut * tile, wide - cut,
+                    )  # fmt: skip
     return 0.0
 
 
@@ -228,26 +228,29 @@ def add_rows(h, problem, begin, end, soon, dw, db, scratch):
     weights = targets + size
     table = weights + size
     following = table + BLOCK * 8
-    widened = (following + BLOCK * 8 + 63) // 64 * 64
+    ahead = following + BLOCK * 8
+    widened = (ahead + BLOCK * 8 + 63) // 64 * 64
     wide = read(np.int64, problem, X_KIND) == 1
     total = 0.0
     _fill_table(problem, table, begin, min(begin + block, end))
+    fetched = 2 if classes > TILE_CLASSES else 1  # rows of each tile that scores fetch
     for first in range(begin, end, block):
         last = min(first + block, end)
         rows = last - first
         load_rows(h, problem, first, last, targets, weights)
         if wide:
             _widen_rows(h, problem, table, rows, widened)
-        call(read(np.int64, problem, SCORES), (problem, table, rows, scores))
-        total += call(read(np.int64, problem, LOSS), (problem, rows, scores, dscores, targets, weights, db))
-        ahead = table
-        if last < soon and not wide:
-            ahead = following
+        else:
             _fill_table(problem, following, last, min(last + block, soon))
+        call(read(np.int64, problem, SCORES), (problem, table, following, rows, scores))
+        total += call(read(np.int64, problem, LOSS), (problem, rows, scores, dscores, targets, weights, db))
+        for r in range(rows):
+            fetch = table if r % TILE_ROWS < fetched else following
+            write(ahead, r, read(np.int64, fetch, r))
         call(read(np.int64, problem, GRADIENT), (problem, table, ahead, rows, dscores, dw))
-        if last < end and wide:
+        if wide:
             _fill_table(problem, table, last, min(last + block, end))
-        elif last < end:
+        else:
             table, following = following, table
     return total
 

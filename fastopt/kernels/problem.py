@@ -120,7 +120,7 @@ def kernel_addresses(loss_type, dtype, is_sparse):
         }
     return {
         "add_rows": native_address(linear.add_rows, h, 7),
-        "scores": native_address(linear.block_scores, h, 4),
+        "scores": native_address(linear.block_scores, h, 5),
         "loss": native_address(linear.block_loss, loss_type, 7),
         "gradient": native_address(linear.block_gradient, h, 6),
     }

@@ -46,33 +46,35 @@ def variants(builder, selector, numbers, emit):
 
 
 @intrinsic(prefer_literal=True)
-def scores_tile(typing, h, rows, table, offset, w, w_stride, count, scores, classes):
+def scores_tile(typing, h, rows, table, following, offset, w, w_stride, count, scores, classes):
     """scores[c, r] += sum over `count` features of X[r] W[c], for `rows` (a literal) x classes.
 
     table: the rows' addresses, to which `offset` bytes are added; w: address of the first weight,
-    w_stride: bytes from class to class. classes <= TILE_CLASSES, or 2 TILE_CLASSES for one row.
+    w_stride: bytes from class to class. following: where the address stands of a row that is wanted
+    next: it is fetched meanwhile. classes <= TILE_CLASSES, or 2 TILE_CLASSES for one row.
     """
     tall = rows.literal_value
     most = TILE_CLASSES if tall > 1 else 2 * TILE_CLASSES
     vector = v.vector_type(llvm_element(h.element))
 
     def codegen(context, builder, signature, args):
-        _, _, table, offset, w, w_stride, count, scores, classes = args
+        _, _, table, following, offset, w, w_stride, count, scores, classes = args
         slots = v.pointer(builder, table, INT64)
         x = [builder.load(builder.gep(slots, [_constant(r)])) for r in range(tall)]
         x = [builder.add(address, offset) for address in x]
+        ahead = builder.add(builder.load(v.pointer(builder, following, INT64)), offset)
 
         def emit(wide):
             ws = [builder.add(w, builder.mul(w_stride, _constant(c))) for c in range(wide)]
-            _sum_tile(builder, vector, x, ws, count, scores)
+            _sum_tile(builder, vector, x, ahead, ws, count, scores)
 
         variants(builder, classes, range(1, most + 1), emit)
         return context.get_dummy_value()
 
-    return types.none(h, rows, table, offset, w, w_stride, count, scores, classes), codegen
+    return types.none(h, rows, table, following, offset, w, w_stride, count, scores, classes), codegen
 
 
-def _sum_tile(builder, vector, x, ws, count, scores):
+def _sum_tile(builder, vector, x, ahead, ws, count, scores):
     lanes = vector.count
     full = builder.and_(count, _constant(-lanes))
 
@@ -85,6 +87,7 @@ def _sum_tile(builder, vector, x, ws, count, scores):
         return result
 
     def body(i, sums):
+        v.prefetch(builder, ahead, vector.element, i)
         return multiply_add(sums, lambda address: v.load(builder, address, vector, i))
 
     zero = v.splat(builder, vector, 0.0)
@@ -137,8 +140,8 @@ def _lane_sums(builder, vectors, vector):
 def gradient_strips(typing, h, table, following, rows, d, dw, dw_stride, count, classes):
     """dw[c] += sum over rows of d[c, r] X[r], for all `count` features; classes <= STRIP_CLASSES.
 
-    following: a table of as many rows that are wanted next: they are fetched meanwhile, as the
-    memory is idle here; 0 for none.
+    following: a table of as many rows that are wanted next: they are fetched meanwhile, where
+    the memory would be idle. Rows already there cost an instruction.
     """
     vector = v.vector_type(llvm_element(h.element))
 
