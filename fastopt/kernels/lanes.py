@@ -161,7 +161,10 @@ def _first_choice(function):
     """
     typing = cpu_target.typing_context
     typing.refresh()
-    known = typing.resolve_value_type(function)
+    try:
+        known = typing.resolve_value_type(function)
+    except ValueError:  # Numba has not loaded its own yet: these are first
+        return
     mine = [any(c.__module__ == __name__ for c in t.__mro__) for t in known.templates]
     ordered = sorted(zip(mine, known.templates, strict=True), key=lambda pair: not pair[0])
     known.templates = tuple(template for _, template in ordered)
