@@ -68,12 +68,31 @@ def step(rule, size, dtype="float32", arrays=1, fresh=False, backend_names=None)
     return Case("rules", f"{type(rule).__name__} {dtype} {many}{size:,}{others}", makers, moved)
 
 
+def subnormal_step(rule, size, dtype="float32"):
+    """A step whose gradients, and so whose state, are too small for normal numbers, next to the usual one."""
+    makers = {}
+    for name in [*fastopt_backends(), "numpy"]:
+        who = "NumPy" if name == "numpy" else f"fastopt {name}"
+        tiny = float(np.finfo(dtype).tiny) / 16
+        for scale, suffix in ((1.0, ""), (tiny, ", subnormal")):
+            if name == "numpy":
+                makers[who + suffix] = lambda s=scale: _peer_step(
+                    numpy_rules, rule, size, dtype, 1, False, scale=s
+                )
+            else:
+                makers[who + suffix] = lambda n=name, s=scale: _fastopt_step(
+                    rule, size, dtype, 1, False, n, scale=s
+                )
+    moved = (3 + 2 * len(rule.slots)) * size * np.dtype(dtype).itemsize
+    return Case("rules", f"{type(rule).__name__} {dtype} {size:,}, subnormal gradients", makers, moved)
+
+
 def _threads(count):
     return "1 thread" if count == 1 else f"{count} threads"
 
 
-def _fastopt_step(rule, size, dtype, arrays, fresh, backend, **options):
-    params, grads = problems.step(size, dtype, arrays)
+def _fastopt_step(rule, size, dtype, arrays, fresh, backend, scale=1.0, **options):
+    params, grads = problems.step(size, dtype, arrays, scale)
     optimizer = fo.Optimizer(params[0] if arrays == 1 else params, rule, backend=backend, **options)
     if not fresh:
         given = grads[0] if arrays == 1 else grads
@@ -84,8 +103,8 @@ def _fastopt_step(rule, size, dtype, arrays, fresh, backend, **options):
     return Contestant(lambda: optimizer.step(next(turns)))
 
 
-def _peer_step(peer, rule, size, dtype, arrays, fresh, around=contextlib.nullcontext):
-    params, grads = problems.step(size, dtype, arrays)
+def _peer_step(peer, rule, size, dtype, arrays, fresh, around=contextlib.nullcontext, scale=1.0):
+    params, grads = problems.step(size, dtype, arrays, scale)
     run = peer.bind(rule, params)
     as_given = getattr(peer, "as_given", list)
     turns = itertools.cycle([as_given([g[:] for g in grads]) for _ in range(FRESH if fresh else 1)])
@@ -163,18 +182,18 @@ def _torch_gradient(problem, loss, threads):
 # ---- an epoch ----
 
 
-def epoch(make_problem, title, batch, loss="Softmax", momentum=0.9, backend_names=None):
+def epoch(make_problem, title, batch, loss="Softmax", momentum=0.9, l2=0.0, backend_names=None):
     """One epoch of shuffled mini-batches, from the call of fo.train to its return."""
     names = fastopt_backends() if backend_names is None else backend_names
     problem, counts = make_problem(), sorted({1, usable_threads()})
     lr = 0.01 if batch > 1 else 0.001
     makers = {}
     for name in names:
-        makers[f"fastopt {name}"] = lambda n=name: _fastopt_epoch(problem, loss, batch, lr, momentum, n)
+        makers[f"fastopt {name}"] = lambda n=name: _fastopt_epoch(problem, loss, batch, lr, momentum, l2, n)
     dense = not hasattr(problem.X, "nnz")
-    if dense and problem.X.dtype != np.uint8:
+    if dense and problem.X.dtype != np.uint8 and not l2:
         makers["NumPy"] = lambda: Contestant(numpy_linear.epoch(problem, loss, batch, lr, momentum))
-        for count in counts if batch > 1 else counts[:1]:
+        for count in counts if batch > 1 else ():  # one row at a time is not what torch is for
             makers[f"torch, {_threads(count)}"] = lambda c=count: _torch_epoch(
                 problem, loss, batch, lr, momentum, c
             )
@@ -185,15 +204,22 @@ def epoch(make_problem, title, batch, loss="Softmax", momentum=0.9, backend_name
                 floats, loss, batch, lr, momentum, n
             )
     if loss == "Hinge" and batch == 1:
-        makers[f"scikit-learn, {_threads(counts[-1])}"] = lambda: _sklearn_epoch(problem, lr, counts[-1])
+        makers[f"scikit-learn, {_threads(counts[-1])}"] = lambda: _sklearn_epoch(problem, lr, l2, counts[-1])
     dtype = "float32" if dense else ""
-    name = f"{loss} {title}, batch {batch}"
+    name = f"{loss} {title}, batch {batch}" + (f", l2 {l2:g}" if l2 else "")
     return Case("epoch", name, makers, problem.bytes, problem.operations, dtype)
 
 
-def _fastopt_epoch(problem, loss, batch, lr, momentum, backend):
+def _fastopt_epoch(problem, loss, batch, lr, momentum, l2, backend):
     rule = fo.Momentum(lr, momentum) if momentum else fo.SGD(lr)
-    options = {"loss": LOSSES[loss], "rule": rule, "epochs": 1, "batch_size": batch, "backend": backend}
+    options = {
+        "loss": LOSSES[loss],
+        "rule": rule,
+        "epochs": 1,
+        "batch_size": batch,
+        "l2": l2,
+        "backend": backend,
+    }
     return Contestant(lambda: fo.train(problem.X, problem.y, **options))
 
 
@@ -204,10 +230,10 @@ def _torch_epoch(problem, loss, batch, lr, momentum, threads):
     return Contestant(run, lambda: with_torch.threads(threads))
 
 
-def _sklearn_epoch(problem, lr, threads):
+def _sklearn_epoch(problem, lr, l2, threads):
     from fastopt.bench.peers import with_sklearn
 
-    return Contestant(with_sklearn.epoch(problem, threads, lr))
+    return Contestant(with_sklearn.epoch(problem, threads, lr, 2 * l2))
 
 
 # ---- numeric against analytic ----

@@ -58,17 +58,15 @@ def programs():
 
 
 def measure(rounds=3):
-    """{what: summary of its seconds}; cold ones once a round but no more than twice."""
-    times = {what: [] for what in programs()}
-    with tempfile.TemporaryDirectory() as warm:
-        for code, cold in programs().values():
-            if not cold:
-                seconds(code, warm)
-        for turn in range(rounds):
-            for what, (code, cold) in programs().items():
+    """{what: summary of its seconds, or what went wrong}; the cold ones once, into the cache that warms the others."""
+    found = {}
+    with tempfile.TemporaryDirectory() as cache:
+        for what, (code, cold) in sorted(programs().items(), key=lambda item: not item[1][1]):
+            try:
                 if not cold:
-                    times[what].append(seconds(code, warm))
-                elif turn < 2:
-                    with tempfile.TemporaryDirectory() as empty:
-                        times[what].append(seconds(code, empty))
-    return {what: timing.summary(values) for what, values in times.items()}
+                    seconds(code, cache)
+                times = [seconds(code, cache) for _ in range(1 if cold else rounds)]
+                found[what] = timing.summary(times)
+            except subprocess.CalledProcessError as error:
+                found[what] = {"missing": (error.stderr.decode().strip().splitlines() or ["failed"])[-1]}
+    return {what: found[what] for what in programs()}

@@ -30,14 +30,14 @@ class Linear(NamedTuple):
         return self.X.nbytes
 
 
-def step(size, dtype="float32", arrays=1, seed=0):
-    """(parameters, gradients): lists of `arrays` arrays of `size` normal numbers."""
+def step(size, dtype="float32", arrays=1, scale=1.0, seed=0):
+    """(parameters, gradients): lists of `arrays` arrays of `size` normal numbers, the gradients times scale."""
     rng = np.random.default_rng(seed)
-
-    def draw():
-        return [rng.standard_normal(size, dtype) for _ in range(arrays)]
-
-    return draw(), draw()
+    parameters, grads = ([rng.standard_normal(size, dtype) for _ in range(arrays)] for _ in range(2))
+    if scale != 1:
+        for g in grads:
+            g *= g.dtype.type(scale)
+    return parameters, grads
 
 
 def linear(n, features, classes, dtype="float32", seed=0):

@@ -59,7 +59,7 @@ def reading(x, threads):
     return Contestant(lambda: list(pool.map(np.dot, shares, shares)), lambda: blas_threads(1))
 
 
-def matmul(dtype, threads, size=2048):
+def matmul(dtype, threads, size):
     """(contestant, operations): a square matrix product in BLAS."""
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((size, size)).astype(dtype) for _ in range(2))
@@ -72,14 +72,14 @@ def machine(quick):
 
     Each is a dict by number of threads.
     """
-    counts, seconds = sorted({1, usable_threads()}), 1 if quick else 4
+    counts, seconds = sorted({1, usable_threads()}), 0.5 if quick else 6
     p, g, m, v = (np.full(5_000_000 if quick else 20_000_000, 1e-6, np.float32) for _ in range(4))
     found = {
         "moved": _rates({c: traffic(p, g, (m, v), c) for c in counts}, 7 * p.nbytes, seconds),
         "read": _rates({c: reading(p, c) for c in counts}, p.nbytes, seconds),
     }
     for dtype in ("float32", "float64"):
-        work = {c: matmul(dtype, c) for c in counts}
+        work = {c: matmul(dtype, c, 1024 if quick else 2048) for c in counts}
         found[dtype] = _rates({c: w[0] for c, w in work.items()}, work[1][1], seconds)
     return found
 

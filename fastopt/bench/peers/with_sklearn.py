@@ -6,9 +6,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier
 
 
-def epoch(problem, threads, lr=0.01, l2=0.0):
+def epoch(problem, threads, lr=0.01, alpha=0.0):
+    """run() fits for one epoch; the penalty is alpha/2 * ||w||^2."""
     model = SGDClassifier(
-        loss="hinge", penalty="l2" if l2 else None, alpha=l2 or 1e-4, tol=None, max_iter=1,
+        loss="hinge", penalty="l2" if alpha else None, alpha=alpha or 1e-4, tol=None, max_iter=1,
         learning_rate="constant", eta0=lr, n_jobs=threads, random_state=0,
     )  # fmt: skip
 
