@@ -2,20 +2,19 @@
 
 import functools
 import importlib.util
-import itertools
 import os
 import struct
 
 import numpy as np
 
 from fastopt import native
-from fastopt.kernels.threads import region
+from fastopt.kernels.threads import ranges, share
 from fastopt.losses import LOSSES
 from fastopt.native import address
 from fastopt.rules import RULES
 
-# Elements above which a step is shared among threads: 0.2 ms of work, some 20 us to share it.
-PARALLEL_ELEMENTS = 262_144
+# Elements above which a step is shared among threads: 0.4 ms of work and more, some 0.1 ms to share it.
+PARALLEL_ELEMENTS = 524_288
 
 BACKENDS = ("auto", "numba", "c", "numpy")
 _default = None
@@ -112,44 +111,52 @@ def bind_step(backend, rule, table, threads):
 
 
 def _numba_step(rule, table, threads):
-    from fastopt.kernels.elementwise import step_entry
+    from fastopt.kernels.elementwise import first_bad_entry, step_entry
     from fastopt.kernels.formula import formula_type
 
     rule_type = formula_type(type(rule), table.dtype.name, len(table.k))
-    serial = step_entry(rule_type, parallel=False)
-    plan, chunks = table.plan, len(table.chunks)
+    step, plan, chunks = step_entry(rule_type), table.plan, len(table.chunks)
 
     def run(check):
-        bad = serial(None, check, plan, 0, chunks)
+        bad = step(None, check, plan, 0, chunks)
         return bad if bad < 0 else table.array_of(bad)
 
-    def run_parallel(check):
-        with region(threads) as count:
-            if count == 1:
-                return run(check)
-            return table.array_of(step_entry(rule_type, parallel=True)(None, check, plan, 0, chunks))
-
-    return run if threads < 2 or table.size < PARALLEL_ELEMENTS else run_parallel
+    if threads < 2 or table.size < PARALLEL_ELEMENTS:
+        return run
+    find = first_bad_entry(rule_type)
+    return _shared_step(
+        lambda part: find(None, plan, *part),
+        lambda part: step(None, False, plan, *part),
+        table,
+        threads,
+    )
 
 
 def _c_step(rule, table, threads):
     step, find = native.step_function(table.dtype), native.first_nonfinite_function(table.dtype)
     plan, chunks = table.plan, len(table.chunks)
+    if threads < 2 or table.size < PARALLEL_ELEMENTS:
+        return lambda check: step(plan, check, 0, chunks)
+
+    def first_chunk(part):
+        return part[0] if find(plan, *part) >= 0 else -1
+
+    return _shared_step(first_chunk, lambda part: step(plan, False, *part), table, threads)
+
+
+def _shared_step(find, step, table, threads):
+    """run(check) on several threads: all parts are looked at before one is changed."""
+    parts = ranges(len(table.chunks), threads)
 
     def run(check):
-        return step(plan, check, 0, chunks)
-
-    def run_parallel(check):
-        edges = np.linspace(0, chunks, threads + 1).astype(int).tolist()
-        parts = list(itertools.pairwise(edges))
         if check:
-            found = native.share(lambda part: find(plan, *part), parts)
-            if max(found) >= 0:
-                return min(bad for bad in found if bad >= 0)
-        native.share(lambda part: step(plan, False, *part), parts)
+            found = [chunk for chunk in share(find, parts, threads) if chunk >= 0]
+            if found:
+                return table.array_of(min(found))
+        share(step, parts, threads)
         return -1
 
-    return run if threads < 2 or table.size < PARALLEL_ELEMENTS else run_parallel
+    return run
 
 
 def _numpy_step(rule, table):

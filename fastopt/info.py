@@ -58,8 +58,7 @@ def _features():
 
 def _add_numba(found):
     from fastopt.kernels import elementwise  # noqa: F401  a kernel whose cache can be asked for its place
-    from fastopt.kernels.compile import cache_directory
-    from fastopt.kernels.threads import threading_layer
+    from fastopt.kernels.compile import cache_directory, threading_layer
 
     found["threading_layer"] = threading_layer()
     directory = cache_directory()

@@ -4,10 +4,10 @@ Arrays are validated before they come here; addresses go as integers, which the 
 """
 
 import contextlib
-import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+
+from fastopt.kernels.threads import share
 
 try:
     from fastopt._native import ffi, lib
@@ -243,29 +243,12 @@ def gradient(data: Data, W, b, n: int, dW, db, threads: int = 1) -> float:
     if db is not None:
         db[...] = 0
     total = 0.0
-    threads = min(threads, len(starts))
-    for loss, w, v in map(partial, starts) if threads <= 1 else _pool(threads).map(partial, starts):
+    for loss, w, v in share(partial, starts, threads):
         total += loss
         dW += w
         if db is not None:
             db += v
     return total
-
-
-def share(function, parts):
-    """[function(part) for part in parts], each part on a thread of its own; C calls release the GIL."""
-    return list(_pool(len(parts)).map(function, parts))
-
-
-_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
-
-
-def _pool(threads):
-    """A pool for this process: a forked child makes its own."""
-    key = os.getpid(), threads
-    if key not in _pools:
-        _pools[key] = ThreadPoolExecutor(threads, thread_name_prefix="fastopt")
-    return _pools[key]
 
 
 class Training:

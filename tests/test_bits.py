@@ -66,13 +66,8 @@ def case(cls, dtype):
 
 @pytest.mark.parametrize("cls, dtype", [case(c, d) for c in RULES for d in ("float32", "float64")])
 def test_parallel_equals_serial(cls, dtype, many_threads, numba):
-    from fastopt.kernels.elementwise import step_parallel
-
-    if numba.config.NUMBA_NUM_THREADS < 2:
-        pytest.skip("one thread only")
     sizes = (3, LARGE, 0, 17)
     ours = run(ruled(cls), dtype, sizes, "numba", threads=2, steps=5)
-    assert any(f"{cls.__name__}#" in str(s) and dtype in str(s) for s in step_parallel.signatures)
     assert_same_bits(ours, run(ruled(cls), dtype, sizes, "numba", threads=1, steps=5))
     assert_same_bits(ours, run(ruled(cls), dtype, sizes, "numpy", steps=5))
 
@@ -136,7 +131,7 @@ from fastopt.kernels.formula import formula_type
 from fastopt.rules import RULES
 for cls in RULES:
     h = cls()
-    step_entry(formula_type(cls, "float32", len(h.coefficients(h, 1.0))), parallel=False)
+    step_entry(formula_type(cls, "float32", len(h.coefficients(h, 1.0))))
     print("RULE", cls.__name__)
     print(step_serial.inspect_asm(step_serial.signatures[-1]))
 """

@@ -2,6 +2,8 @@
 
 import os
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ import os, signal, sys, threading, warnings
 warnings.simplefilter("ignore")  # Python says that forking a process with threads is unwise
 import numpy as np, fastopt as fo
 signal.alarm(100)
-def run(backend, steps=5, size=300_000, threads=2):
+def run(backend, steps=5, size=600_000, threads=2):
     p = np.linspace(-1, 1, size, dtype="f4")
     opt = fo.Optimizer(p, fo.Adam(), backend=backend, threads=threads)
     for t in range(steps):
@@ -183,44 +185,51 @@ print(usable_threads())
     assert python(code) == "1\n"
 
 
-def test_one_thread_means_the_serial_kernel(python, numba):
+def test_no_layer_of_numba_is_started(python, numba):
     code = """
-import numpy as np, fastopt as fo
+import numpy as np, fastopt as fo, numba
 from fastopt import backends
 backends.PARALLEL_ELEMENTS = 1
-fo.Optimizer(np.zeros(99), fo.SGD(), backend="numba").step(np.ones(99))
-from fastopt.kernels.compile import statistics
-print(*[row["kernel"] for row in statistics()])
+opt = fo.Optimizer(np.zeros(99_999), fo.SGD(), backend="numba", threads=2)
+opt.step(np.ones(99_999))
+try:
+    numba.threading_layer()
+except ValueError:
+    print("none")
 """
-    kernels = python(code, OMP_NUM_THREADS="1")
-    assert "step_serial" in kernels and "step_parallel" not in kernels
+    assert python(code) == "none\n"
 
 
-def test_numba_limit_is_put_back(numba, many_threads):
-    most = numba.config.NUMBA_NUM_THREADS
-    try:
-        for limit in {1, most}:
-            numba.set_num_threads(limit)
-            opt = fo.Optimizer(np.zeros(99), fo.SGD(), backend="numba", threads=2)
-            opt.step(np.ones(99))
-            assert numba.get_num_threads() == limit
-            with pytest.raises(FloatingPointError):
-                opt.step(np.full(99, np.nan))
-            assert numba.get_num_threads() == limit
-    finally:
-        numba.set_num_threads(most)
+def test_share_does_every_part_once_and_in_order():
+    for threads in (1, 2, 5):
+        for count in (0, 1, 2, 7, 100):
+            assert policy.share(lambda i: i * i, range(count), threads) == [i * i for i in range(count)]
+            parts = policy.ranges(count, threads) if count else []
+            assert [i for begin, end in parts for i in range(begin, end)] == list(range(count))
 
 
-def test_one_parallel_region_at_a_time(numba):
-    with policy.region(2) as outer, policy.region(2) as inner:
-        assert outer == min(2, numba.config.NUMBA_NUM_THREADS)
-        assert inner == 1
-    with pytest.raises(KeyError), policy.region(2):
-        raise KeyError
-    with policy.region(2) as again:
-        assert again == outer
-    with policy.region(1) as single:
-        assert single == 1
+def test_share_hands_on_errors_when_all_have_stopped():
+    running = set()
+
+    def work(i):
+        running.add(i)
+        time.sleep(0.01)
+        running.discard(i)
+        if i == 1:
+            raise KeyError(i)
+
+    with pytest.raises(KeyError):
+        policy.share(work, range(8), 2)
+    assert not running
+
+
+def test_share_from_many_threads_and_from_within():
+    def nested(i):
+        return sum(policy.share(lambda j: i + j, range(10), 3))
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda k: policy.share(nested, range(5), 3), range(40)))
+    assert found == [[10 * i + 45 for i in range(5)]] * 40
 
 
 # ----------------------------------------------------- subnormal numbers

@@ -23,16 +23,17 @@ def traffic(p, g, slots, threads):
 
 def _numba_traffic(p, g, slots, threads):
     from fastopt.kernels import traffic as kernels
-    from fastopt.kernels.threads import region
+    from fastopt.kernels.threads import ranges, share
 
     if not slots:
         slots = (p[:0],)  # a tuple that Numba can type; its slices are empty
     repeats = REPEATS if p.size < 100_000 else 1
 
+    blocks = [(a * kernels.BLOCK, b * kernels.BLOCK) for a, b in ranges(-(-p.size // kernels.BLOCK), threads)]
+    parts = [(a, min(b, p.size)) for a, b in blocks] if threads > 1 else [(0, p.size)]
+
     def run():
-        with region(threads) as count:
-            kernel = kernels.traffic_parallel if count > 1 else kernels.traffic_serial
-            kernel(p, g, slots, repeats)
+        share(lambda part: kernels.traffic(p, g, slots, *part, repeats), parts, threads)
 
     return Contestant(run, repeats=repeats)
 

@@ -10,6 +10,7 @@ import functools
 import hashlib
 from pathlib import Path
 
+import numba
 from numba import njit
 from numba.core.caching import FunctionCache, NullCache
 
@@ -89,3 +90,11 @@ def statistics():
 def cache_directory():
     for dispatcher in _KERNELS:
         return dispatcher.stats.cache_path
+
+
+def threading_layer():
+    """The layer of Numba's own parallel code in this process; fastopt starts none."""
+    try:
+        return numba.threading_layer()
+    except ValueError:
+        return f"{numba.config.THREADING_LAYER} (none started; fastopt needs none)"

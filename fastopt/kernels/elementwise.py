@@ -12,9 +12,7 @@ row of int64 numbers, the same for the C library's run_* (csrc/prelude.h):
 
 import platform
 
-import numpy as np
 from llvmlite import ir
-from numba import prange
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
@@ -211,7 +209,7 @@ def _bad_chunk(h, p, g, s, arrays, chunks, c):
 
 
 @kernel
-def step_serial(h, check, plan, begin, end):
+def step(h, check, plan, begin, end):
     """Update all chunks and return -1; or the chunk with NaN or inf, and nothing is changed."""
     k, p, g, s, arrays, chunks = _read_plan(plan)
     if check:
@@ -226,28 +224,20 @@ def step_serial(h, check, plan, begin, end):
     return -1
 
 
-@kernel(parallel=True)
-def step_parallel(h, check, plan, begin, end):
+@kernel
+def first_bad(h, plan, begin, end):
+    """The first chunk whose gradient has NaN or inf, or -1."""
     k, p, g, s, arrays, chunks = _read_plan(plan)
-    if check:
-        bad = end
-        for i in prange(end - begin):
-            if _bad_chunk(h, p, g, s, arrays, chunks, begin + np.int64(i)):
-                bad = min(bad, begin + np.int64(i))
-        if bad < end:
-            return bad
-    coefficients = _coefficients(h, k)
-    for i in prange(end - begin):
-        before = _flush_denormals()
-        _update_chunk(h, coefficients, p, g, s, arrays, chunks, begin + np.int64(i))
-        _restore_denormals(before)
+    for c in range(begin, end):
+        if _bad_chunk(h, p, g, s, arrays, chunks, c):
+            return c
     return -1
 
 
-def step_entry(rule_type, parallel):
-    """The compiled step(h, check, plan, begin, end) -> the chunk with NaN or inf, or -1.
+def step_entry(rule_type):
+    """The compiled step(h, check, plan, begin, end); h may be anything, check is a bool."""
+    return entry(step, rule_type, types.boolean, types.int64, types.int64, types.int64)
 
-    h may be anything, check is a bool, the others are integers.
-    """
-    function = step_parallel if parallel else step_serial
-    return entry(function, rule_type, types.boolean, types.int64, types.int64, types.int64)
+
+def first_bad_entry(rule_type):
+    return entry(first_bad, rule_type, types.int64, types.int64, types.int64)

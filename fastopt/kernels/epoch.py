@@ -7,7 +7,6 @@ problem, by address, so a step is compiled once a rule.
 import functools
 
 import numpy as np
-from numba import get_thread_id, prange
 from numba.core import types
 
 from fastopt.kernels import linear
@@ -26,7 +25,6 @@ from fastopt.kernels.lanes import squared_lanes
 from fastopt.kernels.linear import add_group, add_partials, sum_of_squares, total_loss
 from fastopt.kernels.memory import as_element, element_size, lane_count, read, write
 from fastopt.kernels.problem import PARALLEL_WORK, Problem
-from fastopt.kernels.threads import region
 from fastopt.native import address
 
 # p, g, s: tables of addresses as in elementwise.py, of W and b.  numbers: float64 (l2, loss sum,
@@ -43,13 +41,9 @@ RUN = [
     "partials",
     "losses",
     "scratch",
-    "scratch_bytes",
     "numbers",
 ]
-(P, G, S, K, K_COUNT, BATCH, N, GROUP_ROWS, PARTIALS, LOSSES, SCRATCH, SCRATCH_BYTES, NUMBERS) = range(
-    len(RUN)
-)
-PIECE = 16_384  # elements of W updated by one thread at a time
+(P, G, S, K, K_COUNT, BATCH, N, GROUP_ROWS, PARTIALS, LOSSES, SCRATCH, NUMBERS) = range(len(RUN))
 
 
 @kernel
@@ -114,87 +108,77 @@ def _record(h, problem, run, value, is_last, scale, penalty):
 
 
 @kernel
-def epoch_serial(h, problem, run, begin, end):
+def finish_step(h, problem, run, step, begin, end):
+    """Value and rule of a step whose groups are done; False, and nothing done, if it is not finite.
+
+    The coefficients' first row is that of step `begin`; the norm is recorded at the last step.
+    """
+    p, g, s = read(np.int64, run, P), read(np.int64, run, G), read(np.int64, run, S)
+    dw, db = read(np.int64, g, 0), read(np.int64, g, 1)
+    partials, losses = read(np.int64, run, PARTIALS), read(np.int64, run, LOSSES)
+    classes = read(np.int64, problem, linear.CLASSES)
+    elements = read(np.int64, problem, linear.WIDTH) * read(np.int64, problem, linear.FEATURES)
+    penalty = as_element(h, 2 * read(np.float64, read(np.int64, run, NUMBERS), 0))
+    zero, one = as_element(h, 0), as_element(h, 1)
+    first, last = _batch(run, step)
+    groups = _groups(run, first, last)
+    value, inverse = _value(h, problem, run, total_loss(losses, groups), first, last)
+    if not np.isfinite(value):
+        return False
+    if groups > 1:
+        stride = (elements + classes) * element_size(h)
+        add_partials(h, 0, elements, groups, dw, partials, stride, one, p, 0.0)
+        biases = partials + elements * element_size(h)
+        add_partials(h, 0, classes, groups, db, biases, stride, one, p, 0.0)
+    scale = as_element(h, inverse)
+    _record(h, problem, run, value, step == end - 1, scale, penalty)
+    k = _coefficients(h, read(np.int64, run, K) + (step - begin) * read(np.int64, run, K_COUNT) * 8)
+    _update(h, k, p, g, s, 0, 0, elements, scale, penalty)
+    _update(h, k, p, g, s, 1, 0, classes, scale, zero)
+    return True
+
+
+@kernel
+def _batch(run, step):
+    """Positions of a step's rows."""
+    first = step * read(np.int64, run, BATCH)
+    return first, min(first + read(np.int64, run, BATCH), read(np.int64, run, N))
+
+
+@kernel
+def _groups(run, first, last):
+    group_rows = read(np.int64, run, GROUP_ROWS)
+    return (last - first + group_rows - 1) // group_rows
+
+
+@kernel
+def steps(h, problem, run, begin, end):
     """Steps [begin, end); returns end, or the step before which it stopped: its loss is not finite."""
-    p, g, s = read(np.int64, run, P), read(np.int64, run, G), read(np.int64, run, S)
+    g = read(np.int64, run, G)
     dw, db = read(np.int64, g, 0), read(np.int64, g, 1)
-    batch, n = read(np.int64, run, BATCH), read(np.int64, run, N)
-    group_rows, scratch = read(np.int64, run, GROUP_ROWS), read(np.int64, run, SCRATCH)
+    n, group_rows, scratch = (
+        read(np.int64, run, N),
+        read(np.int64, run, GROUP_ROWS),
+        read(np.int64, run, SCRATCH),
+    )
     partials, losses = read(np.int64, run, PARTIALS), read(np.int64, run, LOSSES)
-    classes = read(np.int64, problem, linear.CLASSES)
-    elements = read(np.int64, problem, linear.WIDTH) * read(np.int64, problem, linear.FEATURES)
-    stride = (elements + classes) * element_size(h)
-    penalty = as_element(h, 2 * read(np.float64, read(np.int64, run, NUMBERS), 0))
-    zero, one = as_element(h, 0), as_element(h, 1)
     for step in range(begin, end):
-        first = step * batch
-        last = min(first + batch, n)
-        groups = (last - first + group_rows - 1) // group_rows
-        for group in range(groups):
+        first, last = _batch(run, step)
+        for group in range(_groups(run, first, last)):
             add_group(h, problem, group, first, last, n, group_rows, dw, db, partials, losses, scratch)
-        value, inverse = _value(h, problem, run, total_loss(losses, groups), first, last)
-        if not np.isfinite(value):
+        if not finish_step(h, problem, run, step, begin, end):
             return step
-        if groups > 1:
-            add_partials(h, 0, elements, groups, dw, partials, stride, one, p, 0.0)
-            biases = partials + elements * element_size(h)
-            add_partials(h, 0, classes, groups, db, biases, stride, one, p, 0.0)
-        scale = as_element(h, inverse)
-        _record(h, problem, run, value, step == end - 1, scale, penalty)
-        row = read(np.int64, run, K) + (step - begin) * read(np.int64, run, K_COUNT) * 8
-        k = _coefficients(h, row)
-        _update(h, k, p, g, s, 0, 0, elements, scale, penalty)
-        _update(h, k, p, g, s, 1, 0, classes, scale, zero)
-    return end
-
-
-@kernel(parallel=True)
-def epoch_parallel(h, problem, run, begin, end):
-    """epoch_serial with the groups of a batch on threads; the same bits."""
-    p, g, s = read(np.int64, run, P), read(np.int64, run, G), read(np.int64, run, S)
-    dw, db = read(np.int64, g, 0), read(np.int64, g, 1)
-    batch, n = read(np.int64, run, BATCH), read(np.int64, run, N)
-    group_rows, scratch = read(np.int64, run, GROUP_ROWS), read(np.int64, run, SCRATCH)
-    scratch_bytes = read(np.int64, run, SCRATCH_BYTES)
-    partials, losses = read(np.int64, run, PARTIALS), read(np.int64, run, LOSSES)
-    classes = read(np.int64, problem, linear.CLASSES)
-    elements = read(np.int64, problem, linear.WIDTH) * read(np.int64, problem, linear.FEATURES)
-    stride = (elements + classes) * element_size(h)
-    penalty = as_element(h, 2 * read(np.float64, read(np.int64, run, NUMBERS), 0))
-    zero, one = as_element(h, 0), as_element(h, 1)
-    pieces = (elements + PIECE - 1) // PIECE
-    for step in range(begin, end):
-        first = step * batch
-        last = min(first + batch, n)
-        groups = (last - first + group_rows - 1) // group_rows
-        for i in prange(groups):
-            own = scratch + np.int64(get_thread_id()) * scratch_bytes
-            add_group(h, problem, np.int64(i), first, last, n, group_rows, dw, db, partials, losses, own)
-        value, inverse = _value(h, problem, run, total_loss(losses, groups), first, last)
-        if not np.isfinite(value):
-            return step
-        scale = as_element(h, inverse)
-        row = read(np.int64, run, K) + (step - begin) * read(np.int64, run, K_COUNT) * 8
-        k = _coefficients(h, row)
-        if groups > 1:
-            biases = partials + elements * element_size(h)
-            add_partials(h, 0, classes, groups, db, biases, stride, one, p, 0.0)
-            for i in prange(pieces):
-                low = np.int64(i) * PIECE
-                high = min(low + PIECE, elements)
-                add_partials(h, low, high, groups, dw, partials, stride, one, p, 0.0)
-        _record(h, problem, run, value, step == end - 1, scale, penalty)
-        for i in prange(pieces):
-            low = np.int64(i) * PIECE
-            _update(h, k, p, g, s, 0, low, min(low + PIECE, elements), scale, penalty)
-        _update(h, k, p, g, s, 1, 0, classes, scale, zero)
     return end
 
 
 @functools.cache
-def epoch_entry(rule_type, parallel):
-    function = epoch_parallel if parallel else epoch_serial
-    return entry(function, rule_type, *[types.int64] * 4)
+def steps_entry(rule_type):
+    return entry(steps, rule_type, *[types.int64] * 4)
+
+
+@functools.cache
+def _finish_entry(rule_type):
+    return entry(finish_step, rule_type, *[types.int64] * 5)
 
 
 class Epoch:
@@ -216,17 +200,14 @@ class Epoch:
         self.numbers = np.array([l2, 0.0, 0.0])
         problem.set("W", self.held[0])
         problem.set("b", self.b)
-        itemsize = problem.dtype.itemsize
-        partials = problem.buffer("partials", (groups - 1) * problem.partial_elements() * itemsize + 64)
-        losses = problem.buffer("losses", groups, np.float64)
-        work = batch * problem.work_per_row()
-        self.parallel = threads > 1 and groups > 1 and work >= PARALLEL_WORK
-        scratch = problem.buffer("scratch", (threads if self.parallel else 1) * problem.scratch_bytes + 64)
+        self.memory = problem.group_memory(groups)
+        scratch = problem.buffer("scratch", problem.scratch_bytes + 64)
+        self.group_rows = group_rows
+        self.shared = threads > 1 and groups > 1 and batch * problem.work_per_row() >= PARALLEL_WORK
         fields = {
             "p": address(self.p), "g": address(self.g), "s": address(self.s), "batch": batch, "n": rows.n,
-            "group_rows": group_rows, "partials": address(partials), "losses": address(losses),
-            "scratch": address(scratch), "scratch_bytes": problem.scratch_bytes,
-            "numbers": address(self.numbers),
+            "group_rows": group_rows, "partials": self.memory[0], "losses": self.memory[1],
+            "scratch": address(scratch), "numbers": address(self.numbers),
         }  # fmt: skip
         self.run = np.array([fields.get(name, 0) for name in RUN], np.int64)
 
@@ -239,11 +220,26 @@ class Epoch:
         self.run[K], self.run[K_COUNT] = address(coefficients), coefficients.shape[1]
         self.numbers[1] = loss
         self._exchange(inwards=True)
-        with region(self.threads if self.parallel else 1) as count:
-            run = epoch_entry(rule_type, count > 1)
-            stopped = run(None, self.problem.at, address(self.run), begin, end)
+        if self.shared:
+            stopped = self._shared_steps(rule_type, begin, end)
+        else:
+            stopped = steps_entry(rule_type)(None, self.problem.at, address(self.run), begin, end)
         self._exchange(inwards=False)
         return stopped, float(self.numbers[1]), float(self.numbers[2])
+
+    def _shared_steps(self, rule_type, begin, end):
+        """`steps` with the groups of a batch on several threads; the same bits."""
+        finish, n = _finish_entry(rule_type), self.problem.n
+        outputs = address(self.dW), address(self.db)
+        for step in range(begin, end):
+            first, last = step * self.batch, min((step + 1) * self.batch, n)
+            groups = -(-(last - first) // self.group_rows)
+            self.problem.share_groups(
+                first, last, n, groups, self.group_rows, outputs, self.memory, self.threads
+            )
+            if not finish(None, self.problem.at, address(self.run), step, begin, end):
+                return step
+        return end
 
     def _exchange(self, inwards):
         for array, held in zip(self.arrays, self.held, strict=True):

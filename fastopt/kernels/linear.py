@@ -7,7 +7,6 @@ while it stays in the second-level cache.
 """
 
 import numpy as np
-from numba import get_thread_id, prange
 from numba.extending import overload
 
 from fastopt.kernels.compile import kernel
@@ -309,38 +308,20 @@ def total_loss(losses, groups):
 
 
 @kernel
-def gradient_serial(h, problem, n, groups, group_rows, dw, db, partials, losses, scratch, scratch_size,
-                    scale, l2):  # fmt: skip
+def add_groups(h, problem, origin, n, soon, first, last, group_rows, dw, db, partials, losses, scratch):
+    """Groups [first, last) of the rows [origin, n)."""
+    for g in range(first, last):
+        add_group(h, problem, g, origin, n, soon, group_rows, dw, db, partials, losses, scratch)
+
+
+@kernel
+def finish_gradient(h, problem, groups, dw, db, partials, losses, scale, l2):
+    """The groups' sums, in order, to dw and db; the value is returned."""
     classes = read(np.int64, problem, CLASSES)
     elements = read(np.int64, problem, WIDTH) * read(np.int64, problem, FEATURES)
-    for g in range(groups):
-        add_group(h, problem, g, 0, n, n, group_rows, dw, db, partials, losses, scratch)
     stride = (elements + classes) * element_size(h)
     w = read(np.int64, problem, W)
     add_partials(h, 0, elements, groups, dw, partials, stride, scale, w, 2 * l2)
-    if db:
-        biases = partials + elements * element_size(h)
-        add_partials(h, 0, classes, groups, db, biases, stride, scale, db, 0.0)
-    penalty = l2 * sum_of_squares(h, w, elements) if l2 != 0 else 0.0
-    return total_loss(losses, groups) * scale + penalty
-
-
-@kernel(parallel=True)
-def gradient_parallel(h, problem, n, groups, group_rows, dw, db, partials, losses, scratch, scratch_size,
-                      scale, l2):  # fmt: skip
-    """gradient_serial on threads: the same groups, the same order of sums, the same bits."""
-    classes = read(np.int64, problem, CLASSES)
-    elements = read(np.int64, problem, WIDTH) * read(np.int64, problem, FEATURES)
-    for g in prange(groups):
-        own = scratch + np.int64(get_thread_id()) * scratch_size
-        add_group(h, problem, np.int64(g), 0, n, n, group_rows, dw, db, partials, losses, own)
-    stride = (elements + classes) * element_size(h)
-    w = read(np.int64, problem, W)
-    pieces = (elements + 4095) // 4096
-    for piece in prange(pieces):
-        begin = np.int64(piece) * 4096
-        end = min(begin + 4096, elements)
-        add_partials(h, begin, end, groups, dw, partials, stride, scale, w, 2 * l2)
     if db:
         biases = partials + elements * element_size(h)
         add_partials(h, 0, classes, groups, db, biases, stride, scale, db, 0.0)

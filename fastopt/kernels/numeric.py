@@ -10,8 +10,7 @@ import numpy as np
 from numba.core.caching import NullCache
 
 from fastopt.kernels.compile import kernel
-from fastopt.kernels.threads import usable_threads
-from fastopt.native import share
+from fastopt.kernels.threads import share, usable_threads
 
 _SAMPLE = 16  # entries that tell how long f takes
 _SHARED = 2e-3  # seconds of work from which it is shared: two threads cost 0.7 ms to wake and to join
@@ -60,7 +59,7 @@ def probe(f, x, h, two_sided):
         threads = 1 if expected < _SHARED or f.targetoptions.get("parallel") else usable_threads()
         edges = np.linspace(first, n, threads + 1).astype(int).tolist()
         parts = list(zip(edges[:-1], edges[1:], strict=True))
-        good &= all(share(run, parts) if threads > 1 else map(run, parts))
+        good &= all(share(run, parts, threads))
     except Exception:  # the caller's loop in Python meets the same error and says where
         return None
     return results if good else None

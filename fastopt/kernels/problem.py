@@ -11,14 +11,14 @@ from fastopt.kernels.compile import entry
 from fastopt.kernels.formula import formula_type
 from fastopt.kernels.lanes import BLOCK
 from fastopt.kernels.memory import element_type, native_address
-from fastopt.kernels.threads import region
+from fastopt.kernels.threads import ranges, share
 from fastopt.native import address
 
 PARTIALS_BYTES = 16 << 20
 GROUPS = 32  # at most: more than that many threads share nothing further
 GROUP_ROWS = 128  # at least: below, clearing and adding up a partial costs as much as its rows
-# Multiply-adds of one pass above which threads pay: about 40 us of work, some 10 us to share it.
-PARALLEL_WORK = 1 << 20
+# Multiply-adds of one pass above which threads pay: about 1 ms of work, some 0.1 ms to share it.
+PARALLEL_WORK = 1 << 24
 BLOCK_BYTES = 256 << 10  # of X, twice: one block is fetched while another is worked on
 
 
@@ -93,6 +93,24 @@ class Problem:
     def partial_elements(self):
         return self.width * self.features + self.classes
 
+    def group_memory(self, groups):
+        """Addresses of the groups' partial gradients and of their losses."""
+        size = (groups - 1) * self.partial_elements() * self.dtype.itemsize + 64
+        losses = self.buffer("losses", groups, np.float64)
+        return address(self.buffer("partials", size)), address(losses)
+
+    def share_groups(self, origin, n, soon, groups, group_rows, outputs, memory, threads):
+        """The gradients of the groups of rows [origin, n), each on whichever thread comes first."""
+        add = groups_entry(self.dtype.name)
+        parts = ranges(groups, threads) if threads > 1 else [(0, groups)]
+        scratch = address(self.buffer("scratch", len(parts) * self.scratch_bytes + 64))
+
+        def run(i):
+            own = scratch + i * self.scratch_bytes
+            add(None, self.at, origin, n, soon, *parts[i], group_rows, *outputs, *memory, own)
+
+        share(run, range(len(parts)), threads)
+
     def groups(self, n):
         """(groups, rows in each) for n rows: by the shapes alone, so that sums are too."""
         most = max(1, PARTIALS_BYTES // (self.partial_elements() * self.dtype.itemsize))
@@ -127,10 +145,15 @@ def kernel_addresses(loss_type, dtype, is_sparse):
 
 
 @functools.cache
-def gradient_entry(dtype, parallel):
-    """The compiled gradient_serial or gradient_parallel, whose first argument may be anything."""
-    function = linear.gradient_parallel if parallel else linear.gradient_serial
-    return entry(function, element_type(dtype), *[types.int64] * 10, types.float64, types.float64)
+def groups_entry(dtype):
+    """The compiled linear.add_groups, whose first argument may be anything."""
+    return entry(linear.add_groups, element_type(dtype), *[types.int64] * 12)
+
+
+@functools.cache
+def _finish_entry(dtype):
+    h = element_type(dtype)
+    return entry(linear.finish_gradient, h, *[types.int64] * 6, types.float64, types.float64)
 
 
 def gradient(problem, W, b, dW, db, scale, l2, threads):
@@ -148,13 +171,10 @@ def gradient(problem, W, b, dW, db, scale, l2, threads):
 
 def _gradient(problem, dW, db, scale, l2, threads):
     groups, group_rows = problem.groups(problem.n)
-    itemsize = problem.dtype.itemsize
-    partials = problem.buffer("partials", (groups - 1) * problem.partial_elements() * itemsize + 64)
-    losses = problem.buffer("losses", groups, np.float64)
-    parallel = groups > 1 and problem.n * problem.work_per_row() >= PARALLEL_WORK
-    with region(threads if parallel else 1) as count:
-        scratch = problem.buffer("scratch", count * problem.scratch_bytes + 64)
-        run = gradient_entry(problem.dtype.name, count > 1)
-        outputs = address(dW), 0 if db is None else address(db)
-        memory = address(partials), address(losses), address(scratch), problem.scratch_bytes
-        return run(None, problem.at, problem.n, groups, group_rows, *outputs, *memory, scale, l2)
+    memory = problem.group_memory(groups)
+    outputs = address(dW), 0 if db is None else address(db)
+    if problem.n * problem.work_per_row() < PARALLEL_WORK:
+        threads = 1
+    problem.share_groups(0, problem.n, problem.n, groups, group_rows, outputs, memory, threads)
+    finish = _finish_entry(problem.dtype.name)
+    return finish(None, problem.at, groups, *outputs, *memory, scale, l2)
