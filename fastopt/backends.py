@@ -35,7 +35,7 @@ def set_backend(name):
 def resolve(name=None, rule=None, loss=None):
     """ "numba", "c" or "numpy" for any of BACKENDS or None. "auto" is the fastest there is.
 
-    The C library has no rules and losses of users' own: NumPy serves them where there is no Numba.
+    The C library has no rules and losses of users' own: NumPy serves them where "auto" is C.
     """
     own = next((f for f in (rule, loss) if f is not None and type(f) not in RULES + LOSSES), None)
     name = "auto" if name is None else name
@@ -43,8 +43,9 @@ def resolve(name=None, rule=None, loss=None):
     if name == "auto":
         name = _default or os.environ.get("FASTOPT_BACKEND") or "auto"
         _check(name)
-    if name == "auto":
-        name = "numba" if has_numba() else "c" if has_c() else "numpy"
+        if name == "auto":
+            name = "numba" if has_numba() else "c" if has_c() else "numpy"
+        _require(name)
         return "numpy" if name == "c" and own is not None else name
     _require(name)
     if name == "c" and own is not None:

@@ -48,6 +48,13 @@ def _backend_option(command):
     return click.option("--backend", type=choice, default="auto", show_default=True)(command)
 
 
+def _in_a_directory(context, parameter, path):
+    """Refuse a file that cannot be written before the work is done, not after."""
+    if path is not None and not Path(path).parent.is_dir():
+        raise click.BadParameter(f"there is no directory {Path(path).parent}")
+    return path
+
+
 def _json_option(command):
     return click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")(command)
 
@@ -68,7 +75,8 @@ def _json_option(command):
               help="Share of the training rows held out to watch.")  # fmt: skip
 @_backend_option
 @click.option("--threads", type=click.IntRange(1), help="[default: all that the process may use]")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the model to this file.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), callback=_in_a_directory,
+              help="Write the model to this file.")  # fmt: skip
 @_json_option
 def train(data_name, loss, rule, lr, schedule, epochs, batch_size, l2, seed, validation, backend, threads, out,
           as_json):  # fmt: skip
@@ -206,7 +214,10 @@ def _plain(value):
 @click.argument("model", type=click.Path(exists=True, dir_okay=False))
 @click.argument("data_name", metavar="DATA")
 @click.option(
-    "--out", type=click.Path(dir_okay=False), help="Write the predictions here as text, one a line."
+    "--out",
+    type=click.Path(dir_okay=False),
+    callback=_in_a_directory,
+    help="Write the predictions here as text, one a line.",
 )
 @_json_option
 def predict(model, data_name, out, as_json):
@@ -235,7 +246,10 @@ def predict(model, data_name, out, as_json):
 @_json_option
 def info(as_json):
     """Show versions, CPU features, threads, the cache, and which kernels are compiled."""
-    fo.show_info(as_json=as_json)
+    try:
+        fo.show_info(as_json=as_json)
+    except (ValueError, ImportError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command()

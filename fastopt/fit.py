@@ -8,6 +8,18 @@ from fastopt.rows import checked_rows
 ROWS = 8192  # rows scored at once, so that a uint8 or sparse X is never converted whole
 
 
+def checked_classes(classes):
+    """As a vector; strings kept as objects (what pandas gives) become strings that a file can hold."""
+    if classes is None:
+        return None
+    classes = np.asarray(classes)
+    if classes.ndim != 1:
+        raise ValueError(f"classes must be a vector, a name for each class number, not {classes.shape}")
+    if classes.dtype.hasobject and all(isinstance(c, str) for c in classes):
+        classes = classes.astype(str)
+    return classes
+
+
 class Fit:
     """What `fo.train` returns.
 
@@ -19,7 +31,7 @@ class Fit:
 
     def __init__(self, W, b, loss, *, scale=1.0, classes=None, history=None, steps=0, interrupted=False):
         self.W, self.b, self.loss, self.scale = W, b, loss, scale
-        self.classes, self.history = classes, history or {}
+        self.classes, self.history = checked_classes(classes), history or {}
         self.steps, self.interrupted = steps, interrupted
 
     def __repr__(self):
@@ -28,7 +40,7 @@ class Fit:
 
     def scores(self, X):
         """X W^T + b, (n, rows). X: (n, features), dense or scipy CSR."""
-        if np.ndim(X) != 2 or X.shape[1] != self.W.shape[1]:
+        if not hasattr(X, "dtype") or X.ndim != 2 or X.shape[1] != self.W.shape[1]:
             raise ValueError(f"X must be (n, {self.W.shape[1]}), not {np.shape(X)}")
         out = np.empty((X.shape[0], len(self.W)), self.W.dtype)
         for begin in range(0, len(out), ROWS):
@@ -67,6 +79,10 @@ class Fit:
 
     def save(self, path):
         """Write the model into an .npz file, whole or not at all."""
+        if self.classes is not None and self.classes.dtype.hasobject:
+            raise TypeError(
+                "classes is an array of Python objects, which no file takes; use strings or numbers"
+            )
         meta = {
             "kind": "model",
             "loss": type(self.loss).__name__,

@@ -33,7 +33,7 @@ def value_and_grad(
         raise ValueError(f"X has {rows.features} features, W has {W.shape[1]}")
     if not 0 <= l2 < float("inf"):
         raise ValueError(f"l2 must be a number, at least 0, not {l2!r}")
-    dW, db = _buffers(out, W, b)
+    dW, db = _buffers(out, W, b, rows)
     backend = backends.resolve(backend, loss=loss)
     threads = usable_threads() if threads is None else max(1, int(threads))
     gradient = {"numba": _numba_gradient, "c": _c_gradient, "numpy": _numpy_gradient}[backend]
@@ -54,7 +54,7 @@ def _checked_weights(W, b):
     return np.ascontiguousarray(W), b
 
 
-def _buffers(out, W, b):
+def _buffers(out, W, b, rows):
     """dW and db: the user's, checked, or new ones."""
     if out is None:
         return np.empty_like(W), None if b is None else np.empty_like(b)
@@ -62,12 +62,15 @@ def _buffers(out, W, b):
     wanted = (W,) if b is None else (W, b)
     if len(given) != len(wanted):
         raise ValueError(f"out must be {'dW' if b is None else '(dW, db)'}, not {len(given)} arrays")
+    read = (W, b, rows.X, rows.y, rows.weight, *(rows.sparse or ()))
     for name, array, like in zip(("dW", "db"), given, wanted, strict=False):
         check_parameter(array, f"out: {name}")
         if array.shape != like.shape or array.dtype != like.dtype or not array.flags.c_contiguous:
             raise ValueError(f"out: {name} must be C-ordered {like.dtype}{like.shape}")
-        if any(np.may_share_memory(array, other) for other in (W, b) if other is not None):
-            raise ValueError(f"out: {name} overlaps W or b in memory")
+        if any(np.may_share_memory(array, other) for other in read if other is not None):
+            raise ValueError(f"out: {name} overlaps W, b, X, y or sample_weight in memory")
+    if b is not None and np.may_share_memory(*given):
+        raise ValueError("out: dW and db overlap in memory")
     return given if b is not None else (given[0], None)
 
 

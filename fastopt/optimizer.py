@@ -1,5 +1,6 @@
 """The optimizer: parameters, their state, and the step."""
 
+from collections.abc import Mapping
 from operator import is_
 
 import numpy as np
@@ -206,16 +207,18 @@ class Optimizer:
     def _checked_state(self, saved):
         name = type(self._rule).__name__
         for key in ("rule", "hyperparameters", "t", "state"):
-            if key not in saved:
+            if not isinstance(saved, Mapping) or key not in saved:
                 raise ValueError(f"state_dict has no {key!r}; is it one of Optimizer.state_dict()?")
         if saved["rule"] != name:
             raise ValueError(f"state_dict is that of {saved['rule']}, this optimizer's rule is {name}")
         if set(saved["hyperparameters"]) != set(self._rule._fields):
             raise ValueError(f"state_dict has the hyperparameters {sorted(saved['hyperparameters'])}")
-        if int(saved["t"]) < 0:
+        if int(saved["t"]) != saved["t"] or saved["t"] < 0:
             raise ValueError(f"state_dict has t = {saved['t']}")
-        given = self._params.gradients(saved["state"]) if self._params.kind != "array" else [saved["state"]]
+        given = self._params.gradients(saved["state"], "state")
         for i, (mine, theirs) in enumerate(zip(self._states(), given, strict=True)):
+            if not isinstance(theirs, Mapping) or any(isinstance(a, Mapping) for a in theirs.values()):
+                raise ValueError(f"state of {self._params.name(i)} must be a dict of arrays by slot")
             if unknown := set(theirs) - set(mine):
                 raise ValueError(f"state of {self._params.name(i)}: unknown slots {sorted(unknown)}")
             for slot, array in mine.items():

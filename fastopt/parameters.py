@@ -27,22 +27,22 @@ class Parameters:
     def name(self, i, what="params"):
         return what if self.kind == "array" else f"{what}[{self.keys[i]!r}]"
 
-    def gradients(self, grads):
+    def gradients(self, grads, what="grads"):
         """The gradients in the order of the parameters; only the form is checked here."""
         if self.kind == "array":
             return [grads]
         if self.kind == "dict":
             if not isinstance(grads, Mapping):
-                raise TypeError(f"grads must be a dict like params, not {type(grads).__name__}")
+                raise TypeError(f"{what} must be a dict like params, not {type(grads).__name__}")
             missing = [k for k in self.keys if k not in grads]
             unknown = [k for k in grads if k not in self.keys] if len(grads) != len(self.keys) else []
             if missing or unknown:
-                raise ValueError(f"grads must have the keys of params; missing {missing}, unknown {unknown}")
+                raise ValueError(f"{what} must have the keys of params; missing {missing}, unknown {unknown}")
             return [grads[k] for k in self.keys]
         if isinstance(grads, (np.ndarray, Mapping)) or not hasattr(grads, "__len__"):
-            raise TypeError(f"grads must be a sequence like params, not {type(grads).__name__}")
+            raise TypeError(f"{what} must be a sequence like params, not {type(grads).__name__}")
         if len(grads) != len(self.keys):
-            raise ValueError(f"grads has {len(grads)} arrays, params {len(self.keys)}")
+            raise ValueError(f"{what} has {len(grads)} arrays, params {len(self.keys)}")
         return list(grads)
 
     def in_form(self, values):

@@ -133,6 +133,10 @@ def _csr(X):
         raise TypeError(
             f"X has indices of {indices.dtype} and indptr of {indptr.dtype}: int32 or int64, both"
         )
-    if X.nnz and (indices.min() < 0 or indices.max() >= X.shape[1]):
+    if len(indptr) != X.shape[0] + 1 or indptr[0] != 0 or (np.diff(indptr) < 0).any():
+        raise ValueError("X has an indptr that does not rise from 0, one entry a row and one more")
+    if indptr[-1] > min(len(indices), len(X.data)):
+        raise ValueError(f"X has {min(len(indices), len(X.data))} entries; its indptr asks for {indptr[-1]}")
+    if len(indices) and (indices.min() < 0 or indices.max() >= X.shape[1]):
         raise ValueError(f"X has column numbers outside 0..{X.shape[1] - 1}")
     return tuple(np.ascontiguousarray(a) for a in (X.data, indices, indptr))

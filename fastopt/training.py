@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from fastopt import backends, losses, rules
 from fastopt import checkpoint as files
 from fastopt.arrays import aligned_zeros
 from fastopt.epochs import bind_epoch
-from fastopt.fit import Fit
+from fastopt.fit import Fit, checked_classes
 from fastopt.kernels.threads import usable_threads
 from fastopt.losses import Softmax
 from fastopt.rows import checked_rows
@@ -79,7 +80,7 @@ def train(
     progress: a function called with a Progress some twenty times a second.
     checkpoint: a file, written after every epoch; where it exists, the run is taken up from it and
         gives the same bits as one that was never interrupted.
-    classes: what the class numbers stand for, kept in the result.
+    classes: what the class numbers stand for, kept in the result; W has a row for each of them.
 
     Returns a Fit; after Ctrl-C the model so far, with a warning. The same seed gives the same bits,
     whatever the number of threads. Raises Diverged when the loss stops being finite, and TypeError
@@ -105,9 +106,10 @@ class _Run:
         self.l2 = _number_at_least_0(l2, "l2")
         if sampling not in ("shuffle", "replacement", "sequential"):
             raise ValueError(f'sampling must be "shuffle", "replacement" or "sequential", not {sampling!r}')
-        self.sampling, self.seed, self.classes = sampling, _whole(seed, "seed", 0), classes
+        self.sampling, self.seed, self.classes = sampling, _whole(seed, "seed", 0), checked_classes(classes)
+        rows = _model_rows(self.loss, y, self.classes)
         X, y, self.validation = _hold_out(X, y, validation, self.seed)
-        self.data = checked_rows(self.loss, X, y, scale=scale)
+        self.data = checked_rows(self.loss, X, y, rows=rows, scale=scale)
         n = self.data.n
         if n == 0:
             raise ValueError("X has no rows: there is nothing to train on")
@@ -129,6 +131,8 @@ class _Run:
         self.b, *self.b_slots = (_filled(shape[:1], self.data.dtype, v) for v in (0.0, *starts))
         self.good = (self.W.copy(), self.b.copy(), 0)
         self.path = None if path is None else Path(path)
+        if self.path is not None and not self.path.parent.is_dir():
+            raise FileNotFoundError(f"checkpoint {self.path}: there is no directory {self.path.parent}")
         if self.path is not None and self.path.exists():
             self._resume()
         parameters = ((self.W, self.W_slots), (self.b, self.b_slots))
@@ -273,7 +277,7 @@ def _filled(shape, dtype, value):
 
 
 def _whole(value, name, least):
-    if isinstance(value, bool) or int(value) != value or value < least:
+    if isinstance(value, bool) or not isinstance(value, Real) or value < least or value % 1 != 0:
         raise ValueError(f"{name} must be a whole number, at least {least}, not {value!r}")
     return int(value)
 
@@ -282,6 +286,18 @@ def _number_at_least_0(value, name):
     if not (0 <= float(value) < float("inf")):
         raise ValueError(f"{name} must be a number, at least 0, not {value!r}")
     return float(value)
+
+
+def _model_rows(loss, y, classes):
+    """The rows of W for all classes there are, also those of which no row will be trained on; or None."""
+    y = np.asarray(y)
+    if y.dtype.kind not in "iub" or not y.size:
+        return None
+    count = int(y.max()) + 1
+    if classes is not None and len(classes) < count:
+        raise ValueError(f"classes names {len(classes)} classes, y has {count}")
+    count = max(count, 0 if classes is None else len(classes))
+    return 1 if loss.one_row == "binary" and count <= 2 else max(2, count)
 
 
 def _hold_out(X, y, validation, seed):

@@ -216,7 +216,7 @@ def test_formula_that_leaves_the_dtype_is_explained(result, message, numba):
     assert len(str(caught.value)) < 500
 
 
-def test_own_rule_on_numpy(need):
+def test_own_rule_on_numpy(need, monkeypatch):
     scope = {"__name__": "__main__"}
     exec(without_settings(RULE).replace("import numba\n", "").replace("@numba.njit\n", ""), scope)
     p = np.zeros(3)
@@ -225,3 +225,5 @@ def test_own_rule_on_numpy(need):
     need("c")
     with pytest.raises(ValueError, match="Mine is not in the C library"):
         fo.Optimizer(p, scope["Mine"](), backend="c")
+    monkeypatch.setenv("FASTOPT_BACKEND", "c")  # what "auto" is: the own rule goes to NumPy
+    assert fo.Optimizer(p, scope["Mine"]()).backend == "numpy"

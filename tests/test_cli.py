@@ -83,7 +83,16 @@ def test_errors_are_one_line(tmp_path):
     ):
         text = run(*args, status=1)
         assert says in text and "Traceback" not in text
+    for command in (["train", "digits"], ["predict", tmp_path / "keys.npz", "digits"]):
+        assert "no directory" in run(*command, "--out", tmp_path / "no" / "m.npz", status=2)
     assert "diverged at step" in run("train", "digits", "--loss", "squared-error", "--lr", 1e4, status=1)
+
+
+def test_class_that_only_the_test_rows_have(tmp_path):
+    X, y = np.eye(3, dtype=np.float32), np.arange(3)
+    np.savez(tmp_path / "d.npz", x_train=X[:2], y_train=y[:2], x_test=X, y_test=y)
+    for loss in ("softmax", "binary-hinge"):
+        assert record(run("train", tmp_path / "d.npz", "--loss", loss, "--json"))["classes"] == 3
 
 
 def test_info():

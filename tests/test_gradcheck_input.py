@@ -108,3 +108,14 @@ def test_memory_of_any_kind():
         )
         assert gradcheck(lambda x: np.sum(x**2), lambda x: 2 * x, x)
         assert (x == before).all()
+
+
+def test_gradient_given_with_the_value():
+    x = np.arange(1.0, 4.0)
+    assert gradcheck(lambda x: np.sum(x**2), lambda x: (np.sum(x**2), 2 * x), x).ok
+    assert gradcheck(lambda x: np.sum(x**2), lambda x: tuple(2 * x), x[:2]).ok
+
+
+def test_array_where_the_gradient_is_that_of_a_number():
+    with pytest.raises(ValueError, match="f returns an array"):
+        gradcheck(lambda x: x**2, lambda x: 2 * x, np.ones(3))

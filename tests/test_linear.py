@@ -112,6 +112,20 @@ def test_out(backend):
     again = fo.value_and_grad(fo.Softmax(), W, X, y, b, backend=backend, out=out)
     assert again[1] is out[0] and again[2] is out[1] and again[0] == value
     assert np.array_equal(out[0], dW) and np.array_equal(out[1], db)
+    both = np.zeros(16)
+    for bad in ((X[:3], db), (W, db), (both[:15].reshape(3, 5), both[13:])):
+        with pytest.raises(ValueError, match="overlap"):
+            fo.value_and_grad(fo.Softmax(), W, X, y, b, backend=backend, out=bad)
+
+
+def test_broken_csr(backend):
+    sparse = pytest.importorskip("scipy.sparse")
+    W, X, y, _, _ = problem(fo.Softmax(), 3, 5, 20, "float64")
+    for at, value in ((-1, 10_000), (0, 1), (3, 10_000)):
+        broken = sparse.csr_matrix(X)
+        broken.indptr[at] = value
+        with pytest.raises(ValueError, match="indptr"):
+            fo.value_and_grad(fo.Softmax(), W, broken, y, backend=backend)
 
 
 def test_arrays_in_any_layout(backend):

@@ -231,3 +231,23 @@ def test_mnist(loss, least, backend, data):
     d = datasets.load(data("mnist.npz"))
     fit = fo.train(d.x_train, d.y_train, loss, schedule=Cosine(), epochs=10, scale=d.scale, backend=backend)
     assert fit.evaluate(d.x_test, d.y_test)[1] >= least
+
+
+def test_class_that_only_held_out_rows_have():
+    X, y = np.random.default_rng(0).normal(size=(40, 3)), np.zeros(40, int)
+    for rare in range(8):  # the one row of class 2 is sometimes held out
+        y[:] = 0
+        y[rare] = 2
+        assert fo.train(X, y, epochs=1, validation=0.5).W.shape == (3, 3)
+
+
+def test_classes_are_kept(tmp_path):
+    X, y = np.eye(3, dtype=np.float32), np.arange(3)
+    for classes in (["a", "b", "c"], np.array(["a", "b", "c"], object)):
+        fit = fo.train(X, y, classes=classes)
+        fit.save(tmp_path / "m.npz")
+        assert Fit.load(tmp_path / "m.npz").predict(X).tolist() == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="names 2 classes"):
+        fo.train(X, y, classes=["a", "b"])
+    with pytest.raises(TypeError, match="objects"):
+        fo.train(X, y, classes=np.array([1, None, "c"], object)).save(tmp_path / "o.npz")

@@ -55,9 +55,16 @@ def _gradient_of(grad, function):
             raise EvaluationError(f"{name} modifies its argument at {point.label(i)}; work on a copy")
         if grad is None:
             result = result[1] if len(result) == 2 else tuple(result[1:])
+        elif _is_pair(result, (*function.shape, *point.shapes[0])) and point.kind == "array":
+            result = result[1]
         return point.flatten(result, function.shape)
 
     return at
+
+
+def _is_pair(result, shape):
+    """Whether it is (value, gradient), not a gradient written as a tuple of two numbers."""
+    return isinstance(result, tuple) and len(result) == 2 and np.shape(result[1]) == shape
 
 
 def _in_double(at, point, values):

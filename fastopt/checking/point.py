@@ -74,7 +74,8 @@ class Point:
             part = _numbers(part, name)
             size, expected = math.prod(self.shapes[k]), (*leading, *self.shapes[k])
             if part.shape not in (expected, (*leading, size), (rows, size)):
-                raise ValueError(f"{name} has shape {part.shape}, expected {expected}")
+                why = f": f returns an array {leading}, not one number" if leading else ""
+                raise ValueError(f"{name} has shape {part.shape}, expected {expected}{why}")
             flat[:, self.offsets[k] : self.offsets[k + 1]] = part.reshape(rows, size)
         return flat
 

@@ -1,5 +1,6 @@
 """Data sets: the digits that come with the package, and users' .npz files."""
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,6 +68,8 @@ def _dataset(name, x_train, y_train, x_test, y_test, scale):
     for x, y, part in ((x_train, y_train, "training"), (x_test, y_test, "test")):
         if np.ndim(y) != 1 or len(x) != len(y):
             raise ValueError(f"{name}: {len(x)} {part} rows, but labels of shape {np.shape(y)}")
+    if not len(x_train):
+        raise ValueError(f"{name} has no rows to train on")
     if x_train.shape[1] != x_test.shape[1]:
         raise ValueError(f"{name}: {x_train.shape[1]} features to train on, {x_test.shape[1]} to test on")
     classes = np.unique(np.concatenate([y_train, y_test]))
@@ -77,7 +80,8 @@ def _dataset(name, x_train, y_train, x_test, y_test, scale):
 
 def _features(x, name):
     """Rows x features, one row an example, in a dtype that the kernels read."""
-    x = np.ascontiguousarray(x).reshape(len(x), -1)
+    x = np.ascontiguousarray(x)
+    x = x.reshape(len(x), math.prod(x.shape[1:]))
     if x.dtype in (np.uint8, np.float32, np.float64):
         return x
     if x.dtype.kind in "iufb":
