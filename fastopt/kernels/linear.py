@@ -216,7 +216,8 @@ def block_gradient(h, problem, table, following, rows, dscores, dw):
 def add_rows(h, problem, begin, end, soon, dw, db, scratch):
     """Add the gradient of rows [begin, end) to dw and db (0: no bias); returns their loss.
 
-    Rows [end, soon) will be wanted next: they are fetched meanwhile.
+    Rows [end, soon) will be wanted next: they are fetched meanwhile. dw = 0 ends after the first block's
+    dscores: see single_row.
     """
     classes, block = read(np.int64, problem, CLASSES), read(np.int64, problem, BLOCK_ROWS)
     size = BLOCK * element_size(h)
@@ -243,6 +244,8 @@ def add_rows(h, problem, begin, end, soon, dw, db, scratch):
             _fill_table(problem, following, last, min(last + block, soon))
         call(read(np.int64, problem, SCORES), (problem, table, following, rows, scores))
         total += call(read(np.int64, problem, LOSS), (problem, rows, scores, dscores, targets, weights, db))
+        if dw == 0:
+            return total
         for r in range(rows):
             fetch = table if r % TILE_ROWS < fetched else following
             write(ahead, r, read(np.int64, fetch, r))
@@ -252,6 +255,15 @@ def add_rows(h, problem, begin, end, soon, dw, db, scratch):
         else:
             table, following = following, table
     return total
+
+
+@kernel
+def single_row(h, problem, scratch):
+    """(address of its X, address of dscores) of the one row that add_rows was called for without dw."""
+    size = BLOCK * element_size(h)
+    dscores = (scratch + 63) // 64 * 64 + read(np.int64, problem, CLASSES) * size
+    table = dscores + read(np.int64, problem, CLASSES) * size + 2 * size
+    return read(np.int64, table, 0), dscores
 
 
 @kernel

@@ -126,7 +126,7 @@ def add_sparse_rows(h, problem, begin, end, soon, dw, db, scratch):
         rows = last - first
         dense.load_rows(h, problem, first, last, targets, weights)
         for r in range(rows):
-            from_, to = _entries(problem, indptr, bits, first + r)
+            from_, to = entries(problem, indptr, bits, first + r)
             for c in range(0, width, lanes):
                 out = by_row + (r * wide + c) * size
                 sparse_dot(h, selection, values, indices, from_, to, w + c * size, width, out)
@@ -138,7 +138,7 @@ def add_sparse_rows(h, problem, begin, end, soon, dw, db, scratch):
             for r in range(rows):
                 write(by_row, r * wide + c, read_element(h, dscores, c * BLOCK + r))
         for r in range(rows):
-            from_, to = _entries(problem, indptr, bits, first + r)
+            from_, to = entries(problem, indptr, bits, first + r)
             for c in range(0, width, lanes):
                 slopes = by_row + (r * wide + c) * size
                 sparse_add(h, selection, values, indices, from_, to, dw + c * size, width, slopes)
@@ -146,7 +146,7 @@ def add_sparse_rows(h, problem, begin, end, soon, dw, db, scratch):
 
 
 @kernel
-def _entries(problem, indptr, bits, position):
+def entries(problem, indptr, bits, position):
     row = dense.row_at(problem, position)
     if bits == 64:
         return read(np.int64, indptr, row), read(np.int64, indptr, row + 1)
