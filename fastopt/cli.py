@@ -105,9 +105,12 @@ def train(data_name, loss, rule, lr, schedule, epochs, batch_size, l2, seed, val
             classes=dataset.classes,
         )
     except fo.Diverged as error:
+        kept = "Nothing was written"
         if out is not None:
             error.fit.save(out)
-        raise click.ClickException(str(error)) from error
+            kept = f"The last good parameters are in {out}"
+        where = f"training diverged at step {error.step} with learning rate {error.lr:g}"
+        raise click.ClickException(f"{where}. {kept}; try a smaller --lr") from error
     except (ValueError, TypeError, ImportError) as error:
         raise click.ClickException(str(error)) from error
     if out is not None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastopt import backends, losses, native
 from fastopt.arrays import check_float, check_parameter
-from fastopt.kernels.threads import usable_threads
+from fastopt.kernels.threads import checked_threads
 from fastopt.rows import checked_rows
 
 BLOCK = 2048  # rows scored at once by the NumPy back end
@@ -35,7 +35,7 @@ def value_and_grad(
         raise ValueError(f"l2 must be a number, at least 0, not {l2!r}")
     dW, db = _buffers(out, W, b, rows)
     backend = backends.resolve(backend, loss=loss)
-    threads = usable_threads() if threads is None else max(1, int(threads))
+    threads = checked_threads(threads)
     gradient = {"numba": _numba_gradient, "c": _c_gradient, "numpy": _numpy_gradient}[backend]
     value = gradient(loss, W, b, rows, float(l2), dW, db, threads)
     return (value, dW) if b is None else (value, dW, db)

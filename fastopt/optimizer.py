@@ -6,7 +6,7 @@ from operator import is_
 import numpy as np
 
 from fastopt import arrays, backends, rules
-from fastopt.kernels.threads import usable_threads
+from fastopt.kernels.threads import checked_threads
 from fastopt.parameters import Parameters
 from fastopt.schedules import checked_schedules, values_at
 from fastopt.table import NOTHING, Table
@@ -46,7 +46,7 @@ class Optimizer:
         self.backend = backends.resolve(backend, rule)
         self._coefficients = len(self._rule.coefficients(self._rule, 1.0))
         self._tables = self._make_tables()
-        threads = usable_threads() if threads is None else max(1, int(threads))
+        threads = checked_threads(threads)
         self._runs = [backends.bind_step(self.backend, self._rule, t, threads) for t in self._tables]
         self._fills = [backends.bind_coefficients(self._rule, t.k) for t in self._tables]
         self._given = NOTHING

@@ -13,7 +13,7 @@ from fastopt import checkpoint as files
 from fastopt.arrays import aligned_zeros
 from fastopt.epochs import bind_epoch
 from fastopt.fit import Fit, checked_classes
-from fastopt.kernels.threads import usable_threads
+from fastopt.kernels.threads import checked_threads
 from fastopt.losses import Softmax
 from fastopt.rows import checked_rows
 from fastopt.rules import Momentum
@@ -124,7 +124,7 @@ class _Run:
         schedules = {k: for_run(s, max(1, total)) for k, s in (schedule or {}).items()}
         self.schedules = checked_schedules(schedules, self.rule)
         self.backend = backends.resolve(backend, self.rule, self.loss)
-        self.threads = usable_threads() if threads is None else _whole(threads, "threads", 1)
+        self.threads = checked_threads(threads)
         shape = (self.data.rows, self.data.features)
         starts = rules.initial(self.rule)
         self.W, *self.W_slots = (_filled(shape, self.data.dtype, v) for v in (0.0, *starts))

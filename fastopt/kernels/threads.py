@@ -7,6 +7,7 @@ took 790 ms instead of 15; workqueue dies of two callers at once, and OpenMP of 
 """
 
 import collections
+import numbers
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -76,6 +77,15 @@ def usable_threads():
         if text.isdigit() and int(text) > 0:
             limits.append(int(text))
     return max(1, min(limits))
+
+
+def checked_threads(threads):
+    """The number of threads to use: all usable ones for None; ValueError unless at least 1."""
+    if threads is None:
+        return usable_threads()
+    if isinstance(threads, bool) or not isinstance(threads, numbers.Integral) or threads < 1:
+        raise ValueError(f"threads must be a whole number, at least 1, or None, not {threads!r}")
+    return int(threads)
 
 
 def _affinity():
