@@ -201,6 +201,7 @@ def test_coefficient_table_is_one_row_a_step():
         ({"y": np.zeros(52, int)}, ValueError, "y must have shape"),
         ({"y": np.full(53, -1)}, ValueError, r"y\[0\] is -1"),
         ({"y": np.zeros(53)}, TypeError, "class numbers"),
+        ({"y": np.full(53, 10**9)}, ValueError, "class number 1000000000 in 53 rows"),
         ({"X": np.zeros((53, 7), int)}, TypeError, "X must be float32"),
         ({"X": np.zeros(53)}, ValueError, "X must be"),
         ({"X": [[1.0]]}, TypeError, "NumPy array"),
