@@ -102,8 +102,6 @@ def _labels(loss, y, n, rows, dtype):
         raise TypeError(f"y must hold class numbers 0, 1, ... (integers), not {y.dtype}")
     labels = np.ascontiguousarray(y, np.int64)
     low, high = (int(labels.min()), int(labels.max())) if n else (0, 0)
-    if rows is None and high > max(n, 1 << 20):
-        raise ValueError(f"y has the class number {high} in {n} rows; classes are numbered 0, 1, 2, ...")
     if rows is None:
         rows = 1 if one_row == "binary" and high < 2 else max(2, high + 1)
     top = 2 if rows == 1 and one_row == "binary" else rows

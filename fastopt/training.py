@@ -294,6 +294,8 @@ def _model_rows(loss, y, classes):
     if y.dtype.kind not in "iub" or not y.size:
         return None
     count = int(y.max()) + 1
+    if count > max(y.size, 1 << 20):
+        raise ValueError(f"y has the class number {count - 1} in {y.size} rows; classes are 0, 1, 2, ...")
     if classes is not None and len(classes) < count:
         raise ValueError(f"classes names {len(classes)} classes, y has {count}")
     count = max(count, 0 if classes is None else len(classes))

@@ -1,0 +1,94 @@
+"""The compiled training loop against the NumPy one, and the same bits however it is run."""
+
+import numpy as np
+import pytest
+
+import fastopt as fo
+from fastopt.epochs import bind_epoch
+from fastopt.rows import checked_rows
+from fastopt.training import coefficient_table
+
+SOFTMAX, MOMENTUM = fo.Softmax(), fo.Momentum(0.05)
+
+
+def trained(backend, X, y, *, loss=SOFTMAX, rule=MOMENTUM, batch=32, l2=0.0, cuts=(), threads=1,
+            weight=None, seed=0):  # fmt: skip
+    """(W, b, loss, norm) after one epoch, which is interrupted after the steps `cuts`."""
+    rows = checked_rows(loss, X, y, weight=weight)
+    shapes = ((rows.rows, rows.features), (rows.rows,))
+    parameters = [(np.zeros(s, rows.dtype), [np.zeros(s, rows.dtype) for _ in rule.slots]) for s in shapes]
+    run = bind_epoch(backend, rows, loss, rule, parameters, batch, l2, threads)
+    order = np.random.default_rng(seed).permutation(rows.n)
+    steps = -(-rows.n // batch)
+    total, norm, begin = 0.0, 0.0, 0
+    for end in (*cuts, steps):
+        K = coefficient_table(rule, {}, begin, end - begin)
+        stopped, total, norm = run(K, order, begin, end, total)
+        assert stopped == end
+        begin = end
+    return parameters[0][0], parameters[1][0], total, norm
+
+
+def data(kind="float32", n=300, features=37, classes=5):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, features)) * (rng.random((n, features)) < 0.3)
+    y = (X @ rng.normal(size=(features, classes))).argmax(axis=1)
+    if kind == "csr":
+        return pytest.importorskip("scipy.sparse").csr_array(X.astype("float32")), y
+    if kind == "uint8":
+        return (np.clip(X, 0, 2) * 100).astype(np.uint8), y
+    return X.astype(kind), y
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "csr", "uint8"])
+@pytest.mark.parametrize("batch", [1, 7, 32, 300])
+@pytest.mark.parametrize("rule", [fo.SGD(0.05), fo.Adam(0.01)], ids=["SGD", "Adam"])
+def test_like_numpy(need, kind, batch, rule):
+    need("numba")
+    X, y = data(kind)
+    weight = np.linspace(0.5, 2, len(y))
+    for options in ({"l2": 1e-3}, {"weight": weight}, {}):
+        ours = trained("numba", X, y, rule=rule, batch=batch, **options)
+        theirs = trained("numpy", X, y, rule=rule, batch=batch, **options)
+        tolerance = 1e-10 if kind == "float64" else 2e-4
+        for a, b in zip(ours, theirs, strict=True):
+            assert np.max(np.abs(a - b)) <= tolerance * (1 + np.max(np.abs(b)))
+
+
+@pytest.mark.parametrize("kind", ["float32", "csr", "uint8"])
+@pytest.mark.parametrize("batch", [1, 32, 300])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_same_bits_wherever_a_stretch_ends(need, kind, batch, weighted):
+    need("numba")
+    X, y = data(kind)
+    weight = np.linspace(0.5, 2, len(y)) if weighted else None
+    for rule in (fo.SGD(0.05), fo.Momentum(0.05)):
+        whole = trained("numba", X, y, rule=rule, batch=batch, weight=weight, l2=0.0)
+        steps = -(-300 // batch)
+        cuts = sorted({1, steps // 3, steps // 2} - {0, steps})
+        cut = trained("numba", X, y, rule=rule, batch=batch, weight=weight, l2=0.0, cuts=cuts)
+        assert np.array_equal(whole[0], cut[0]) and np.array_equal(whole[1], cut[1]) and whole[2] == cut[2]
+
+
+def test_same_bits_on_threads(need, monkeypatch):
+    need("numba")
+    from fastopt.kernels import epoch
+
+    monkeypatch.setattr(epoch, "PARALLEL_WORK", 0)
+    X, y = data(n=3000, features=130)
+    alone = trained("numba", X, y, batch=1000, l2=1e-3, threads=1)
+    for threads in (2, 3, 64):
+        together = trained("numba", X, y, batch=1000, l2=1e-3, threads=threads)
+        assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def test_stops_before_a_step_without_a_finite_loss(need):
+    need("numba")
+    X, y = data()
+    X[100] = np.inf
+    rows = checked_rows(fo.Softmax(), X, y)
+    parameters = [(np.zeros((5, 37), "float32"), []), (np.zeros(5, "float32"), [])]
+    run = bind_epoch("numba", rows, fo.Softmax(), fo.SGD(0.1), parameters, 1, 0.0, 1)
+    K = coefficient_table(fo.SGD(0.1), {}, 0, 300)
+    stopped, total, _ = run(K, None, 0, 300, 0.0)
+    assert stopped == 100 and np.isfinite(total) and np.isfinite(parameters[0][0]).all()
