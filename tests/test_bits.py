@@ -126,14 +126,14 @@ print(hashlib.sha256(p.tobytes()).hexdigest())
 ASSEMBLY = """
 import sys
 import fastopt as fo
-from fastopt.kernels.elementwise import step_serial, step_entry
+from fastopt.kernels.elementwise import step, step_entry
 from fastopt.kernels.formula import formula_type
 from fastopt.rules import RULES
 for cls in RULES:
     h = cls()
     step_entry(formula_type(cls, "float32", len(h.coefficients(h, 1.0))))
     print("RULE", cls.__name__)
-    print(step_serial.inspect_asm(step_serial.signatures[-1]))
+    print(step.inspect_asm(step.signatures[-1]))
 """
 
 
