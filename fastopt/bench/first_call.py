@@ -38,7 +38,7 @@ def seconds(code, cache):
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": path}
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-P", "-c", code], env=environment, check=True, capture_output=True)
     return time.perf_counter() - began
 
 
