@@ -116,24 +116,33 @@ def _add_sums(builder, vectors, rows, scores, vector):
     for begin in range(0, len(vectors), vector.count):
         group = vectors[begin : begin + vector.count]
         sums = _lane_sums(builder, group, vector)
-        for j in range(len(group)):
-            c, r = divmod(begin + j, rows)
-            where = builder.gep(slots, [_constant(c * BLOCK + r)])
-            value = builder.fadd(builder.load(where), sums.lane(j))
-            builder.store(value, where)
+        for j in range(0, len(group), rows):  # a class: its rows lie side by side
+            where = builder.gep(slots, [_constant((begin + j) // rows * BLOCK)])
+            part = sums.lanes(j, j + rows)
+            where = builder.ptrtoint(where, INT64)
+            v.store(v.load(builder, where, part.type) + part, where)
 
 
 def _lane_sums(builder, vectors, vector):
-    """Lane j is the sum over the lanes of vectors[j]: neighbours are added, level by level."""
+    """Lane j is the sum over the lanes of vectors[j].
+
+    Two vectors become one that holds half as many lanes of each, until the halves are single lanes;
+    one of the two operands is a blend, which costs less than a shuffle.
+    """
     none = Vector(builder, ir.Constant(vector, ir.Undefined))
-    level = vectors
-    width = vector.count
-    while width > 1:
-        level = level + [none] * (len(level) % 2)
-        pairs = [a.evens_and_odds(b) for a, b in zip(level[::2], level[1::2], strict=True)]
-        level = [evens + odds for evens, odds in pairs]
-        width //= 2
+    level, half = vectors + [none] * (vector.count - len(vectors)), vector.count // 2
+    while half:
+        level = [_halves(a, b, half) for a, b in zip(level[:half], level[half : 2 * half], strict=True)]
+        half //= 2
     return level[0]
+
+
+def _halves(a, b, half):
+    """In every 2*half lanes: the sums of a's two halves, then those of b's."""
+    lanes = range(a.type.count)
+    own = [i if i % (2 * half) < half else i + len(lanes) for i in lanes]
+    other = [i + half if i % (2 * half) < half else i - half + len(lanes) for i in lanes]
+    return a.shuffled(b, own) + a.shuffled(b, other)
 
 
 @intrinsic

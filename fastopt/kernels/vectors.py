@@ -117,18 +117,17 @@ class Vector:
 
     # lanes
 
-    def evens_and_odds(self, other):
-        """The even and the odd lanes of self followed by other."""
-        n = self.type.count
-        halves = []
-        for first in (0, 1):
-            mask = ir.Constant(ir.VectorType(INT32, n), list(range(first, 2 * n, 2)))
-            value = self.builder.shuffle_vector(self.value, other.value, mask)
-            halves.append(Vector(self.builder, value))
-        return halves
+    def shuffled(self, other, lanes):
+        """The lanes of these numbers, of self followed by other."""
+        mask = ir.Constant(ir.VectorType(INT32, len(lanes)), lanes)
+        return Vector(self.builder, self.builder.shuffle_vector(self.value, other.value, mask))
 
     def lane(self, i):
         return self.builder.extract_element(self.value, ir.Constant(INT32, i))
+
+    def lanes(self, begin, end):
+        """Lanes [begin, end) as a shorter vector."""
+        return self.shuffled(self, list(range(begin, end)))
 
 
 def splat(builder, vector, number):
@@ -178,8 +177,11 @@ def store(vector, address, index=None):
 def first_lanes(builder, vector, count):
     """A mask of the first `count` lanes (any int64)."""
     n = vector.count
-    numbers = ir.Constant(ir.VectorType(INT64, n), list(range(n)))
-    limit = splat(builder, ir.VectorType(INT64, n), count)
+    low, high = ir.Constant(INT64, 0), ir.Constant(INT64, n)
+    count = builder.select(builder.icmp_signed("<", count, low), low, count)
+    count = builder.trunc(builder.select(builder.icmp_signed("<", count, high), count, high), INT32)
+    numbers = ir.Constant(ir.VectorType(INT32, n), list(range(n)))
+    limit = splat(builder, ir.VectorType(INT32, n), count)
     return Vector(builder, builder.icmp_signed("<", numbers, limit.value))
 
 
