@@ -28,13 +28,15 @@ def value_and_grad(
     """
     losses.checked(loss)
     W, b = _checked_weights(W, b)
-    rows = checked_rows(loss, X, y, rows=len(W), dtype=W.dtype, scale=scale, weight=sample_weight)
+    backend = backends.resolve(backend, loss=loss)
+    rows = checked_rows(
+        loss, X, y, rows=len(W), dtype=W.dtype, scale=scale, weight=sample_weight, columns=backend != "numba"
+    )
     if rows.features != W.shape[1]:
         raise ValueError(f"X has {rows.features} features, W has {W.shape[1]}")
     if not 0 <= l2 < float("inf"):
         raise ValueError(f"l2 must be a number, at least 0, not {l2!r}")
     dW, db = _buffers(out, W, b, rows)
-    backend = backends.resolve(backend, loss=loss)
     threads = checked_threads(threads)
     gradient = {"numba": _numba_gradient, "c": _c_gradient, "numpy": _numpy_gradient}[backend]
     value = gradient(loss, W, b, rows, float(l2), dW, db, threads)
@@ -141,4 +143,5 @@ def _c_gradient(loss, W, b, rows, l2, dW, db, threads):
 def _numba_gradient(loss, W, b, rows, l2, dW, db, threads):
     from fastopt.kernels.problem import Problem, gradient
 
-    return gradient(Problem(rows, loss), W, b, dW, db, _one_over_weights(rows), l2, threads)
+    problem = Problem(rows, loss, unchecked=rows.sparse is not None)
+    return gradient(problem, W, b, dW, db, _one_over_weights(rows), l2, threads)

@@ -50,10 +50,11 @@ class Rows(NamedTuple):
         return self._replace(X=X, sparse=sparse, y=y, weight=weight, n=len(y), scale=scale)
 
 
-def checked_rows(loss, X, y, *, rows=None, dtype=None, scale=None, weight=None):
+def checked_rows(loss, X, y, *, rows=None, dtype=None, scale=None, weight=None, columns=True):
     """Rows, or TypeError/ValueError saying which argument does not fit and what would.
 
-    rows and dtype are those of W where there is one; else they follow from y and X.
+    rows and dtype are those of W where there is one; else they follow from y and X. columns=False
+    leaves the column numbers of a CSR matrix to `check_columns`.
     """
     sparse = hasattr(X, "indptr")
     if not sparse and not isinstance(X, np.ndarray):
@@ -69,7 +70,7 @@ def checked_rows(loss, X, y, *, rows=None, dtype=None, scale=None, weight=None):
         raise ValueError(f"scale is for uint8 features; X is {X.dtype}: multiply it beforehand")
     weight = _weights(weight, n, dtype)
     if sparse:
-        return Rows(None, _csr(X), y, weight, n, features, rows, dtype, 1.0)
+        return Rows(None, _csr(X, columns), y, weight, n, features, rows, dtype, 1.0)
     return Rows(np.ascontiguousarray(X), None, y, weight, n, features, rows, dtype, float(scale))
 
 
@@ -125,7 +126,7 @@ def _weights(weight, n, dtype):
     return weight
 
 
-def _csr(X):
+def _csr(X, columns):
     if getattr(X, "format", None) != "csr":
         raise TypeError(f"X is sparse in {getattr(X, 'format', '?')} form; convert it: X.tocsr()")
     indices, indptr = X.indices, X.indptr
@@ -133,10 +134,18 @@ def _csr(X):
         raise TypeError(
             f"X has indices of {indices.dtype} and indptr of {indptr.dtype}: int32 or int64, both"
         )
-    if len(indptr) != X.shape[0] + 1 or indptr[0] != 0 or (np.diff(indptr) < 0).any():
+    if len(indptr) != X.shape[0] + 1 or indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any():
         raise ValueError("X has an indptr that does not rise from 0, one entry a row and one more")
     if indptr[-1] > min(len(indices), len(X.data)):
         raise ValueError(f"X has {min(len(indices), len(X.data))} entries; its indptr asks for {indptr[-1]}")
-    if len(indices) and (indices.min() < 0 or indices.max() >= X.shape[1]):
-        raise ValueError(f"X has column numbers outside 0..{X.shape[1] - 1}")
+    if columns:
+        check_columns(indices, X.shape[1])
     return tuple(np.ascontiguousarray(a) for a in (X.data, indices, indptr))
+
+
+def check_columns(indices, features):
+    """ValueError where a column number of a CSR matrix is none of its columns."""
+    unsigned = indices.view(f"u{indices.itemsize}")  # a negative number is a huge one: one pass over memory
+    if len(indices) and unsigned.max() >= features:
+        at = int(np.argmax(unsigned >= features))
+        raise ValueError(f"X has column numbers outside 0..{features - 1}: {indices[at]} at entry {at}")

@@ -233,14 +233,15 @@ def sum_lanes(typing, lanes):
     """The sum in float64, pairs first: the same order on every call."""
 
     def codegen(context, builder, signature, args):
-        element = signature.args[0].element
-        values = [Vector(builder, args[0]).lane(i) for i in range(signature.args[0].count)]
-        if element.bitwidth == 32:
-            values = [builder.fpext(x, ir.DoubleType()) for x in values]
-        while len(values) > 1:
-            half = len(values) // 2
-            values = [builder.fadd(values[j], values[j + half]) for j in range(half)]
-        return values[0]
+        count = signature.args[0].count
+        values = Vector(builder, args[0])
+        if signature.args[0].element.bitwidth == 32:
+            doubles = ir.VectorType(ir.DoubleType(), count)
+            values = Vector(builder, builder.fpext(args[0], doubles))
+        while count > 1:
+            count //= 2
+            values = values.lanes(0, count) + values.lanes(count, 2 * count)
+        return values.lane(0)
 
     return types.float64(lanes), codegen
 

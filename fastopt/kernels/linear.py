@@ -28,7 +28,8 @@ from fastopt.kernels.tiles import STRIP_CLASSES, TILE_CLASSES, TILE_ROWS, gradie
 
 # numbers: float64 factor of a uint8 X, then the loss's coefficients.  y_shift: subtracted from y.
 # y_kind: size of an integer label, 0 for targets of X's dtype.  x_kind: 1 for uint8, 32 or 64 for
-# CSR with such indices, else 0.  width: see sparse.py; dense: the classes.
+# CSR with such indices, else 0.  width: see sparse.py; dense: the classes.  unchecked: column numbers
+# are looked at on the way, and bad is set to 1 where one is wrong.
 PROBLEM = [
     "W",
     "b",
@@ -52,9 +53,12 @@ PROBLEM = [
     "indices",
     "indptr",
     "width",
+    "unchecked",
+    "bad",
 ]
 (W, B, X, X_STRIDE, X_KIND, Y, Y_KIND, Y_SHIFT, WEIGHTS, WEIGHTS_KIND, ORDER, CLASSES,
- FEATURES, NUMBERS, BLOCK_ROWS, ADD_ROWS, SCORES, LOSS, GRADIENT, INDICES, INDPTR, WIDTH) = range(len(PROBLEM))  # fmt: skip
+ FEATURES, NUMBERS, BLOCK_ROWS, ADD_ROWS, SCORES, LOSS, GRADIENT, INDICES, INDPTR, WIDTH,
+ UNCHECKED, BAD) = range(len(PROBLEM))  # fmt: skip
 
 CHUNK = 2048  # bytes of a row between two sums of lanes: five rows of W and four of X fit in 32 KB
 
@@ -74,7 +78,7 @@ def scratch_bytes(classes, features, itemsize, x_kind, width):
     if x_kind == 1:
         size += BLOCK * _widened_stride(features, itemsize)
     elif x_kind:
-        size += BLOCK * max(64, width * itemsize)
+        size += BLOCK * (max(64, width * itemsize) + 4 * 8)
     return -(-size // 64) * 64
 
 

@@ -13,6 +13,7 @@ from fastopt.kernels.lanes import BLOCK
 from fastopt.kernels.memory import element_type, native_address
 from fastopt.kernels.threads import ranges, share
 from fastopt.native import address
+from fastopt.rows import check_columns
 
 PARTIALS_BYTES = 16 << 20
 GROUPS = 32  # at most: more than that many threads share nothing further
@@ -25,14 +26,15 @@ BLOCK_BYTES = 256 << 10  # of X, twice: one block is fetched while another is wo
 class Problem:
     """Rows, a loss and the kernels for them; `at` is the address of the table they take.
 
-    Keeps alive what the table points to, but for W and b, which are set before each use.
+    Keeps alive what the table points to, but for W and b, which are set before each use. unchecked:
+    column numbers of CSR rows have not been looked at; `gradient` does it on the way.
     """
 
-    def __init__(self, rows, loss):
+    def __init__(self, rows, loss, unchecked=False):
         self.dtype, self.n = rows.dtype, rows.n
         self.classes, self.features = rows.rows, rows.features
         self.numbers = np.array([rows.scale, *map(float, loss)], np.float64)
-        self._kept = [rows]
+        self.rows, self._kept = rows, []
         itemsize = self.dtype.itemsize
         self.width = sparse.padded_classes(self.classes, itemsize) if rows.sparse else self.classes
         fields = {
@@ -46,6 +48,7 @@ class Problem:
             "weights": 0 if rows.weight is None else address(rows.weight),
             "weights_kind": 0 if rows.weight is None else itemsize,
             "width": self.width,
+            "unchecked": int(unchecked),
         }
         loss_type = formula_type(type(loss), self.dtype.name, len(loss))
         if rows.sparse is None:
@@ -85,7 +88,7 @@ class Problem:
         return result
 
     def entries_per_row(self):
-        return len(self._kept[0].sparse[0]) / max(1, self.n)
+        return len(self.rows.sparse[0]) / max(1, self.n)
 
     def work_per_row(self):
         """Multiply-adds of a row's scores; an entry of a sparse row takes as long as some 64."""
@@ -166,9 +169,13 @@ def gradient(problem, W, b, dW, db, scale, l2, threads):
         problem.set("W", W)
         return _gradient(problem, dW, db, scale, l2, threads)
     problem.set("W", problem.by_feature(W))
-    by_feature = problem.by_feature()
-    value = _gradient(problem, by_feature, db, scale, l2, threads)
+    by_feature, biases = problem.by_feature(), None if db is None else np.empty_like(db)
+    value = _gradient(problem, by_feature, biases, scale, l2, threads)
+    if problem.table[linear.BAD]:
+        check_columns(problem.rows.sparse[1], problem.features)
     dW[...] = by_feature.T[: problem.classes]
+    if db is not None:
+        db[...] = biases
     return value
 
 

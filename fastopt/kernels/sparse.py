@@ -6,14 +6,23 @@ a power of two or to whole vectors, so that an entry of X touches one or few cac
 
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from fastopt.kernels import linear as dense
 from fastopt.kernels import vectors as v
 from fastopt.kernels.compile import kernel
 from fastopt.kernels.lanes import BLOCK, llvm_element
-from fastopt.kernels.memory import call, clear, element_size, lane_count, read, read_element, write
+from fastopt.kernels.memory import (
+    as_element,
+    call,
+    clear,
+    element_size,
+    lane_count,
+    read,
+    read_element,
+    write,
+)
 from fastopt.kernels.tiles import variants
 
 _WIDE = 1024  # added to the width where indices have 64 bits
@@ -45,14 +54,19 @@ def _variant(h, selection):
 
 
 @intrinsic
-def sparse_dot(typing, h, selection, values, indices, begin, end, w, stride, out):
-    """out[c] = sum over entries [begin, end) of value * w[feature * stride + c], for a vector of c."""
+def sparse_dots(typing, h, selection, values, indices, spans, following, rows, w, stride, out, step):
+    """out[r * step + c] = sum over row r's entries of value * w[feature * stride + c], for a vector of c.
+
+    spans: a row's first entry and its end, two int64 a row. following: the same of as many rows that
+    are wanted next: their entries are fetched meanwhile.
+    """
 
     def codegen(context, builder, signature, args):
-        _, selection, values, indices, begin, end, w, stride, out = args
+        _, selection, values, indices, spans, following, rows, w, stride, out, step = args
 
         def emit(number):
             vector, bits = _variant(h, number)
+            zero = v.splat(builder, vector, 0.0)
 
             def term(i, total):
                 x, j = _entry(builder, h, (values, indices), i, bits)
@@ -66,48 +80,194 @@ def sparse_dot(typing, h, selection, values, indices, begin, end, w, stride, out
             def one(i, totals):
                 return [term(i, totals[0])]
 
-            count = builder.and_(builder.sub(end, begin), ir.Constant(v.INT64, -4))
-            middle = builder.add(begin, count)
-            zero = v.splat(builder, vector, 0.0)
-            a, b, c, d = v.loop(builder, begin, middle, 4, [zero] * 4, four)
-            (total,) = v.loop(builder, middle, end, 1, [(a + b) + (c + d)], one)
-            v.store(total, out)
+            def row(r, _):
+                begin, end = _span(builder, spans, r)
+                count = builder.and_(builder.sub(end, begin), ir.Constant(v.INT64, -4))
+                middle = builder.add(begin, count)
+                a, b, c, d = v.loop(builder, begin, middle, 4, [zero] * 4, four)
+                (total,) = v.loop(builder, middle, end, 1, [(a + b) + (c + d)], one)
+                v.store(total, out, builder.mul(r, step))
+                next_ = _span(builder, following, r)
+                _prefetch_span(builder, values, llvm_element(h.element), *next_)
+                _prefetch_span(builder, indices, ir.IntType(bits), *next_)
+                return []
+
+            v.loop(builder, ir.Constant(v.INT64, 0), rows, 1, [], row)
 
         variants(builder, selection, _selections(v.lanes_of(llvm_element(h.element))), emit)
         return context.get_dummy_value()
 
-    return types.none(h, selection, values, indices, begin, end, w, stride, out), codegen
+    given = (h, selection, values, indices, spans, following, rows, w, stride, out, step)
+    return types.none(*given), codegen
 
 
-@intrinsic
-def sparse_add(typing, h, selection, values, indices, begin, end, dw, stride, slopes):
-    """dw[feature * stride + c] += value * slopes[c] for entries [begin, end) and a vector of c."""
+@intrinsic(prefer_literal=True)
+def sparse_adds(typing, h, squares, selection, values, indices, spans, rows, target, stride, slopes, step):
+    """target[feature * stride + c] += value * slopes[r * step + c] for all rows and a vector of c.
+
+    Rows whose slopes are all 0 are passed over. With squares (a literal) it returns how much the sum of
+    squares of the target grew, else 0; that chain of additions takes as long as all the rest.
+    """
+    result, wanted = h.element, squares.literal_value
 
     def codegen(context, builder, signature, args):
-        _, selection, values, indices, begin, end, dw, stride, slopes = args
+        _, _, selection, values, indices, spans, rows, target, stride, slopes, step = args
+        grown = cgutils.alloca_once_value(builder, ir.Constant(context.get_value_type(result), 0.0))
 
         def emit(number):
             vector, bits = _variant(h, number)
-            slope = v.load(builder, slopes, vector)
 
-            def one(i, _):
+            def one(i, totals, slope):
                 x, j = _entry(builder, h, (values, indices), i, bits)
                 place = builder.mul(j, stride)
-                total = v.load(builder, dw, vector, place) + slope * v.splat(builder, vector, x)
-                v.store(total, dw, place)
-                return []
+                before = v.load(builder, target, vector, place)
+                change = slope * v.splat(builder, vector, x)
+                after = before + change
+                v.store(after, target, place)
+                return [totals[0] + change * (before + after)] if wanted else totals
 
-            v.loop(builder, begin, end, 1, [], one)
+            def row(r, totals):
+                slope = v.load(builder, slopes, vector, builder.mul(r, step))
+                begin, end = _span(builder, spans, r)
+                end = builder.select(_any(builder, slope.compare("!=", 0)), end, begin)
+                return v.loop(builder, begin, end, 1, totals, lambda i, t: one(i, t, slope))
+
+            zero = v.splat(builder, vector, 0.0)
+            totals = v.loop(builder, ir.Constant(v.INT64, 0), rows, 1, [zero] * wanted, row)
+            value = zero.lane(0)
+            for total in totals:
+                for c in range(vector.count):
+                    value = builder.fadd(value, total.lane(c))
+            builder.store(value, grown)
 
         variants(builder, selection, _selections(v.lanes_of(llvm_element(h.element))), emit)
-        return context.get_dummy_value()
+        return builder.load(grown)
 
-    return types.none(h, selection, values, indices, begin, end, dw, stride, slopes), codegen
+    given = (h, squares, selection, values, indices, spans, rows, target, stride, slopes, step)
+    return result(*given), codegen
+
+
+@intrinsic
+def largest_index(typing, indices, bits, begin, end):
+    """The largest column number of entries [begin, end); negative ones count as huge."""
+
+    def codegen(context, builder, signature, args):
+        indices, bits, begin, end = args
+        found = cgutils.alloca_once_value(builder, ir.Constant(v.INT64, 0))
+
+        def emit(width):
+            vector = v.vector_type(ir.IntType(width))
+
+            def whole(i, largest):
+                return [largest[0].unsigned_maximum(v.load(builder, indices, vector, i))]
+
+            zero = v.splat(builder, vector, 0)
+            count = builder.and_(builder.sub(end, begin), ir.Constant(v.INT64, -vector.count))
+            middle = builder.add(begin, count)
+            (largest,) = v.loop(builder, begin, middle, vector.count, [zero], whole)
+            for lane in range(vector.count):
+                keep(largest.lane(lane), width)
+
+            def one(i, _):
+                keep(builder.load(v.pointer(builder, indices, ir.IntType(width), i)), width)
+                return []
+
+            v.loop(builder, middle, end, 1, [], one)
+
+        def keep(value, width):
+            if width == 32:
+                value = builder.zext(value, v.INT64)
+            most = builder.load(found)
+            greater = builder.icmp_unsigned(">", value, most)
+            builder.store(builder.select(greater, value, most), found)
+
+        variants(builder, bits, (32, 64), emit)
+        return builder.load(found)
+
+    return types.uint64(indices, bits, begin, end), codegen
+
+
+def _span(builder, spans, r):
+    slots = v.pointer(builder, spans, v.INT64)
+    first = builder.mul(r, ir.Constant(v.INT64, 2))
+    second = builder.add(first, ir.Constant(v.INT64, 1))
+    return [builder.load(builder.gep(slots, [i])) for i in (first, second)]
+
+
+def _prefetch_span(builder, address, element, begin, end):
+    def line(i, _):
+        v.prefetch(builder, address, element, i)
+        return []
+
+    v.loop(builder, begin, end, 64 // v.size_of(element), [], line)
+
+
+def _any(builder, mask):
+    bits = builder.bitcast(mask.value, ir.IntType(mask.value.type.count))
+    return builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
+
+
+@kernel
+def fill_spans(problem, spans, begin, end, stop):
+    """Where the entries of rows [begin, end) begin and end; none for rows from `stop` on."""
+    indptr, bits = read(np.int64, problem, dense.INDPTR), read(np.int64, problem, dense.X_KIND)
+    for position in range(begin, end):
+        first, last = entries(problem, indptr, bits, position) if position < stop else (0, 0)
+        write(spans, 2 * (position - begin), first)
+        write(spans, 2 * (position - begin) + 1, last)
+
+
+@kernel
+def block_dots(h, problem, spans, following, rows, w, wide, out):
+    """out[r, c] = W[c] X[r], `wide` numbers a row, for the rows of `spans`."""
+    values, indices = read(np.int64, problem, dense.X), read(np.int64, problem, dense.INDICES)
+    width, size, lanes = read(np.int64, problem, dense.WIDTH), element_size(h), lane_count(h)
+    selection = _selection(problem, min(width, lanes))
+    for c in range(0, width, lanes):
+        ahead = following if c == 0 else spans
+        sparse_dots(
+            h, selection, values, indices, spans, ahead, rows, w + c * size, width, out + c * size, wide
+        )
+
+
+@kernel
+def block_adds(h, squares, problem, spans, rows, slopes, wide, target):
+    """target[c] += slopes[r, c] X[r]; returns how much the sum of its squares grew, 0 without squares."""
+    values, indices = read(np.int64, problem, dense.X), read(np.int64, problem, dense.INDICES)
+    width, size, lanes = read(np.int64, problem, dense.WIDTH), element_size(h), lane_count(h)
+    selection, grown = _selection(problem, min(width, lanes)), 0.0
+    for c in range(0, width, lanes):
+        place, own = target + c * size, slopes + c * size
+        if squares:
+            grown += sparse_adds(h, 1, selection, values, indices, spans, rows, place, width, own, wide)
+        else:
+            sparse_adds(h, 0, selection, values, indices, spans, rows, place, width, own, wide)
+    return grown
+
+
+@kernel
+def _selection(problem, width):
+    return width + (_WIDE if read(np.int64, problem, dense.X_KIND) == 64 else 0)
+
+
+@kernel
+def _indices_fit(problem, begin, end):
+    """Whether all columns of rows [begin, end) are there; where not, the problem is marked as bad."""
+    bits, indptr = read(np.int64, problem, dense.X_KIND), read(np.int64, problem, dense.INDPTR)
+    first, last = entries(problem, indptr, bits, begin)[0], entries(problem, indptr, bits, end - 1)[1]
+    largest = largest_index(read(np.int64, problem, dense.INDICES), bits, first, last)
+    fit = largest < read(np.uint64, problem, dense.FEATURES) or last == first
+    if not fit:
+        write(problem, dense.BAD, 1)
+    return fit
 
 
 @kernel
 def add_sparse_rows(h, problem, begin, end, soon, dw, db, scratch):
-    """linear.add_rows for CSR: X is the address of the values, x_kind the bits of an index."""
+    """linear.add_rows for CSR: X is the address of the values, x_kind the bits of an index.
+
+    Without column numbers checked beforehand they are here, block by block: rows are then in order.
+    """
     classes, width = read(np.int64, problem, dense.CLASSES), read(np.int64, problem, dense.WIDTH)
     size, lanes = element_size(h), lane_count(h)
     wide = (width + lanes - 1) // lanes * lanes
@@ -115,33 +275,29 @@ def add_sparse_rows(h, problem, begin, end, soon, dw, db, scratch):
     dscores = scores + classes * BLOCK * size
     targets = dscores + classes * BLOCK * size
     weights = targets + BLOCK * size
-    by_row = weights + BLOCK * size
-    values, indices = read(np.int64, problem, dense.X), read(np.int64, problem, dense.INDICES)
-    indptr, bits = read(np.int64, problem, dense.INDPTR), read(np.int64, problem, dense.X_KIND)
-    w = read(np.int64, problem, dense.W)
-    selection = min(width, lanes) + (_WIDE if bits == 64 else 0)
+    spans = weights + BLOCK * size
+    following = spans + 2 * BLOCK * 8
+    by_row = following + 2 * BLOCK * 8
+    w, unchecked = read(np.int64, problem, dense.W), read(np.int64, problem, dense.UNCHECKED)
     total = 0.0
+    fill_spans(problem, spans, begin, min(begin + BLOCK, end), end)
     for first in range(begin, end, BLOCK):
         last = min(first + BLOCK, end)
         rows = last - first
+        if unchecked and not _indices_fit(problem, first, last):
+            return 0.0
         dense.load_rows(h, problem, first, last, targets, weights)
-        for r in range(rows):
-            from_, to = entries(problem, indptr, bits, first + r)
-            for c in range(0, width, lanes):
-                out = by_row + (r * wide + c) * size
-                sparse_dot(h, selection, values, indices, from_, to, w + c * size, width, out)
-        _spread_scores(h, problem, rows, classes, wide, by_row, scores)
+        fill_spans(problem, following, last, last + rows, soon)
+        block_dots(h, problem, spans, following, rows, w, wide, by_row)
+        spread_scores(h, problem, rows, wide, by_row, 1.0, scores)
         arguments = (problem, rows, scores, dscores, targets, weights, db)
         total += call(read(np.int64, problem, dense.LOSS), arguments)
         clear(by_row, rows * wide * size)
         for c in range(classes):
             for r in range(rows):
                 write(by_row, r * wide + c, read_element(h, dscores, c * BLOCK + r))
-        for r in range(rows):
-            from_, to = entries(problem, indptr, bits, first + r)
-            for c in range(0, width, lanes):
-                slopes = by_row + (r * wide + c) * size
-                sparse_add(h, selection, values, indices, from_, to, dw + c * size, width, slopes)
+        block_adds(h, False, problem, spans, rows, by_row, wide, dw)
+        spans, following = following, spans
     return total
 
 
@@ -154,12 +310,12 @@ def entries(problem, indptr, bits, position):
 
 
 @kernel
-def _spread_scores(h, problem, rows, classes, wide, by_row, scores):
-    """From a row's scores side by side to (classes, rows), with the bias."""
-    b = read(np.int64, problem, dense.B)
-    for c in range(classes):
+def spread_scores(h, problem, rows, wide, by_row, scale, scores):
+    """scores[c, r] = scale * by_row[r, c] + b[c]"""
+    b, factor = read(np.int64, problem, dense.B), as_element(h, scale)
+    for c in range(read(np.int64, problem, dense.CLASSES)):
         start = read_element(h, b, c) if b else dense.zero(h)
         for r in range(rows):
-            write(scores, c * BLOCK + r, start + read_element(h, by_row, r * wide + c))
+            write(scores, c * BLOCK + r, start + factor * read_element(h, by_row, r * wide + c))
         for r in range(rows, BLOCK):
             write(scores, c * BLOCK + r, start)

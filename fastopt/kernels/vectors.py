@@ -115,6 +115,10 @@ class Vector:
     def minus(self, other):
         return self._do("sub", self.value, self._value(other))
 
+    def unsigned_maximum(self, other):
+        greater = self.builder.icmp_unsigned(">", self.value, other.value)
+        return Vector(self.builder, self.builder.select(greater, self.value, other.value))
+
     # lanes
 
     def shuffled(self, other, lanes):
