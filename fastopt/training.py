@@ -20,6 +20,7 @@ from fastopt.rules import Momentum
 from fastopt.schedules import checked_schedules, for_run, values_at
 
 STRETCH = 0.05  # seconds inside the compiled loop between two looks at progress and Ctrl-C
+FIRST_STRETCH = 1 << 28  # multiply-adds of the first one: some 10 ms
 HISTORY = (
     "epoch", "loss_train", "loss_validation", "accuracy_validation", "lr", "gradient_norm", "seconds",
     "samples_per_second",
@@ -139,7 +140,8 @@ class _Run:
         self._epoch_loop = bind_epoch(
             self.backend, self.data, self.loss, self.rule, parameters, self.batch, self.l2, self.threads
         )
-        self._steps_at_once = 1
+        work = self.batch * self.data.features * self.data.rows
+        self._steps_at_once = max(1, FIRST_STRETCH // work)
 
     def one_epoch(self, progress):
         """One epoch, in stretches of about STRETCH seconds."""
@@ -155,7 +157,8 @@ class _Run:
             if stopped < end or not self._finite():
                 self._diverge()
             seconds = max(time.perf_counter() - start, 1e-7)
-            self._steps_at_once = max(1, min(2 * (end - done), int((end - done) * STRETCH / seconds)))
+            wanted = int((end - done) * STRETCH / seconds)
+            self._steps_at_once = max(1, min(2 * self._steps_at_once, wanted))
             done = end
             self.good = self._keep()
             if progress is not None:

@@ -74,7 +74,7 @@ def test_same_bits_on_threads(need, monkeypatch):
     need("numba")
     from fastopt.kernels import epoch
 
-    monkeypatch.setattr(epoch, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(epoch, "CREW_WORK", 0)
     X, y = data(n=3000, features=130)
     alone = trained("numba", X, y, batch=1000, l2=1e-3, threads=1)
     for threads in (2, 3, 64):

@@ -201,7 +201,7 @@ def epoch(make_problem, title, batch, loss="Softmax", momentum=0.9, l2=0.0, back
         floats = problem._replace(X=problem.X / np.float32(255))
         for name in names:
             makers[f"fastopt {name}, float32"] = lambda n=name: _fastopt_epoch(
-                floats, loss, batch, lr, momentum, n
+                floats, loss, batch, lr, momentum, l2, n
             )
     if loss == "Hinge" and batch == 1:
         makers[f"scikit-learn, {_threads(counts[-1])}"] = lambda: _sklearn_epoch(problem, lr, l2, counts[-1])

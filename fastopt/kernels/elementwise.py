@@ -20,7 +20,7 @@ from fastopt.kernels.compile import entry, kernel
 
 _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
-_X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
+X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 _FTZ_DAZ = 0x8040  # bits of MXCSR: results and operands that are subnormal become zero
 
 
@@ -129,7 +129,7 @@ def _flush_denormals(typing):
 
     def codegen(context, builder, signature, args):
         before = cgutils.alloca_once(builder, _INT32)
-        if _X86:
+        if X86:
             _control(builder, "stmxcsr", before)
             _write_control(builder, builder.or_(builder.load(before), ir.Constant(_INT32, _FTZ_DAZ)))
         return builder.load(before)
@@ -140,7 +140,7 @@ def _flush_denormals(typing):
 @intrinsic
 def _restore_denormals(typing, word):
     def codegen(context, builder, signature, args):
-        if _X86:
+        if X86:
             _write_control(builder, args[0])
         return context.get_dummy_value()
 

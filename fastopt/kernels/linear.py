@@ -11,10 +11,9 @@ from numba.extending import overload
 
 from fastopt.kernels.compile import kernel
 from fastopt.kernels.elementwise import _coefficients
-from fastopt.kernels.lanes import BLOCK, load_lanes, scores_at, store_lanes, sum_lanes
+from fastopt.kernels.lanes import BLOCK, load_lanes, scores_at, sum_lanes
 from fastopt.kernels.memory import (
     call,
-    clear,
     element_size,
     lane_count,
     read,
@@ -74,7 +73,7 @@ def _loss_rows(k, s, y, d):
 
 def scratch_bytes(classes, features, itemsize, x_kind, width):
     """Memory one thread needs beside its gradient."""
-    size = 3 * BLOCK * 8 + (2 * classes + 2) * BLOCK * itemsize + 192
+    size = 4 * BLOCK * 8 + (2 * classes + 2) * BLOCK * itemsize + 192
     if x_kind == 1:
         size += BLOCK * _widened_stride(features, itemsize)
     elif x_kind:
@@ -93,27 +92,33 @@ def row_at(problem, i):
 
 
 @kernel
-def _fill_table(problem, table, begin, end):
-    """Addresses of rows, the last repeated to the end of the block: tiles may be taller than the rest."""
+def fill_table(problem, table, begin, end, count):
+    """Addresses of rows, the last repeated up to `count`: tiles may be taller than the rest."""
     x, stride = read(np.int64, problem, X), read(np.int64, problem, X_STRIDE)
     address = x
     for i in range(begin, end):
         address = x + row_at(problem, i) * stride
         write(table, i - begin, address)
-    for i in range(max(end - begin, 0), BLOCK):
+    for i in range(max(end - begin, 0), count):
         write(table, i, address)
 
 
 @kernel
-def _widen_rows(h, problem, table, rows, target):
-    """Copy uint8 rows, scaled, to a block of the formula's dtype and point the table there."""
+def _widen_rows(h, problem, table, rows, widened, target):
+    """Copy uint8 rows, scaled, to a block of the formula's dtype; `widened` is the table of their addresses."""
     features = read(np.int64, problem, FEATURES)
     stride = (features * element_size(h) + 63) // 64 * 64 + 64
     scale = read(np.float64, read(np.int64, problem, NUMBERS), 0)
     for r in range(rows):
         widen(h, read(np.int64, table, r), target + r * stride, features, scale)
     for r in range(min(BLOCK, rows + TILE_ROWS - 1)):
-        write(table, r, target + min(r, rows - 1) * stride)
+        write(widened, r, target + min(r, rows - 1) * stride)
+
+
+@kernel
+def _feature_bytes(h, problem):
+    """Of X as it was given."""
+    return 1 if read(np.int64, problem, X_KIND) == 1 else element_size(h)
 
 
 @kernel
@@ -153,9 +158,10 @@ def block_scores(h, problem, table, following, rows, scores):
         start = read_element(h, b, c) if b else zero(h)
         for r in range(BLOCK):
             write(scores, c * BLOCK + r, start)
-    tile = BLOCK * element_size(h)
+    tile, step = BLOCK * element_size(h), _feature_bytes(h, problem)
     for offset in range(0, width, CHUNK):
         count = min(CHUNK, width - offset) // element_size(h)
+        apart = offset // element_size(h) * step
         for panel in range(0, classes, 2 * TILE_CLASSES):
             wide = min(classes - panel, 2 * TILE_CLASSES)
             cut = wide if wide <= TILE_CLASSES else (wide + 1) // 2
@@ -164,13 +170,17 @@ def block_scores(h, problem, table, following, rows, scores):
                 source, next_source = table + r * 8, following + r * 8
                 out = target + r * element_size(h)
                 if rows - r == 1:
-                    scores_tile(h, 1, source, next_source, offset, w_panel, width, count, out, wide)
+                    scores_tile(
+                        h, 1, source, next_source, offset, apart, step, w_panel, width, count, out, wide
+                    )
                     continue
-                scores_tile(h, TILE_ROWS, source, next_source, offset, w_panel, width, count, out, cut)
+                scores_tile(
+                    h, TILE_ROWS, source, next_source, offset, apart, step, w_panel, width, count, out, cut
+                )
                 if cut < wide:
                     scores_tile(
-                        h, TILE_ROWS, source, next_source + 8, offset, w_panel + cut * width, width,
-                        count, out + cut * tile, wide - cut,
+                        h, TILE_ROWS, source, next_source + 8, offset, apart, step, w_panel + cut * width,
+                        width, count, out + cut * tile, wide - cut,
                     )  # fmt: skip
     return 0.0
 
@@ -209,19 +219,19 @@ def block_gradient(h, problem, table, following, rows, dscores, dw):
     first = 0
     for part in range(parts):
         last = first + (classes - first) // (parts - part)
-        gradient_strips(h, table, following, rows, dscores + first * size, dw + first * stride, stride,
-                        features, last - first)  # fmt: skip
+        gradient_strips(h, table, following, _feature_bytes(h, problem), rows, dscores + first * size,
+                        dw + first * stride, stride, features, last - first)  # fmt: skip
         following = table
         first = last
     return 0.0
 
 
 @kernel
-def add_rows(h, problem, begin, end, soon, dw, db, scratch):
+def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
     """Add the gradient of rows [begin, end) to dw and db (0: no bias); returns their loss.
 
-    Rows [end, soon) will be wanted next: they are fetched meanwhile. dw = 0 ends after the first block's
-    dscores: see single_row.
+    Rows from `coming` on, up to `stop`, will be wanted next: they are fetched meanwhile. dw = 0 ends after
+    the first block's dscores: see single_row.
     """
     classes, block = read(np.int64, problem, CLASSES), read(np.int64, problem, BLOCK_ROWS)
     size = BLOCK * element_size(h)
@@ -233,31 +243,32 @@ def add_rows(h, problem, begin, end, soon, dw, db, scratch):
     table = weights + size
     following = table + BLOCK * 8
     ahead = following + BLOCK * 8
-    widened = (ahead + BLOCK * 8 + 63) // 64 * 64
+    widened = ahead + BLOCK * 8
     wide = read(np.int64, problem, X_KIND) == 1
     total = 0.0
-    _fill_table(problem, table, begin, min(begin + block, end))
+    fill_table(problem, table, begin, min(begin + block, end), BLOCK)
     fetched = 2 if classes > TILE_CLASSES else 1  # rows of each tile that scores fetch
     for first in range(begin, end, block):
         last = min(first + block, end)
         rows = last - first
         load_rows(h, problem, first, last, targets, weights)
-        if wide:
-            _widen_rows(h, problem, table, rows, widened)
+        if last < end:
+            fill_table(problem, following, last, min(last + block, end), BLOCK)
         else:
-            _fill_table(problem, following, last, min(last + block, soon))
-        call(read(np.int64, problem, SCORES), (problem, table, following, rows, scores))
+            fill_table(problem, following, coming, min(coming + block, stop), BLOCK)
+        x = table
+        if wide:
+            x = widened
+            _widen_rows(h, problem, table, rows, widened, widened + BLOCK * 8)
+        call(read(np.int64, problem, SCORES), (problem, x, following, rows, scores))
         total += call(read(np.int64, problem, LOSS), (problem, rows, scores, dscores, targets, weights, db))
         if dw == 0:
             return total
         for r in range(rows):
             fetch = table if r % TILE_ROWS < fetched else following
             write(ahead, r, read(np.int64, fetch, r))
-        call(read(np.int64, problem, GRADIENT), (problem, table, ahead, rows, dscores, dw))
-        if wide:
-            _fill_table(problem, table, last, min(last + block, end))
-        else:
-            table, following = following, table
+        call(read(np.int64, problem, GRADIENT), (problem, x, ahead, rows, dscores, dw))
+        table, following = following, table
     return total
 
 
@@ -267,79 +278,6 @@ def single_row(h, problem, scratch):
     size = BLOCK * element_size(h)
     dscores = (scratch + 63) // 64 * 64 + read(np.int64, problem, CLASSES) * size
     table = dscores + read(np.int64, problem, CLASSES) * size + 2 * size
+    if read(np.int64, problem, X_KIND) == 1:
+        table += 3 * BLOCK * 8  # of the widened rows
     return read(np.int64, table, 0), dscores
-
-
-@kernel
-def add_group(h, problem, group, origin, n, soon, group_rows, dw, db, partials, losses, scratch):
-    """Gradient of one group of the rows [origin, n): the first goes to dw and db, the others to partials."""
-    classes = read(np.int64, problem, CLASSES)
-    elements = read(np.int64, problem, WIDTH) * read(np.int64, problem, FEATURES)
-    size = element_size(h)
-    if group > 0:
-        dw = partials + (group - 1) * (elements + classes) * size
-        db = dw + elements * size if db else 0
-    clear(dw, elements * size)
-    if db:
-        clear(db, classes * size)
-    begin = origin + group * group_rows
-    arguments = (problem, begin, min(begin + group_rows, n), soon, dw, db, scratch)
-    loss = call(read(np.int64, problem, ADD_ROWS), arguments)
-    write(losses, group, loss)
-
-
-@kernel
-def add_partials(h, begin, end, groups, target, partials, stride, scale, p, twice_l2):
-    """target = scale * (target + the partials in order) + twice_l2 * p for elements [begin, end)."""
-    for i in range(begin, end, lane_count(h)):
-        t = load_lanes(h, target, i, end)
-        for g in range(groups - 1):
-            t = t + load_lanes(h, partials + g * stride, i, end)
-        t = t * scale
-        if twice_l2 != 0:
-            t = t + load_lanes(h, p, i, end) * twice_l2
-        store_lanes(h, target, i, end, t)
-
-
-@kernel
-def sum_of_squares(h, p, count):
-    total = 0.0
-    step = 16 * lane_count(h)
-    for i in range(0, count, step):
-        x = load_lanes(h, p, i, count)
-        t = x * x
-        for j in range(i + lane_count(h), min(i + step, count), lane_count(h)):
-            x = load_lanes(h, p, j, count)
-            t = t + x * x
-        total += sum_lanes(t)
-    return total
-
-
-@kernel
-def total_loss(losses, groups):
-    total = 0.0
-    for g in range(groups):
-        total += read(np.float64, losses, g)
-    return total
-
-
-@kernel
-def add_groups(h, problem, origin, n, soon, first, last, group_rows, dw, db, partials, losses, scratch):
-    """Groups [first, last) of the rows [origin, n)."""
-    for g in range(first, last):
-        add_group(h, problem, g, origin, n, soon, group_rows, dw, db, partials, losses, scratch)
-
-
-@kernel
-def finish_gradient(h, problem, groups, dw, db, partials, losses, scale, l2):
-    """The groups' sums, in order, to dw and db; the value is returned."""
-    classes = read(np.int64, problem, CLASSES)
-    elements = read(np.int64, problem, WIDTH) * read(np.int64, problem, FEATURES)
-    stride = (elements + classes) * element_size(h)
-    w = read(np.int64, problem, W)
-    add_partials(h, 0, elements, groups, dw, partials, stride, scale, w, 2 * l2)
-    if db:
-        biases = partials + elements * element_size(h)
-        add_partials(h, 0, classes, groups, db, biases, stride, scale, db, 0.0)
-    penalty = l2 * sum_of_squares(h, w, elements) if l2 != 0 else 0.0
-    return total_loss(losses, groups) * scale + penalty

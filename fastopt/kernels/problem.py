@@ -9,15 +9,17 @@ from fastopt.arrays import aligned_zeros
 from fastopt.kernels import linear, sparse
 from fastopt.kernels.compile import entry
 from fastopt.kernels.formula import formula_type
+from fastopt.kernels.groups import HANDS, MOST, finish_gradient, take_groups
 from fastopt.kernels.lanes import BLOCK
 from fastopt.kernels.memory import element_type, native_address
-from fastopt.kernels.threads import ranges, share
+from fastopt.kernels.threads import share
 from fastopt.native import address
 from fastopt.rows import check_columns
 
 PARTIALS_BYTES = 16 << 20
-GROUPS = 32  # at most: more than that many threads share nothing further
-GROUP_ROWS = 128  # at least: below, clearing and adding up a partial costs as much as its rows
+# At least; of more than two groups. To clear and add up a group's sums costs as much as 2 rows on the
+# same core, and as much as 20 where they come from another.
+GROUP_ROWS, MANY_ROWS = 64, 512
 # Multiply-adds of one pass above which threads pay: about 1 ms of work, some 0.1 ms to share it.
 PARALLEL_WORK = 1 << 24
 BLOCK_BYTES = 256 << 10  # of X, twice: one block is fetched while another is worked on
@@ -65,19 +67,12 @@ class Problem:
         self.scratch_bytes = linear.scratch_bytes(
             self.classes, self.features, itemsize, fields["x_kind"], self.width
         )
-        self._buffers = {}
+        self._set = {}
 
     def set(self, name, array):
         """Point one entry of the table at an array (None: at nothing), and keep the array."""
-        self._kept.append(array) if name not in self._buffers else None
-        self._buffers[name] = array
+        self._set[name] = array
         self.table[linear.PROBLEM.index(name)] = 0 if array is None else address(array)
-
-    def buffer(self, name, size, dtype=np.uint8):
-        """Memory that stays from call to call."""
-        if name not in self._buffers or self._buffers[name].size < size:
-            self._buffers[name] = aligned_zeros(max(1, size), dtype)
-        return self._buffers[name]
 
     def by_feature(self, W=None):
         """W as (features, width) with zeros for padding, and memory for a whole vector after it."""
@@ -99,28 +94,37 @@ class Problem:
     def partial_elements(self):
         return self.width * self.features + self.classes
 
-    def group_memory(self, groups):
-        """Addresses of the groups' partial gradients and of their losses."""
-        size = (groups - 1) * self.partial_elements() * self.dtype.itemsize + 64
-        losses = self.buffer("losses", groups, np.float64)
-        return address(self.buffer("partials", size)), address(losses)
+    def like_weights(self):
+        """Zeros for W, or its gradient, as the kernels hold it."""
+        if self.sparse:
+            return self.by_feature()
+        return aligned_zeros(self.classes * self.features, self.dtype).reshape(self.classes, self.features)
 
-    def share_groups(self, origin, n, soon, groups, group_rows, outputs, memory, threads):
-        """The gradients of the groups of rows [origin, n), each on whichever thread comes first."""
-        add = groups_entry(self.dtype.name)
-        parts = ranges(groups, threads) if threads > 1 else [(0, groups)]
-        scratch = address(self.buffer("scratch", len(parts) * self.scratch_bytes + 64))
+    def places(self, groups):
+        """Memory for the gradients of groups 1, 2, ... and for the losses of all."""
+        partials = aligned_zeros((groups - 1) * self.partial_elements() + 64, self.dtype)
+        return partials, np.zeros(groups)
 
-        def run(i):
-            own = scratch + i * self.scratch_bytes
-            add(None, self.at, origin, n, soon, *parts[i], group_rows, *outputs, *memory, own)
-
-        share(run, range(len(parts)), threads)
+    def hands(self, batch, groups, group_rows, dW, db, places, scratch_bytes):
+        """Address of a thread's hands, as groups.py has them; several threads may share the places."""
+        memory = {
+            "first": dW,
+            "first_bias": db,
+            "partials": places[0],
+            "losses": places[1],
+            "sources": np.zeros(2 * MOST, np.int64),
+            "scratch": aligned_zeros(scratch_bytes + 64, np.uint8),
+        }
+        fields = {name: 0 if array is None else address(array) for name, array in memory.items()}
+        fields |= {"batch": batch, "n": self.n, "group_rows": group_rows}
+        table = np.array([fields[name] for name in HANDS], np.int64)
+        self._kept += [table, *memory.values()]
+        return address(table)
 
     def groups(self, n):
         """(groups, rows in each) for n rows: by the shapes alone, so that sums are too."""
         most = max(1, PARTIALS_BYTES // (self.partial_elements() * self.dtype.itemsize))
-        groups = max(1, min(GROUPS, most, n // GROUP_ROWS))
+        groups = max(1, min(MOST, most, max(min(2, n // GROUP_ROWS), n // MANY_ROWS)))
         groups = 1 << (groups.bit_length() - 1)  # a power of two is shared evenly
         per_group = -(-max(n, 1) // groups)
         per_group = -(-per_group // BLOCK) * BLOCK
@@ -139,11 +143,11 @@ def kernel_addresses(loss_type, dtype, is_sparse):
     h = element_type(dtype)
     if is_sparse:
         return {
-            "add_rows": native_address(sparse.add_sparse_rows, h, 7),
+            "add_rows": native_address(sparse.add_sparse_rows, h, 8),
             "loss": native_address(linear.block_loss, loss_type, 7),
         }
     return {
-        "add_rows": native_address(linear.add_rows, h, 7),
+        "add_rows": native_address(linear.add_rows, h, 8),
         "scores": native_address(linear.block_scores, h, 5),
         "loss": native_address(linear.block_loss, loss_type, 7),
         "gradient": native_address(linear.block_gradient, h, 6),
@@ -151,15 +155,12 @@ def kernel_addresses(loss_type, dtype, is_sparse):
 
 
 @functools.cache
-def groups_entry(dtype):
-    """The compiled linear.add_groups, whose first argument may be anything."""
-    return entry(linear.add_groups, element_type(dtype), *[types.int64] * 12)
-
-
-@functools.cache
-def _finish_entry(dtype):
-    h = element_type(dtype)
-    return entry(linear.finish_gradient, h, *[types.int64] * 6, types.float64, types.float64)
+def _gradient_entries(dtype):
+    """The compiled take_groups and finish_gradient, whose first argument may be anything."""
+    h, integers = element_type(dtype), [types.int64] * 3
+    return entry(take_groups, h, *integers), entry(
+        finish_gradient, h, *integers[:2], types.float64, types.float64
+    )
 
 
 def gradient(problem, W, b, dW, db, scale, l2, threads):
@@ -181,10 +182,13 @@ def gradient(problem, W, b, dW, db, scale, l2, threads):
 
 def _gradient(problem, dW, db, scale, l2, threads):
     groups, group_rows = problem.groups(problem.n)
-    memory = problem.group_memory(groups)
-    outputs = address(dW), 0 if db is None else address(db)
     if problem.n * problem.work_per_row() < PARALLEL_WORK:
         threads = 1
-    problem.share_groups(0, problem.n, problem.n, groups, group_rows, outputs, memory, threads)
-    finish = _finish_entry(problem.dtype.name)
-    return finish(None, problem.at, groups, *outputs, *memory, scale, l2)
+    counter, places = np.zeros(1, np.int64), problem.places(groups)
+    hands = [
+        problem.hands(problem.n, groups, group_rows, dW, db, places, problem.scratch_bytes)
+        for _ in range(max(1, min(threads, groups)))
+    ]
+    take, finish = _gradient_entries(problem.dtype.name)
+    share(lambda own: take(None, problem.at, own, address(counter)), hands, threads)
+    return finish(None, problem.at, hands[0], scale, l2)

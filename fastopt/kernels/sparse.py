@@ -195,11 +195,13 @@ def _span(builder, spans, r):
 
 
 def _prefetch_span(builder, address, element, begin, end):
+    size = ir.Constant(v.INT64, v.size_of(element))
+
     def line(i, _):
-        v.prefetch(builder, address, element, i)
+        v.prefetch(builder, address, i)
         return []
 
-    v.loop(builder, begin, end, 64 // v.size_of(element), [], line)
+    v.loop(builder, builder.mul(begin, size), builder.mul(end, size), 64, [], line)
 
 
 def _any(builder, mask):
@@ -263,7 +265,7 @@ def _indices_fit(problem, begin, end):
 
 
 @kernel
-def add_sparse_rows(h, problem, begin, end, soon, dw, db, scratch):
+def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
     """linear.add_rows for CSR: X is the address of the values, x_kind the bits of an index.
 
     Without column numbers checked beforehand they are here, block by block: rows are then in order.
@@ -278,7 +280,8 @@ def add_sparse_rows(h, problem, begin, end, soon, dw, db, scratch):
     spans = weights + BLOCK * size
     following = spans + 2 * BLOCK * 8
     by_row = following + 2 * BLOCK * 8
-    w, unchecked = read(np.int64, problem, dense.W), read(np.int64, problem, dense.UNCHECKED)
+    w, b = read(np.int64, problem, dense.W), read(np.int64, problem, dense.B)
+    unchecked = read(np.int64, problem, dense.UNCHECKED)
     total = 0.0
     fill_spans(problem, spans, begin, min(begin + BLOCK, end), end)
     for first in range(begin, end, BLOCK):
@@ -287,15 +290,15 @@ def add_sparse_rows(h, problem, begin, end, soon, dw, db, scratch):
         if unchecked and not _indices_fit(problem, first, last):
             return 0.0
         dense.load_rows(h, problem, first, last, targets, weights)
-        fill_spans(problem, following, last, last + rows, soon)
+        if last < end:
+            fill_spans(problem, following, last, last + rows, end)
+        else:
+            fill_spans(problem, following, coming, coming + rows, stop)
         block_dots(h, problem, spans, following, rows, w, wide, by_row)
-        spread_scores(h, problem, rows, wide, by_row, 1.0, scores)
+        spread_scores(h, problem, rows, wide, by_row, b, 1.0, scores)
         arguments = (problem, rows, scores, dscores, targets, weights, db)
         total += call(read(np.int64, problem, dense.LOSS), arguments)
-        clear(by_row, rows * wide * size)
-        for c in range(classes):
-            for r in range(rows):
-                write(by_row, r * wide + c, read_element(h, dscores, c * BLOCK + r))
+        gather_slopes(h, problem, rows, wide, dscores, by_row)
         block_adds(h, False, problem, spans, rows, by_row, wide, dw)
         spans, following = following, spans
     return total
@@ -310,12 +313,21 @@ def entries(problem, indptr, bits, position):
 
 
 @kernel
-def spread_scores(h, problem, rows, wide, by_row, scale, scores):
-    """scores[c, r] = scale * by_row[r, c] + b[c]"""
-    b, factor = read(np.int64, problem, dense.B), as_element(h, scale)
+def spread_scores(h, problem, rows, wide, by_row, b, scale, scores):
+    """scores[c, r] = scale * by_row[r, c] + b[c]; b: an address, 0 for none."""
+    factor = as_element(h, scale)
     for c in range(read(np.int64, problem, dense.CLASSES)):
         start = read_element(h, b, c) if b else dense.zero(h)
         for r in range(rows):
             write(scores, c * BLOCK + r, start + factor * read_element(h, by_row, r * wide + c))
         for r in range(rows, BLOCK):
             write(scores, c * BLOCK + r, start)
+
+
+@kernel
+def gather_slopes(h, problem, rows, wide, dscores, by_row):
+    """by_row[r, c] = dscores[c, r], and 0 beyond the classes."""
+    clear(by_row, rows * wide * element_size(h))
+    for c in range(read(np.int64, problem, dense.CLASSES)):
+        for r in range(rows):
+            write(by_row, r * wide + c, read_element(h, dscores, c * BLOCK + r))

@@ -46,23 +46,24 @@ def variants(builder, selector, numbers, emit):
 
 
 @intrinsic(prefer_literal=True)
-def scores_tile(typing, h, rows, table, following, offset, w, w_stride, count, scores, classes):
+def scores_tile(typing, h, rows, table, following, offset, apart, step, w, w_stride, count, scores, classes):
     """scores[c, r] += sum over `count` features of X[r] W[c], for `rows` (a literal) x classes.
 
     table: the rows' addresses, to which `offset` bytes are added; w: address of the first weight,
     w_stride: bytes from class to class. following: where the address stands of a row that is wanted
-    next: it is fetched meanwhile. classes <= TILE_CLASSES, or 2 TILE_CLASSES for one row.
+    next: it is fetched meanwhile from its byte `apart` on, `step` bytes a feature. classes <=
+    TILE_CLASSES, or 2 TILE_CLASSES for one row.
     """
     tall = rows.literal_value
     most = TILE_CLASSES if tall > 1 else 2 * TILE_CLASSES
     vector = v.vector_type(llvm_element(h.element))
 
     def codegen(context, builder, signature, args):
-        _, _, table, following, offset, w, w_stride, count, scores, classes = args
+        _, _, table, following, offset, apart, step, w, w_stride, count, scores, classes = args
         slots = v.pointer(builder, table, INT64)
         x = [builder.load(builder.gep(slots, [_constant(r)])) for r in range(tall)]
         x = [builder.add(address, offset) for address in x]
-        ahead = builder.add(builder.load(v.pointer(builder, following, INT64)), offset)
+        ahead = builder.add(builder.load(v.pointer(builder, following, INT64)), apart), step
 
         def emit(wide):
             ws = [builder.add(w, builder.mul(w_stride, _constant(c))) for c in range(wide)]
@@ -71,7 +72,8 @@ def scores_tile(typing, h, rows, table, following, offset, w, w_stride, count, s
         variants(builder, classes, range(1, most + 1), emit)
         return context.get_dummy_value()
 
-    return types.none(h, rows, table, following, offset, w, w_stride, count, scores, classes), codegen
+    given = (h, rows, table, following, offset, apart, step, w, w_stride, count, scores, classes)
+    return types.none(*given), codegen
 
 
 def _sum_tile(builder, vector, x, ahead, ws, count, scores):
@@ -87,7 +89,7 @@ def _sum_tile(builder, vector, x, ahead, ws, count, scores):
         return result
 
     def body(i, sums):
-        v.prefetch(builder, ahead, vector.element, i)
+        v.prefetch(builder, ahead[0], builder.mul(i, ahead[1]))
         return multiply_add(sums, lambda address: v.load(builder, address, vector, i))
 
     zero = v.splat(builder, vector, 0.0)
@@ -146,17 +148,17 @@ def _halves(a, b, half):
 
 
 @intrinsic
-def gradient_strips(typing, h, table, following, rows, d, dw, dw_stride, count, classes):
+def gradient_strips(typing, h, table, following, step, rows, d, dw, dw_stride, count, classes):
     """dw[c] += sum over rows of d[c, r] X[r], for all `count` features; classes <= STRIP_CLASSES.
 
-    following: a table of as many rows that are wanted next: they are fetched meanwhile, where
-    the memory would be idle. Rows already there cost an instruction.
+    following: a table of as many rows that are wanted next, of `step` bytes a feature: they are fetched
+    meanwhile, where the memory would be idle. Rows already there cost an instruction.
     """
     vector = v.vector_type(llvm_element(h.element))
 
     def codegen(context, builder, signature, args):
-        _, table, following, rows, d, dw, dw_stride, count, classes = args
-        tables = v.pointer(builder, table, INT64), v.pointer(builder, following, INT64)
+        _, table, following, step, rows, d, dw, dw_stride, count, classes = args
+        tables = v.pointer(builder, table, INT64), v.pointer(builder, following, INT64), step
 
         def emit(wide):
             strip = strip_vectors(wide) * vector.count
@@ -182,7 +184,7 @@ def gradient_strips(typing, h, table, following, rows, d, dw, dw_stride, count, 
         variants(builder, classes, range(1, STRIP_CLASSES + 1), emit)
         return context.get_dummy_value()
 
-    return types.none(h, table, following, rows, d, dw, dw_stride, count, classes), codegen
+    return types.none(h, table, following, step, rows, d, dw, dw_stride, count, classes), codegen
 
 
 def _is_power(n):
@@ -195,7 +197,7 @@ def _multiple(builder, count, n):
 
 def _strip(builder, vector, tables, rows, d, sums, feature, vectors, mask):
     """All rows of the block for a few vectors of features; the sums stay in registers."""
-    table, following = tables
+    table, following, step = tables
     offsets = [builder.add(feature, _constant(k * vector.count)) for k in range(vectors)]
     d = v.pointer(builder, d, vector.element)
 
@@ -209,7 +211,7 @@ def _strip(builder, vector, tables, rows, d, sums, feature, vectors, mask):
         values = [read(x, index) for index in offsets]
         ahead = builder.load(builder.gep(following, [r]))
         for index in offsets:
-            v.prefetch(builder, ahead, vector.element, index)
+            v.prefetch(builder, ahead, builder.mul(index, step))
         result = []
         for c in range(len(sums)):
             slot = builder.gep(d, [builder.add(r, _constant(c * BLOCK))])

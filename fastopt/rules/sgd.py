@@ -14,6 +14,7 @@ class SGD(NamedTuple):
     weight_decay: float = 0.0
 
     slots = ()
+    linear = True
 
     @staticmethod
     def coefficients(h, t):

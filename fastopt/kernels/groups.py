@@ -1,0 +1,139 @@
+"""A pass over rows in groups: each group's gradient is summed alone, then the groups' in order.
+
+So the sums do not depend on who did which group. The groups are those of a batch: a whole gradient is
+a batch of all rows. A thread's hands are a table of int64 numbers in the order of HANDS:
+    batch, n, group_rows     rows of a batch, of the data and of a group
+    first, first_bias        addresses of dW and db for group 0; first_bias is 0 where there is no bias
+    partials                 of (dW, db) for groups 1, 2, ...
+    losses                   of the groups' losses, float64
+    sources                  of 2 MOST addresses, for `join`
+    scratch                  of memory for a block of rows
+"""
+
+import numpy as np
+
+from fastopt.kernels import linear
+from fastopt.kernels.atomic import add_shared
+from fastopt.kernels.compile import kernel
+from fastopt.kernels.lanes import load_lanes, store_lanes, sum_lanes
+from fastopt.kernels.memory import call, clear, element_size, lane_count, read, write
+
+HANDS = ["batch", "n", "group_rows", "first", "first_bias", "partials", "losses", "sources", "scratch"]
+(BATCH, N, GROUP_ROWS, FIRST, FIRST_BIAS, PARTIALS, LOSSES, SOURCES, SCRATCH) = range(len(HANDS))
+MOST = 32  # groups: more threads than that share nothing further
+
+
+@kernel
+def elements_of(problem):
+    """Numbers of W as the kernels hold it."""
+    return read(np.int64, problem, linear.WIDTH) * read(np.int64, problem, linear.FEATURES)
+
+
+@kernel
+def batch_of(hands, step):
+    """(first, last, groups): positions of a step's rows, and how many groups they are."""
+    first = step * read(np.int64, hands, BATCH)
+    last = min(first + read(np.int64, hands, BATCH), read(np.int64, hands, N))
+    group_rows = read(np.int64, hands, GROUP_ROWS)
+    return first, last, max(1, (last - first + group_rows - 1) // group_rows)
+
+
+@kernel
+def place_of(h, problem, hands, group):
+    """Where these hands put a group's dW and db."""
+    dw, db = read(np.int64, hands, FIRST), read(np.int64, hands, FIRST_BIAS)
+    if group > 0:
+        weights, size = elements_of(problem), element_size(h)
+        stride = (weights + read(np.int64, problem, linear.CLASSES)) * size
+        dw = read(np.int64, hands, PARTIALS) + (group - 1) * stride
+        db = dw + weights * size if db else 0
+    return dw, db
+
+
+@kernel
+def do_group(h, problem, hands, step, group, coming):
+    """The sums over one group of a step's rows; those from `coming` on will be wanted next."""
+    first, last, _ = batch_of(hands, step)
+    group_rows, n = read(np.int64, hands, GROUP_ROWS), read(np.int64, hands, N)
+    dw, db = place_of(h, problem, hands, group)
+    clear(dw, elements_of(problem) * element_size(h))
+    if db:
+        clear(db, read(np.int64, problem, linear.CLASSES) * element_size(h))
+    begin, scratch = first + group * group_rows, read(np.int64, hands, SCRATCH)
+    arguments = (problem, begin, min(begin + group_rows, last), coming, n, dw, db, scratch)
+    loss = call(read(np.int64, problem, linear.ADD_ROWS), arguments)
+    write(read(np.int64, hands, LOSSES), group, loss)
+
+
+@kernel
+def take_groups(h, problem, hands, counter):
+    """Groups of the only step, until none is left that nobody has taken."""
+    _, _, groups = batch_of(hands, 0)
+    group = add_shared(counter, 1)
+    while group < groups:
+        do_group(h, problem, hands, 0, group, (group + 1) * read(np.int64, hands, GROUP_ROWS))
+        group = add_shared(counter, 1)
+
+
+@kernel
+def _add_up(h, begin, end, target, sources, groups, scale, p, twice_l2):
+    """target = scale * (the sources in order) + twice_l2 * p for elements [begin, end)."""
+    for i in range(begin, end, lane_count(h)):
+        t = load_lanes(h, read(np.int64, sources, 0), i, end)
+        for g in range(1, groups):
+            t = t + load_lanes(h, read(np.int64, sources, g), i, end)
+        t = t * scale
+        if twice_l2 != 0:
+            t = t + load_lanes(h, p, i, end) * twice_l2
+        store_lanes(h, target, i, end, t)
+
+
+@kernel
+def join(h, problem, hands, others, theirs, groups, scale, twice_l2):
+    """scale * (sum over a step's groups) + twice_l2 * W to dW and db; returns the groups' loss.
+
+    Bit k of `theirs` is set where group k was done by others, into their hands' places.
+    """
+    sources, dw, db = (
+        read(np.int64, hands, SOURCES),
+        read(np.int64, hands, FIRST),
+        read(np.int64, hands, FIRST_BIAS),
+    )
+    loss = 0.0
+    for g in range(groups):
+        whose = others if theirs >> g & 1 else hands
+        weights, biases = place_of(h, problem, whose, g)
+        write(sources, g, weights)
+        write(sources, MOST + g, biases)
+        loss += read(np.float64, read(np.int64, whose, LOSSES), g)
+    if groups > 1 or theirs or scale != 1 or twice_l2 != 0:
+        w, classes = read(np.int64, problem, linear.W), read(np.int64, problem, linear.CLASSES)
+        _add_up(h, 0, elements_of(problem), dw, sources, groups, scale, w, twice_l2)
+        if db:
+            _add_up(h, 0, classes, db, sources + MOST * 8, groups, scale, db, 0.0)
+    return loss
+
+
+@kernel
+def sum_of_squares(h, p, count):
+    total = 0.0
+    step = 16 * lane_count(h)
+    for i in range(0, count, step):
+        x = load_lanes(h, p, i, count)
+        t = x * x
+        for j in range(i + lane_count(h), min(i + step, count), lane_count(h)):
+            x = load_lanes(h, p, j, count)
+            t = t + x * x
+        total += sum_lanes(t)
+    return total
+
+
+@kernel
+def finish_gradient(h, problem, hands, scale, l2):
+    """The groups' sums, in order, to dW and db; the value is returned."""
+    _, _, groups = batch_of(hands, 0)
+    loss = join(h, problem, hands, hands, 0, groups, scale, 2 * l2)
+    penalty = (
+        l2 * sum_of_squares(h, read(np.int64, problem, linear.W), elements_of(problem)) if l2 != 0 else 0.0
+    )
+    return loss * scale + penalty

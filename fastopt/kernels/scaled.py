@@ -1,0 +1,194 @@
+"""Steps of a linear rule with lazily scaled weights: W = alpha * V.
+
+Where p_new = decay * p + slope * g for all elements alike, a step that shrinks every weight (a penalty,
+weight decay) multiplies one number, and touches V only where the batch has features. Of the rule it
+needs three numbers a step: decay of W (with the penalty), decay of b, slope. Source: Bottou 2012,
+Stochastic Gradient Descent Tricks, section 5.1.
+"""
+
+import numpy as np
+
+from fastopt.kernels import linear, sparse
+from fastopt.kernels.compile import kernel
+from fastopt.kernels.groups import SCRATCH, N, batch_of, elements_of, sum_of_squares
+from fastopt.kernels.lanes import BLOCK, load_lanes, store_lanes
+from fastopt.kernels.memory import (
+    as_element,
+    call,
+    clear,
+    element_size,
+    lane_count,
+    read,
+    read_element,
+    write,
+    write_element,
+)
+from fastopt.kernels.steps import (
+    ALPHA,
+    HANDS,
+    L2,
+    LOSS,
+    NUMBERS,
+    SQUARES,
+    G,
+    K,
+    P,
+    batch_weight,
+    record_norm,
+)
+
+# Of alpha: beyond them V takes it over. Powers of two would lose nothing; float32 loses one rounding.
+SMALLEST, LARGEST = 1e-6, 1e6
+
+
+def scaled_bytes(classes, width, batch, itemsize):
+    """Scratch memory of a batch."""
+    rows = -(-batch // BLOCK) * BLOCK
+    return (2 * classes + 2) * BLOCK * itemsize + (rows + BLOCK) * 16 + rows * max(64, width * itemsize) + 192
+
+
+@kernel
+def _layout(h, problem, hands, count):
+    """Addresses in the scratch memory: (scores, dscores, targets, weights, following, spans, slopes)."""
+    size = BLOCK * element_size(h)
+    classes = read(np.int64, problem, linear.CLASSES)
+    scores = (read(np.int64, hands, SCRATCH) + 63) // 64 * 64
+    dscores = scores + classes * size
+    targets = dscores + classes * size
+    following = targets + 2 * size
+    spans = following + 2 * BLOCK * 8
+    return scores, dscores, targets, targets + size, following, spans, spans + 2 * count * 8
+
+
+@kernel
+def _wide(h, problem):
+    """Numbers from one row's slopes to the next's."""
+    width, lanes = read(np.int64, problem, linear.WIDTH), lane_count(h)
+    return (width + lanes - 1) // lanes * lanes if read(np.int64, problem, linear.X_KIND) else 1
+
+
+@kernel
+def _batch_slopes(h, problem, run, first, last, alpha):
+    """The loss of a batch; the slopes by its scores in the scratch memory, their sums over rows in db."""
+    hands, classes = read(np.int64, run, HANDS), read(np.int64, problem, linear.CLASSES)
+    scores, dscores, targets, weights, following, spans, slopes = _layout(h, problem, hands, last - first)
+    v, b = read(np.int64, problem, linear.W), read(np.int64, read(np.int64, run, P), 1)
+    db, n = read(np.int64, read(np.int64, run, G), 1), read(np.int64, hands, N)
+    wide, size, dense = _wide(h, problem), element_size(h), read(np.int64, problem, linear.X_KIND) == 0
+    clear(db, classes * size)
+    total = 0.0
+    for begin in range(first, last, BLOCK):
+        end = min(begin + BLOCK, last)
+        own, place = spans + (begin - first) * 16, slopes + (begin - first) * wide * size
+        linear.load_rows(h, problem, begin, end, targets, weights)
+        if dense:
+            linear.fill_table(problem, own, begin, end, 1)
+            linear.fill_table(problem, following, end, min(end + 1, n), 1)
+            call(read(np.int64, problem, linear.SCORES), (problem, own, following, 1, scores))
+            for c in range(classes):
+                score = read_element(h, b, c) + as_element(h, alpha) * read_element(h, scores, c * BLOCK)
+                write(scores, c * BLOCK, score)
+        else:
+            sparse.fill_spans(problem, own, begin, end, n)
+            sparse.fill_spans(problem, following, begin + BLOCK, end + BLOCK, n)
+            sparse.block_dots(h, problem, own, following, end - begin, v, wide, place)
+            sparse.spread_scores(h, problem, end - begin, wide, place, b, alpha, scores)
+        arguments = (problem, end - begin, scores, dscores, targets, weights, db)
+        total += call(read(np.int64, problem, linear.LOSS), arguments)
+        if not dense:
+            sparse.gather_slopes(h, problem, end - begin, wide, dscores, place)
+    return total
+
+
+@kernel
+def _add_row(h, x, slope, features, target):
+    """target += slope * x"""
+    for i in range(0, features, lane_count(h)):
+        store_lanes(
+            h, target, i, features, load_lanes(h, target, i, features) + load_lanes(h, x, i, features) * slope
+        )
+
+
+@kernel
+def _descend(h, problem, run, first, last, target, factor, squares):
+    """target += factor * the batch's gradient; returns how much the sum of its squares grew, with squares."""
+    hands, classes = read(np.int64, run, HANDS), read(np.int64, problem, linear.CLASSES)
+    _, dscores, _, _, _, spans, slopes = _layout(h, problem, hands, last - first)
+    features, size, factor = read(np.int64, problem, linear.FEATURES), element_size(h), as_element(h, factor)
+    if read(np.int64, problem, linear.X_KIND):
+        wide = _wide(h, problem)
+        for i in range((last - first) * wide):
+            write(slopes, i, factor * read_element(h, slopes, i))
+        if squares:
+            return np.float64(sparse.block_adds(h, True, problem, spans, last - first, slopes, wide, target))
+        sparse.block_adds(h, False, problem, spans, last - first, slopes, wide, target)
+        return 0.0
+    x, grown = read(np.int64, spans, 0), 0.0
+    for c in range(classes):
+        slope, row = factor * read_element(h, dscores, c * BLOCK), target + c * features * size
+        if slope != 0:
+            before = sum_of_squares(h, row, features) if squares else 0.0
+            _add_row(h, x, slope, features, row)
+            grown += sum_of_squares(h, row, features) - before if squares else 0.0
+    return grown
+
+
+@kernel
+def _record(h, problem, run, first, last, alpha, inverse):
+    """The norm of the batch's gradient, from a dW that is made for it alone."""
+    dw, v = read(np.int64, read(np.int64, run, G), 0), read(np.int64, problem, linear.W)
+    clear(dw, elements_of(problem) * element_size(h))
+    _descend(h, problem, run, first, last, dw, 1.0, False)
+    penalty = 2 * read(np.float64, read(np.int64, run, NUMBERS), L2) * alpha
+    record_norm(h, problem, run, v, as_element(h, inverse), as_element(h, penalty))
+
+
+@kernel
+def _rescale(h, v, count, factor):
+    factor = as_element(h, factor)
+    for i in range(0, count, lane_count(h)):
+        store_lanes(h, v, i, count, load_lanes(h, v, i, count) * factor)
+
+
+@kernel
+def scaled_steps(h, problem, run, begin, end):
+    """As steps.steps; a row of K has decay of W, decay of b and slope."""
+    numbers, hands, v = (
+        read(np.int64, run, NUMBERS),
+        read(np.int64, run, HANDS),
+        read(np.int64, problem, linear.W),
+    )
+    l2, K_at, b = (
+        read(np.float64, numbers, L2),
+        read(np.int64, run, K),
+        read(np.int64, read(np.int64, run, P), 1),
+    )
+    alpha, squares = read(np.float64, numbers, ALPHA), read(np.float64, numbers, SQUARES)
+    db, elements = read(np.int64, read(np.int64, run, G), 1), elements_of(problem)
+    stopped = end
+    for step in range(begin, end):
+        first, last, _ = batch_of(hands, step)
+        loss = _batch_slopes(h, problem, run, first, last, alpha)
+        weight = batch_weight(problem, first, last)
+        inverse = 1 / weight if weight > 0 else 0.0
+        value = loss * inverse + (l2 * alpha * alpha * squares if l2 != 0 else 0.0)
+        if not np.isfinite(value):
+            stopped = step
+            break
+        write(numbers, LOSS, read(np.float64, numbers, LOSS) + value)
+        if step == end - 1:
+            _record(h, problem, run, first, last, alpha, inverse)
+        k = K_at + (step - begin) * 24
+        alpha *= read(np.float64, k, 0)
+        slope = read(np.float64, k, 2) * inverse
+        if not SMALLEST < alpha < LARGEST:
+            _rescale(h, v, elements, alpha)
+            squares *= alpha * alpha
+            alpha = 1.0
+        squares += _descend(h, problem, run, first, last, v, slope / alpha, l2 != 0)
+        for c in range(read(np.int64, problem, linear.CLASSES)):
+            bias = read(np.float64, k, 1) * read_element(h, b, c) + slope * read_element(h, db, c)
+            write_element(h, b, c, bias)
+    write(numbers, ALPHA, alpha)
+    write(numbers, SQUARES, squares)
+    return stopped
