@@ -16,7 +16,7 @@ from fastopt.kernels.threads import share
 from fastopt.native import address
 
 # Multiply-adds of a batch's scores above which a crew shares it: 10 us of work, 1 us to hand it over.
-CREW_WORK = 1 << 19
+CREW_WORK = 400_000
 
 
 @functools.cache

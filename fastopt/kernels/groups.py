@@ -56,7 +56,6 @@ def do_group(h, problem, hands, step, group, coming):
     first, last, _ = batch_of(hands, step)
     group_rows, n = read(np.int64, hands, GROUP_ROWS), read(np.int64, hands, N)
     dw, db = place_of(h, problem, hands, group)
-    clear(dw, elements_of(problem) * element_size(h))
     if db:
         clear(db, read(np.int64, problem, linear.CLASSES) * element_size(h))
     begin, scratch = first + group * group_rows, read(np.int64, hands, SCRATCH)

@@ -14,6 +14,7 @@ from fastopt.kernels.elementwise import _coefficients
 from fastopt.kernels.lanes import BLOCK, load_lanes, scores_at, sum_lanes
 from fastopt.kernels.memory import (
     call,
+    clear,
     element_size,
     lane_count,
     read,
@@ -212,7 +213,8 @@ def block_loss(h, problem, rows, scores, dscores, targets, weights, db):
 
 
 @kernel
-def block_gradient(h, problem, table, following, rows, dscores, dw):
+def block_gradient(h, problem, table, following, rows, dscores, dw, fresh):
+    """dw += dscores X, or with fresh = 1, dw = dscores X."""
     classes, features = read(np.int64, problem, CLASSES), read(np.int64, problem, FEATURES)
     stride, size = features * element_size(h), BLOCK * element_size(h)
     parts = (classes + STRIP_CLASSES - 1) // STRIP_CLASSES
@@ -220,7 +222,7 @@ def block_gradient(h, problem, table, following, rows, dscores, dw):
     for part in range(parts):
         last = first + (classes - first) // (parts - part)
         gradient_strips(h, table, following, _feature_bytes(h, problem), rows, dscores + first * size,
-                        dw + first * stride, stride, features, last - first)  # fmt: skip
+                        dw + first * stride, fresh, stride, features, last - first)  # fmt: skip
         following = table
         first = last
     return 0.0
@@ -228,7 +230,7 @@ def block_gradient(h, problem, table, following, rows, dscores, dw):
 
 @kernel
 def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
-    """Add the gradient of rows [begin, end) to dw and db (0: no bias); returns their loss.
+    """Write the gradient of rows [begin, end) to dw, add it to db (0: no bias); returns their loss.
 
     Rows from `coming` on, up to `stop`, will be wanted next: they are fetched meanwhile. dw = 0 ends after
     the first block's dscores: see single_row.
@@ -246,6 +248,8 @@ def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
     widened = ahead + BLOCK * 8
     wide = read(np.int64, problem, X_KIND) == 1
     total = 0.0
+    if begin >= end and dw:
+        clear(dw, classes * read(np.int64, problem, FEATURES) * element_size(h))
     fill_table(problem, table, begin, min(begin + block, end), BLOCK)
     fetched = 2 if classes > TILE_CLASSES else 1  # rows of each tile that scores fetch
     for first in range(begin, end, block):
@@ -267,7 +271,8 @@ def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
         for r in range(rows):
             fetch = table if r % TILE_ROWS < fetched else following
             write(ahead, r, read(np.int64, fetch, r))
-        call(read(np.int64, problem, GRADIENT), (problem, x, ahead, rows, dscores, dw))
+        fresh = 1 if first == begin else 0
+        call(read(np.int64, problem, GRADIENT), (problem, x, ahead, rows, dscores, dw, fresh))
         table, following = following, table
     return total
 

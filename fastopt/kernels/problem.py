@@ -19,7 +19,7 @@ from fastopt.rows import check_columns
 PARTIALS_BYTES = 16 << 20
 # At least; of more than two groups. To clear and add up a group's sums costs as much as 2 rows on the
 # same core, and as much as 20 where they come from another.
-GROUP_ROWS, MANY_ROWS = 64, 512
+GROUP_ROWS, MANY_ROWS = 32, 512
 # Multiply-adds of one pass above which threads pay: about 1 ms of work, some 0.1 ms to share it.
 PARALLEL_WORK = 1 << 24
 BLOCK_BYTES = 256 << 10  # of X, twice: one block is fetched while another is worked on
@@ -150,7 +150,7 @@ def kernel_addresses(loss_type, dtype, is_sparse):
         "add_rows": native_address(linear.add_rows, h, 8),
         "scores": native_address(linear.block_scores, h, 5),
         "loss": native_address(linear.block_loss, loss_type, 7),
-        "gradient": native_address(linear.block_gradient, h, 6),
+        "gradient": native_address(linear.block_gradient, h, 7),
     }
 
 

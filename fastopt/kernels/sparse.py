@@ -283,6 +283,7 @@ def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
     w, b = read(np.int64, problem, dense.W), read(np.int64, problem, dense.B)
     unchecked = read(np.int64, problem, dense.UNCHECKED)
     total = 0.0
+    clear(dw, width * read(np.int64, problem, dense.FEATURES) * size)
     fill_spans(problem, spans, begin, min(begin + BLOCK, end), end)
     for first in range(begin, end, BLOCK):
         last = min(first + BLOCK, end)
