@@ -5,7 +5,7 @@ import numpy as np
 from fastopt import backends, losses, native
 from fastopt.arrays import check_float, check_parameter
 from fastopt.kernels.threads import checked_threads
-from fastopt.rows import checked_rows
+from fastopt.rows import check_columns, checked_rows
 
 BLOCK = 2048  # rows scored at once by the NumPy back end
 
@@ -144,4 +144,7 @@ def _numba_gradient(loss, W, b, rows, l2, dW, db, threads):
     from fastopt.kernels.problem import Problem, gradient
 
     problem = Problem(rows, loss, unchecked=rows.sparse is not None)
-    return gradient(problem, W, b, dW, db, _one_over_weights(rows), l2, threads)
+    value = gradient(problem, W, b, dW, db, _one_over_weights(rows), l2, threads)
+    if value is None:
+        check_columns(rows.sparse[1], rows.features)
+    return value

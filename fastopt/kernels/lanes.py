@@ -229,6 +229,24 @@ def store_lanes(typing, h, address, index, end, lanes):
 
 
 @intrinsic
+def store_first(typing, h, address, value):
+    """Write a vector with the value in its first lane and 0 in the others.
+
+    To read a vector soon after one of its elements was written takes 20 cycles longer.
+    """
+
+    def codegen(context, builder, signature, args):
+        _, address, value = args
+        vector = v.vector_type(llvm_element(h.element))
+        value = context.cast(builder, value, signature.args[2], h.element)
+        first = builder.insert_element(ir.Constant(vector, None), value, ir.Constant(v.INT32, 0))
+        v.store(Vector(builder, first), address)
+        return context.get_dummy_value()
+
+    return types.none(h, address, value), codegen
+
+
+@intrinsic
 def sum_lanes(typing, lanes):
     """The sum in float64, pairs first: the same order on every call."""
 

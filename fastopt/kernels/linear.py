@@ -13,6 +13,7 @@ from fastopt.kernels.compile import kernel
 from fastopt.kernels.elementwise import _coefficients
 from fastopt.kernels.lanes import BLOCK, load_lanes, scores_at, sum_lanes
 from fastopt.kernels.memory import (
+    as_element,
     call,
     clear,
     element_size,
@@ -123,30 +124,31 @@ def _feature_bytes(h, problem):
 
 
 @kernel
+def label(h, problem, row):
+    """y of a row as a number of the formula's dtype."""
+    y, kind = read(np.int64, problem, Y), read(np.int64, problem, Y_KIND)
+    if kind == 8:
+        return as_element(h, read(np.int64, y, row) - read(np.int64, problem, Y_SHIFT))
+    return read_element(h, y, row)
+
+
+@kernel
+def weight(h, problem, row):
+    """The weight of a row, 1 where there are none."""
+    w = read(np.int64, problem, WEIGHTS)
+    return read_element(h, w, row) if w else as_element(h, 1)
+
+
+@kernel
 def load_rows(h, problem, begin, end, targets, weights):
     """Labels and weights of a block as numbers of its dtype; the weight past the end is 0."""
-    y, kind = read(np.int64, problem, Y), read(np.int64, problem, Y_KIND)
-    shift = read(np.int64, problem, Y_SHIFT)
-    w, w_kind = read(np.int64, problem, WEIGHTS), read(np.int64, problem, WEIGHTS_KIND)
     for i in range(begin, end):
         row, r = row_at(problem, i), i - begin
-        if kind == 8:
-            write_element(h, targets, r, read(np.int64, y, row) - shift)
-        elif kind == 4:
-            write_element(h, targets, r, read(np.int32, y, row) - shift)
-        elif kind == 1:
-            write_element(h, targets, r, read(np.uint8, y, row) - shift)
-        else:
-            write_element(h, targets, r, read_element(h, y, row))
-        if w_kind == 8:
-            write_element(h, weights, r, read(np.float64, w, row))
-        elif w_kind == 4:
-            write_element(h, weights, r, read(np.float32, w, row))
-        else:
-            write_element(h, weights, r, 1)
+        write(targets, r, label(h, problem, row))
+        write(weights, r, weight(h, problem, row))
     for r in range(end - begin, BLOCK):
-        write_element(h, targets, r, 0)
-        write_element(h, weights, r, 0)
+        write(targets, r, zero(h))
+        write(weights, r, zero(h))
 
 
 @kernel

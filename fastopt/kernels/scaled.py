@@ -11,7 +11,7 @@ import numpy as np
 from fastopt.kernels import linear, sparse
 from fastopt.kernels.compile import kernel
 from fastopt.kernels.groups import SCRATCH, N, batch_of, elements_of, sum_of_squares
-from fastopt.kernels.lanes import BLOCK, load_lanes, store_lanes
+from fastopt.kernels.lanes import BLOCK, load_lanes, store_first, store_lanes
 from fastopt.kernels.memory import (
     as_element,
     call,
@@ -39,6 +39,7 @@ from fastopt.kernels.steps import (
 
 # Of alpha: beyond them V takes it over. Powers of two would lose nothing; float32 loses one rounding.
 SMALLEST, LARGEST = 1e-6, 1e6
+AHEAD = BLOCK  # rows between the one at hand and the one that is fetched
 
 
 def scaled_bytes(classes, width, batch, itemsize):
@@ -68,35 +69,61 @@ def _wide(h, problem):
 
 
 @kernel
+def _row_slopes(h, problem, run, position, alpha):
+    """_batch_slopes of one row: nothing is read as a vector that was written as an element."""
+    hands, classes = read(np.int64, run, HANDS), read(np.int64, problem, linear.CLASSES)
+    scores, dscores, targets, weights, following, spans, slopes = _layout(h, problem, hands, 1)
+    v, b = read(np.int64, problem, linear.W), read(np.int64, read(np.int64, run, P), 1)
+    db, n = read(np.int64, read(np.int64, run, G), 1), read(np.int64, hands, N)
+    dense, size = read(np.int64, problem, linear.X_KIND) == 0, element_size(h)
+    raw, apart = slopes + _wide(h, problem) * size, 1
+    row, factor = linear.row_at(problem, position), as_element(h, alpha)
+    store_first(h, targets, linear.label(h, problem, row))
+    store_first(h, weights, linear.weight(h, problem, row))
+    if dense:
+        linear.fill_table(problem, spans, position, position + 1, 1)
+        linear.fill_table(problem, following, position + 1, min(position + 2, n), 1)
+        call(read(np.int64, problem, linear.SCORES), (problem, spans, following, 1, scores))
+        raw, apart = scores, BLOCK
+    else:
+        sparse.fill_spans(problem, spans, position, position + 1, n)
+        sparse.fill_spans(problem, following, position + AHEAD, position + AHEAD + 1, n)
+        sparse.block_dots(h, problem, spans, following, 1, v, _wide(h, problem), raw)
+    for c in range(classes):
+        score = read_element(h, b, c) + factor * read_element(h, raw, c * apart)
+        store_first(h, scores + c * BLOCK * size, score)
+    loss = call(read(np.int64, problem, linear.LOSS), (problem, 1, scores, dscores, targets, weights, 0))
+    for c in range(classes):
+        slope = read_element(h, dscores, c * BLOCK)
+        write(db, c, slope)
+        if not dense:
+            write(slopes, c, slope)
+    return loss
+
+
+@kernel
 def _batch_slopes(h, problem, run, first, last, alpha):
     """The loss of a batch; the slopes by its scores in the scratch memory, their sums over rows in db."""
+    if last - first == 1:
+        return _row_slopes(h, problem, run, first, alpha)
     hands, classes = read(np.int64, run, HANDS), read(np.int64, problem, linear.CLASSES)
     scores, dscores, targets, weights, following, spans, slopes = _layout(h, problem, hands, last - first)
     v, b = read(np.int64, problem, linear.W), read(np.int64, read(np.int64, run, P), 1)
     db, n = read(np.int64, read(np.int64, run, G), 1), read(np.int64, hands, N)
-    wide, size, dense = _wide(h, problem), element_size(h), read(np.int64, problem, linear.X_KIND) == 0
+    wide, size = _wide(h, problem), element_size(h)
     clear(db, classes * size)
     total = 0.0
     for begin in range(first, last, BLOCK):
         end = min(begin + BLOCK, last)
         own, place = spans + (begin - first) * 16, slopes + (begin - first) * wide * size
         linear.load_rows(h, problem, begin, end, targets, weights)
-        if dense:
-            linear.fill_table(problem, own, begin, end, 1)
-            linear.fill_table(problem, following, end, min(end + 1, n), 1)
-            call(read(np.int64, problem, linear.SCORES), (problem, own, following, 1, scores))
-            for c in range(classes):
-                score = read_element(h, b, c) + as_element(h, alpha) * read_element(h, scores, c * BLOCK)
-                write(scores, c * BLOCK, score)
-        else:
-            sparse.fill_spans(problem, own, begin, end, n)
-            sparse.fill_spans(problem, following, begin + BLOCK, end + BLOCK, n)
-            sparse.block_dots(h, problem, own, following, end - begin, v, wide, place)
-            sparse.spread_scores(h, problem, end - begin, wide, place, b, alpha, scores)
+        sparse.fill_spans(problem, own, begin, end, n)
+        sparse.fill_spans(problem, following, begin + AHEAD, end + AHEAD, n)
+        sparse.block_dots(h, problem, own, following, end - begin, v, wide, place)
+        sparse.spread_scores(h, problem, end - begin, wide, place, b, alpha, scores)
         arguments = (problem, end - begin, scores, dscores, targets, weights, db)
         total += call(read(np.int64, problem, linear.LOSS), arguments)
-        if not dense:
-            sparse.gather_slopes(h, problem, end - begin, wide, dscores, place)
+        sparse.gather_slopes(h, problem, end - begin, wide, dscores, place)
     return total
 
 
@@ -116,13 +143,13 @@ def _descend(h, problem, run, first, last, target, factor, squares):
     _, dscores, _, _, _, spans, slopes = _layout(h, problem, hands, last - first)
     features, size, factor = read(np.int64, problem, linear.FEATURES), element_size(h), as_element(h, factor)
     if read(np.int64, problem, linear.X_KIND):
-        wide = _wide(h, problem)
-        for i in range((last - first) * wide):
+        rows, wide = last - first, _wide(h, problem)
+        for i in range(rows * wide):
             write(slopes, i, factor * read_element(h, slopes, i))
-        if squares:
-            return np.float64(sparse.block_adds(h, True, problem, spans, last - first, slopes, wide, target))
-        sparse.block_adds(h, False, problem, spans, last - first, slopes, wide, target)
-        return 0.0
+        if squares and rows > 1:
+            return np.float64(sparse.block_adds(h, True, problem, spans, rows, slopes, wide, target))
+        sparse.block_adds(h, False, problem, spans, rows, slopes, wide, target)
+        return _row_growth(h, problem, spans, slopes, slopes + wide * size) if squares else 0.0
     x, grown = read(np.int64, spans, 0), 0.0
     for c in range(classes):
         slope, row = factor * read_element(h, dscores, c * BLOCK), target + c * features * size
@@ -130,6 +157,18 @@ def _descend(h, problem, run, first, last, target, factor, squares):
             before = sum_of_squares(h, row, features) if squares else 0.0
             _add_row(h, x, slope, features, row)
             grown += sum_of_squares(h, row, features) - before if squares else 0.0
+    return grown
+
+
+@kernel
+def _row_growth(h, problem, spans, slopes, raw):
+    """|v + s x|^2 - |v|^2 = s (2 v.x + s |x|^2), over the classes, for one row."""
+    begin, end = read(np.int64, spans, 0), read(np.int64, spans, 1)
+    x = sum_of_squares(h, read(np.int64, problem, linear.X) + begin * element_size(h), end - begin)
+    grown = 0.0
+    for c in range(read(np.int64, problem, linear.CLASSES)):
+        slope = np.float64(read_element(h, slopes, c))
+        grown += slope * (2 * read_element(h, raw, c) + slope * x)
     return grown
 
 
