@@ -136,7 +136,7 @@ def default_eps(function, method="central"):
 
 def steps(function, eps):
     """Step of every entry: eps relative to max(1, |x_i|)."""
-    return np.broadcast_to(eps, function.point.size) * np.maximum(1.0, np.abs(function.point.values))
+    return eps * np.maximum(1.0, np.abs(function.point.values))
 
 
 def _differences(function, method, eps):
@@ -152,10 +152,10 @@ def _differences(function, method, eps):
 def probe(function, h, two_sided=True):
     """f on both sides of x along every entry; a step onto which f is not finite is shortened."""
     probes = _probe_compiled(function, h, two_sided) or _probe_each(function, h, two_sided)
-    broken = ~(np.isfinite(probes.plus).all(1) & np.isfinite(probes.minus).all(1))
-    if broken.any() and np.isfinite(function.value).all():
+    sound = np.isfinite(probes.plus) & np.isfinite(probes.minus)
+    if not sound.all() and np.isfinite(function.value).all():
         function.start()
-        for i in np.flatnonzero(broken):
+        for i in np.flatnonzero(~sound.all(axis=1)):
             _shorten(function, probes, i, h[i], two_sided)
         function.finish()
     return probes
