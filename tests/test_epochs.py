@@ -82,6 +82,63 @@ def test_same_bits_on_threads(need, monkeypatch):
         assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
+@pytest.mark.parametrize("kind", ["float32", "uint8", "csr"])
+def test_same_bits_when_every_helper_is_late(need, monkeypatch, kind):
+    """The leader takes back at once what a helper has begun; what that writes later must not show."""
+    need("numba")
+    from fastopt.kernels import crew, epoch, steps
+
+    monkeypatch.setattr(epoch, "CREW_WORK", 0)
+    hired = epoch.Epoch._hire
+
+    def impatient(self, fields, *arguments):
+        hired(self, fields, *arguments)
+        fields["patience"] = 0
+
+    X, y = data(kind, n=6000, features=130)
+    alone = trained("numba", X, y, rule=fo.Adam(0.01), batch=1000, threads=1)
+    monkeypatch.setattr(epoch.Epoch, "_hire", impatient)
+    for threads in (2, 4):
+        for _ in range(5):
+            together = trained("numba", X, y, rule=fo.Adam(0.01), batch=1000, threads=threads)
+            assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+    assert "patience" in steps.RUN and crew.GIVEN_UP > 6000
+
+
+LAZY = [
+    (fo.SGD(0.05), 1e-2),
+    (fo.SGD(0.05, weight_decay=0.1), 0.0),
+    (fo.SGD(0.05, weight_decay=0.1), 1e-2),
+    (fo.SGD(0.01), 60.0),  # a step shrinks the weights below 0
+    (fo.SGD(0.01), 50.0),  # and to 0 exactly
+]
+
+
+@pytest.mark.parametrize("rule, l2", LAZY, ids=str)
+@pytest.mark.parametrize("kind", ["float64", "csr"])
+@pytest.mark.parametrize("batch", [1, 2, 33])
+def test_lazily_scaled_weights(need, kind, rule, l2, batch):
+    need("numba")
+    X, y = data(kind, n=1000)
+    cuts = [1, 9, 1000 // batch // 2]
+    ours = trained("numba", X, y, rule=rule, l2=l2, batch=batch)
+    again = trained("numba", X, y, rule=rule, l2=l2, batch=batch, cuts=cuts)
+    theirs = trained("numpy", X, y, rule=rule, l2=l2, batch=batch)
+    tolerance = 1e-9 if kind == "float64" else 1e-3
+    for a, b, c in zip(ours, theirs, again, strict=True):
+        assert np.max(np.abs(a - b)) <= tolerance * (1 + np.max(np.abs(b)))
+        assert np.array_equal(a, c) or np.ndim(a) == 0
+
+
+def test_a_long_run_keeps_lazily_scaled_weights_in_range(need):
+    """Without being taken over now and then, alpha would leave float32 after 1,000 steps of these."""
+    need("numba")
+    X, y = data("csr", n=3000)
+    ours = trained("numba", X, y, rule=fo.SGD(0.1), l2=0.5, batch=1)
+    theirs = trained("numpy", X, y, rule=fo.SGD(0.1), l2=0.5, batch=1)
+    assert np.allclose(ours[0], theirs[0], atol=1e-4) and np.isclose(ours[2], theirs[2], rtol=1e-4)
+
+
 def test_stops_before_a_step_without_a_finite_loss(need):
     need("numba")
     X, y = data()

@@ -220,11 +220,13 @@ def scaled_steps(h, problem, run, begin, end):
         k = K_at + (step - begin) * 24
         alpha *= read(np.float64, k, 0)
         slope = read(np.float64, k, 2) * inverse
-        if not SMALLEST < alpha < LARGEST:
+        if SMALLEST < alpha < LARGEST:
+            squares += _descend(h, problem, run, first, last, v, slope / alpha, l2 != 0)
+        else:
             _rescale(h, v, elements, alpha)
-            squares *= alpha * alpha
             alpha = 1.0
-        squares += _descend(h, problem, run, first, last, v, slope / alpha, l2 != 0)
+            _descend(h, problem, run, first, last, v, slope, False)
+            squares = sum_of_squares(h, v, elements) if l2 != 0 else 0.0  # and rounding does not pile up
         for c in range(read(np.int64, problem, linear.CLASSES)):
             bias = read(np.float64, k, 1) * read_element(h, b, c) + slope * read_element(h, db, c)
             write_element(h, b, c, bias)
