@@ -1,6 +1,7 @@
 """value_and_grad against explicit loops in float64: all losses, back ends, dtypes, odd shapes."""
 
 import re
+import tracemalloc
 
 import naive
 import numpy as np
@@ -139,6 +140,29 @@ def test_arrays_in_any_layout(backend):
             sample_weight=np.repeat(weight, 2)[::2], backend=backend,
         )  # fmt: skip
         close(found, expected, "float64")
+
+
+@pytest.mark.parametrize("form", ["float32", "uint8", "csr"])
+@pytest.mark.parametrize("n, features, classes", [(1000, 300, 10), (40_000, 300, 10), (2000, 2000, 500)])
+def test_extra_memory(need, form, n, features, classes):
+    """At most 16 MB and two W for each thread, however many rows there are."""
+    need("numba")
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 255, (n, features), np.uint8)
+    if form == "csr":
+        X = pytest.importorskip("scipy.sparse").csr_array(X * (X > 230), dtype="float32")
+    elif form == "float32":
+        X = X.astype(form)
+    W, y = np.zeros((classes, features), np.float32), rng.integers(0, classes, n)
+    out = np.empty_like(W)
+    for threads in (1, 2):
+        arguments = {"out": out, "threads": threads, "backend": "numba"}
+        fo.value_and_grad(fo.Softmax(), W, X, y, **arguments)  # compiles
+        tracemalloc.start()
+        fo.value_and_grad(fo.Softmax(), W, X, y, **arguments)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < (16 << 20) + 2 * W.nbytes * threads
 
 
 def test_no_rows(backend):

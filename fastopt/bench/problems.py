@@ -103,6 +103,14 @@ def mnist(dtype="float32"):
     return Linear(X, y, np.zeros((10, 784), np.float32), np.zeros(10, np.float32))
 
 
+def mnist_csr():
+    """The same without its zeros, four fifths of it."""
+    from scipy.sparse import csr_array
+
+    dense = mnist()
+    return dense._replace(X=csr_array(dense.X))
+
+
 @functools.cache
 def a9a(dtype="float32"):
     """UCI Adult as CSR where it is found, else rows of its shape."""

@@ -68,8 +68,11 @@ def full_cases():
     yield lambda: cases.epoch(problems.mnist, "MNIST", 1, "Hinge", 0)
     if installed("scipy"):
         yield lambda: cases.epoch(problems.a9a, "a9a CSR", 1, "Hinge", 0)
-        big = lambda: problems.sparse(100_000, 50_000, 75, 2)  # noqa: E731
-        yield lambda: cases.epoch(big, "CSR 100,000 x 50,000, 75 a row", 1, "Hinge", 0, l2=1e-5)
+        yield lambda: cases.epoch(problems.mnist_csr, "MNIST CSR", 1, "Hinge", 0, l2=1e-5)
+        for classes in (2, 10):
+            big = lambda classes=classes: problems.sparse(100_000, 50_000, 75, classes)  # noqa: E731
+            title = f"CSR 100,000 x 50,000, 75 a row, {classes} classes"
+            yield lambda big=big, title=title: cases.epoch(big, title, 1, "Hinge", 0, l2=1e-5)
     yield cases.numeric
 
 
