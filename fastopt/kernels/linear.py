@@ -79,7 +79,7 @@ def scratch_bytes(classes, features, itemsize, x_kind, width):
     if x_kind == 1:
         size += BLOCK * _widened_stride(features, itemsize)
     elif x_kind:
-        size += BLOCK * (max(64, width * itemsize) + 4 * 8)
+        size += BLOCK * (max(64, width * itemsize) + 6 * 8)
     return -(-size // 64) * 64
 
 

@@ -77,16 +77,24 @@ def sparse_dots(typing, h, selection, values, indices, spans, following, rows, w
                 places = [builder.add(i, ir.Constant(v.INT64, k)) for k in range(4)]
                 return [term(place, total) for place, total in zip(places, totals, strict=True)]
 
-            def one(i, totals):
-                return [term(i, totals[0])]
+            def rest(i, totals, end):
+                """One to three entries: a loop's end would be guessed wrongly in every other row."""
+                totals = [term(i, totals[0]), *totals[1:]]
+                for k in (1, 2):
+                    place = builder.add(i, ir.Constant(v.INT64, k))
+                    there = builder.icmp_signed("<", place, end)
+                    more = term(builder.select(there, place, i), totals[k])
+                    value = builder.select(there, more.value, totals[k].value)
+                    totals[k] = v.Vector(builder, value)
+                return totals
 
             def row(r, _):
                 begin, end = _span(builder, spans, r)
                 count = builder.and_(builder.sub(end, begin), ir.Constant(v.INT64, -4))
                 middle = builder.add(begin, count)
-                a, b, c, d = v.loop(builder, begin, middle, 4, [zero] * 4, four)
-                (total,) = v.loop(builder, middle, end, 1, [(a + b) + (c + d)], one)
-                v.store(total, out, builder.mul(r, step))
+                totals = v.loop(builder, begin, middle, 4, [zero] * 4, four)
+                a, b, c, d = v.loop(builder, middle, end, 4, totals, lambda i, t: rest(i, t, end))
+                v.store((a + b) + (c + d), out, builder.mul(r, step))
                 next_ = _span(builder, following, r)
                 _prefetch_span(builder, values, llvm_element(h.element), *next_)
                 _prefetch_span(builder, indices, ir.IntType(bits), *next_)
@@ -279,7 +287,10 @@ def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
     weights = targets + BLOCK * size
     spans = weights + BLOCK * size
     following = spans + 2 * BLOCK * 8
-    by_row = following + 2 * BLOCK * 8
+    nothing = following + 2 * BLOCK * 8
+    by_row = nothing + 2 * BLOCK * 8
+    in_order = read(np.int64, problem, dense.ORDER) == 0  # the processor sees to it that they are fetched
+    clear(nothing, 2 * BLOCK * 8)
     w, b = read(np.int64, problem, dense.W), read(np.int64, problem, dense.B)
     unchecked = read(np.int64, problem, dense.UNCHECKED)
     total = 0.0
@@ -295,7 +306,7 @@ def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
             fill_spans(problem, following, last, last + rows, end)
         else:
             fill_spans(problem, following, coming, coming + rows, stop)
-        block_dots(h, problem, spans, following, rows, w, wide, by_row)
+        block_dots(h, problem, spans, nothing if in_order else following, rows, w, wide, by_row)
         spread_scores(h, problem, rows, wide, by_row, b, 1.0, scores)
         arguments = (problem, rows, scores, dscores, targets, weights, db)
         total += call(read(np.int64, problem, dense.LOSS), arguments)
