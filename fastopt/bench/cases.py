@@ -244,8 +244,8 @@ def numeric(n=200, features=64, classes=10):
     problem = problems.linear(n, features, classes, "float64")
     X, y, W, b = problem
     makers = {"numeric, NumPy": lambda: Contestant(numpy_linear.numeric_gradient(problem))}
-    if "numeric_gradient" in dir(fo):
-        makers["numeric, fo.numeric_gradient"] = lambda: _fastopt_numeric(problem)
+    makers["numeric, fo.numeric_gradient"] = lambda: _numeric(problem)
+    makers["numeric, fo.checking.numeric_linear_gradient"] = lambda: _numeric_by_structure(problem)
     makers["NumPy"] = lambda: _numpy_gradient(problem, "Softmax", 1)
     for name in fastopt_backends():
         makers[f"fastopt {name}"] = lambda name=name: _fastopt_gradient(problem, "Softmax", name, 1)
@@ -253,10 +253,16 @@ def numeric(n=200, features=64, classes=10):
     return Case("numeric", title, makers, problem.bytes, problem.operations, "float64")
 
 
-def _fastopt_numeric(problem):
+def _numeric(problem):
+    value = numpy_linear.softmax_value(problem)
+    return Contestant(lambda: fo.numeric_gradient(value, problem.W))
+
+
+def _numeric_by_structure(problem):
+    from fastopt.checking import numeric_linear_gradient
+
     X, y, W, b = problem
-    loss = fo.Softmax()
-    return Contestant(lambda: fo.numeric_gradient(lambda w: fo.value_and_grad(loss, w, X, y, b)[0], W))
+    return Contestant(lambda: numeric_linear_gradient(fo.Softmax(), W, X, y, b))
 
 
 def every_rule():

@@ -90,7 +90,7 @@ def run(quick=False, progress=None):
     total = len(makers) + 2 + (not quick)
     say(0, total, "the machine's limits")
     machine = roofline.machine(quick)
-    results, seconds = [], 1.5 if quick else 6.0
+    results, seconds = [], 1.2 if quick else 6.0
     for i, make in enumerate(makers):
         say(i + 1, total, "preparing")
         case = make()

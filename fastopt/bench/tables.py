@@ -86,7 +86,7 @@ def _table(group, results):
         table.add_row(f"[bold]{result['name']}[/bold]")
         for name, row in result["contestants"].items():
             if "missing" in row:
-                table.add_row(f"  {name}", f"[dim]{row['missing']}[/dim]")
+                table.add_row(f"  [dim]{name}: {row['missing']}[/dim]")
                 continue
             f = figures(result, name)
             rate = "" if f["rate"] is None else f"{f['rate']:.1f}"

@@ -96,24 +96,31 @@ def epoch(problem, loss, batch, lr=0.01, momentum=0.9):
     return run
 
 
-def numeric_gradient(problem, eps=1e-6):
-    """Central differences of the softmax loss by W, one entry after the other, all rows at once."""
-    X, y, W, b = problem
-    W = W.copy()
-    flat, out, number = W.reshape(-1), np.empty(W.size), np.arange(len(y))
+def softmax_value(problem):
+    """The mean loss as a function of W."""
+    X, y, _, b = problem
+    number = np.arange(len(y))
 
-    def value():
+    def value(W):
         s = X @ W.T + b
         s -= s.max(axis=1, keepdims=True)
         return float((np.log(np.exp(s).sum(axis=1)) - s[number, y]).mean())
+
+    return value
+
+
+def numeric_gradient(problem, eps=1e-6):
+    """Central differences of the softmax loss by W, one entry after the other, all rows at once."""
+    value, W = softmax_value(problem), problem.W.copy()
+    flat, out = W.reshape(-1), np.empty(W.size)
 
     def run():
         for i in range(flat.size):
             kept = flat[i]
             flat[i] = kept + eps
-            up = value()
+            up = value(W)
             flat[i] = kept - eps
-            out[i] = (up - value()) / (2 * eps)
+            out[i] = (up - value(W)) / (2 * eps)
             flat[i] = kept
         return out.reshape(W.shape)
 
