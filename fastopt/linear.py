@@ -8,6 +8,7 @@ from fastopt.kernels.threads import checked_threads
 from fastopt.rows import check_columns, checked_rows
 
 BLOCK = 2048  # rows scored at once by the NumPy back end
+ALONE = 1 << 20  # multiply-adds below which it takes longer to ask how many threads there are (60 us)
 
 
 def value_and_grad(
@@ -37,10 +38,16 @@ def value_and_grad(
     if not 0 <= l2 < float("inf"):
         raise ValueError(f"l2 must be a number, at least 0, not {l2!r}")
     dW, db = _buffers(out, W, b, rows)
+    if threads is None and _entries(rows) * len(W) < ALONE:
+        threads = 1
     threads = checked_threads(threads)
     gradient = {"numba": _numba_gradient, "c": _c_gradient, "numpy": _numpy_gradient}[backend]
     value = gradient(loss, W, b, rows, float(l2), dW, db, threads)
     return (value, dW) if b is None else (value, dW, db)
+
+
+def _entries(rows):
+    return rows.n * rows.features if rows.sparse is None else len(rows.sparse[0])
 
 
 def _checked_weights(W, b):

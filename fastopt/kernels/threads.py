@@ -12,6 +12,7 @@ import ctypes
 import numbers
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 _pools: dict[int, ThreadPoolExecutor] = {}
@@ -106,7 +107,7 @@ def usable_threads():
     """min(CPU affinity, cgroup quota, OMP_NUM_THREADS, NUMBA_NUM_THREADS), at least 1."""
     if _forked:
         return 1
-    limits = [_affinity(), _quota()]
+    limits = [_affinity(), _recent_quota()]
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
         text = os.environ.get(name, "").split(",")[0].strip()
         if text.isdigit() and int(text) > 0:
@@ -128,6 +129,18 @@ def _affinity():
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows
         return os.cpu_count() or 1
+
+
+def _recent_quota():
+    """The quota as of a second ago at most: to read the files takes 60 us."""
+    global _known_quota
+    now = time.monotonic()
+    if now >= _known_quota[0]:
+        _known_quota = (now + 1, _quota())
+    return _known_quota[1]
+
+
+_known_quota = (-1.0, 1)
 
 
 def _quota():
