@@ -71,7 +71,7 @@ def numeric_hessian(f, x, *, grad=None, eps=None):
     point = Point(x)
     if grad is None:
         return _second_differences(in_double(f, point, scalar=True), eps)
-    flat = _flat_gradient(grad, point)
+    flat = flat_gradient(grad, point)
     jacobian, _ = _derivative(flat, point, "central", eps)
     return (jacobian + jacobian.T) / 2
 
@@ -80,7 +80,7 @@ def hessian_vector_product(grad, x, v, *, eps=None):
     """Hessian at x times v, from two gradients: (grad(x + h v) - grad(x - h v)) / 2h, in x's structure."""
     point = Point(x)
     direction = point.flatten(v, what="v")[0]
-    gradient = in_double(_flat_gradient(grad, point), point)
+    gradient = in_double(flat_gradient(grad, point), point)
     return point.restore(product(gradient, direction, eps))
 
 
@@ -96,7 +96,7 @@ def product(gradient, direction, eps=None):
     return (gradient.at(up) - gradient.at(down)) / step
 
 
-def _flat_gradient(grad, point):
+def flat_gradient(grad, point):
     """grad as a function of x that returns one flat vector."""
     if not callable(grad):
         raise TypeError(f"grad must be a function, not {type(grad).__name__}")
