@@ -64,6 +64,7 @@ class Run:
         # Differences of float32 values need steps of float32: rounding^(1/3).
         self.eps = max(eps, function.eps ** (1 / 3)) if function.eps > 1e-15 else eps
 
+    @np.errstate(all="ignore")
     def report(self, mode, count):
         function = self.function
         settings = {"eps": self.eps, "atol": self.atol, "rtol": self.rtol, "dtype": str(function.point.dtype)}
@@ -216,11 +217,10 @@ class Run:
 
     def _hidden(self, result):
         """Differences that only atol lets pass."""
-        with np.errstate(invalid="ignore"):
-            difference = result.difference()
-            clear = (difference > 10 * result.error + result.floor) & (
-                difference > self.rtol * np.abs(result.numeric)
-            )
+        difference = result.difference()
+        clear = (difference > 10 * result.error + result.floor) & (
+            difference > self.rtol * np.abs(result.numeric)
+        )
         hidden = clear & (result.status == full.OK)
         if not hidden.any():
             return []
