@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastopt.arrays import FLOATS
+from fastopt.arrays import FLOATS, checked_number
 
 SPARSE = "csr_matrix or csr_array"
 
@@ -68,10 +68,11 @@ def checked_rows(loss, X, y, *, rows=None, dtype=None, scale=None, weight=None, 
         scale = 1 / 255 if X.dtype == np.uint8 else 1.0
     elif X.dtype != np.uint8 and scale != 1:
         raise ValueError(f"scale is for uint8 features; X is {X.dtype}: multiply it beforehand")
+    scale = checked_number(scale, "scale", "a number")
     weight = _weights(weight, n, dtype)
     if sparse:
         return Rows(None, _csr(X, columns), y, weight, n, features, rows, dtype, 1.0)
-    return Rows(np.ascontiguousarray(X), None, y, weight, n, features, rows, dtype, float(scale))
+    return Rows(np.ascontiguousarray(X), None, y, weight, n, features, rows, dtype, scale)
 
 
 def _dtype(X, sparse, dtype):

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastopt import backends, losses, rules
 from fastopt import checkpoint as files
-from fastopt.arrays import aligned_zeros
+from fastopt.arrays import aligned_zeros, checked_l2, checked_number
 from fastopt.epochs import bind_epoch
 from fastopt.fit import Fit, checked_classes
 from fastopt.kernels.threads import checked_threads
@@ -104,7 +104,7 @@ class _Run:
     def __init__(self, X, y, loss, rule, epochs, batch_size, l2, sampling, seed, validation, scale, classes):
         self.loss, self.rule = losses.checked(loss), rules.checked(rule)
         self.epochs = _whole(epochs, "epochs", 0)
-        self.l2 = _number_at_least_0(l2, "l2")
+        self.l2 = checked_l2(l2)
         if sampling not in ("shuffle", "replacement", "sequential"):
             raise ValueError(f'sampling must be "shuffle", "replacement" or "sequential", not {sampling!r}')
         self.sampling, self.seed, self.classes = sampling, _whole(seed, "seed", 0), checked_classes(classes)
@@ -285,12 +285,6 @@ def _whole(value, name, least):
     return int(value)
 
 
-def _number_at_least_0(value, name):
-    if not (0 <= float(value) < float("inf")):
-        raise ValueError(f"{name} must be a number, at least 0, not {value!r}")
-    return float(value)
-
-
 def _model_rows(loss, y, classes):
     """The rows of W for all classes there are, also those of which no row will be trained on; or None."""
     y = np.asarray(y)
@@ -311,7 +305,7 @@ def _hold_out(X, y, validation, seed):
         if validation is not None and len(validation) != 2:
             raise ValueError("validation must be (X, y) or a share of the rows")
         return X, y, validation
-    share = float(validation)
+    share = checked_number(validation, "validation", "(X, y) or a share between 0 and 1")
     if not 0 < share < 1:
         raise ValueError(f"validation must be (X, y) or a share between 0 and 1, not {validation!r}")
     y = np.asarray(y)

@@ -73,10 +73,17 @@ def test_same_seed_same_model(tmp_path):
 
 def test_errors_are_one_line(tmp_path):
     (tmp_path / "bad.npz").write_text("nothing")
+    (tmp_path / "cut.npz").write_bytes(b"PK and nothing more")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    no_file = "it is no .npy or .npz file"
     np.savez(tmp_path / "keys.npz", Z=np.zeros(3))
     for args, says in (
         (["train", "nowhere.npz"], "no such file"),
-        (["train", tmp_path / "bad.npz"], "cannot be read"),
+        (["train", tmp_path / "bad.npz"], f"cannot be read: {no_file}"),
+        (["train", tmp_path / "cut.npz"], "cannot be read"),
+        (["train", tmp_path / "one.npy"], "an .npz file with X and y is needed"),
+        (["predict", tmp_path / "bad.npz", "digits"], f"no file that fastopt wrote: {no_file}"),
+        (["predict", tmp_path / "one.npy", "digits"], "no file that fastopt wrote: it has no 'meta'"),
         (["train", tmp_path / "keys.npz"], "X, y are needed"),
         (["train", "digits", "--lr", -1], "lr"),
         (["predict", tmp_path / "keys.npz", "digits"], "no file that fastopt wrote"),

@@ -171,6 +171,7 @@ REFUSED = [
     ({"b": np.zeros(3)}, "b"),
     ({"b": np.zeros(2, np.float32)}, "b"),
     ({"l2": -1.0}, "l2"),
+    ({"l2": "a"}, "l2 must be a number, at least 0, not 'a'"),
     ({"sample_weight": np.array([1, -1, 1, 1.0])}, "sample_weight"),
     ({"sample_weight": np.array([1, np.nan, 1, 1.0])}, "sample_weight"),
     ({"sample_weight": np.zeros(4)}, "sample_weight"),
