@@ -109,7 +109,8 @@ def _labels(loss, y, n, rows, dtype):
     top = 2 if rows == 1 and one_row == "binary" else rows
     if low < 0 or high >= top:
         at = int(np.argmax((labels < 0) | (labels >= top)))
-        raise ValueError(f"y must lie in 0..{top - 1} for {rows} rows of W; y[{at}] is {labels[at]}")
+        # Said in the user's dtype: uint64 labels above 2**63 are negative as int64.
+        raise ValueError(f"y must lie in 0..{top - 1} for {rows} rows of W; y[{at}] is {int(y[at])}")
     return labels, rows
 
 
