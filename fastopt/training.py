@@ -1,5 +1,6 @@
 """Training a linear model: epochs inside a compiled loop, and what is kept of them."""
 
+import hashlib
 import time
 import warnings
 from numbers import Real
@@ -21,6 +22,7 @@ from fastopt.schedules import checked_schedules, for_run, values_at
 
 STRETCH = 0.05  # seconds inside the compiled loop between two looks at progress and Ctrl-C
 FIRST_STRETCH = 1 << 28  # multiply-adds of the first one: some 10 ms
+DIGESTED = 1 << 20  # numbers of X that tell one training set from another
 HISTORY = (
     "epoch", "loss_train", "loss_validation", "accuracy_validation", "lr", "gradient_norm", "seconds",
     "samples_per_second",
@@ -80,7 +82,7 @@ def train(
     validation: (X, y), or the share of the rows to hold out, drawn with seed.
     progress: a function called with a Progress some twenty times a second.
     checkpoint: a file, written after every epoch; where it exists, the run is taken up from it and
-        gives the same bits as one that was never interrupted.
+        gives the same bits as one that was never interrupted. Refused with other data or settings.
     classes: what the class numbers stand for, kept in the result; W has a row for each of them.
 
     Returns a Fit; after Ctrl-C the model so far, with a warning. The same seed gives the same bits,
@@ -134,6 +136,7 @@ class _Run:
         self.path = None if path is None else Path(path)
         if self.path is not None and not self.path.parent.is_dir():
             raise FileNotFoundError(f"checkpoint {self.path}: there is no directory {self.path.parent}")
+        self.digest = "" if self.path is None else _digest(self.data)
         if self.path is not None and self.path.exists():
             self._resume()
         parameters = ((self.W, self.W_slots), (self.b, self.b_slots))
@@ -230,6 +233,7 @@ class _Run:
             "rows": self.data.n,
             "shape": [self.data.rows, self.data.features],
             "dtype": self.data.dtype.name,
+            "digest of X and y": self.digest,
         }
 
     def _arrays(self):
@@ -245,9 +249,15 @@ class _Run:
     def _resume(self):
         meta, found = files.read(self.path, "run")
         mine, theirs = self._settings(), meta["settings"]
-        differ = [f"{k}: {theirs.get(k)!r}, now {v!r}" for k, v in mine.items() if theirs.get(k) != v]
+        # What a checkpoint of an earlier version does not hold is not compared.
+        differ = [f"{k}: {theirs[k]!r}, now {v!r}" for k, v in mine.items() if theirs.get(k, v) != v]
         if differ:
             raise ValueError(f"checkpoint {self.path} is of another run ({'; '.join(differ)})")
+        if meta["epoch"] > self.epochs:
+            raise ValueError(
+                f"checkpoint {self.path} has {meta['epoch']} epochs, more than the {self.epochs} asked for: "
+                f"pass epochs={meta['epoch']} or more, or another file to start anew"
+            )
         for name, array in self._arrays().items():
             array[...] = found[name]
         self.history = {name: list(found[f"history_{name}"]) for name in HISTORY}
@@ -271,6 +281,16 @@ def coefficient_table(rule, schedules, first, count):
         now = rule._replace(**{name: column[i] for name, column in columns.items()})
         rows.append(rule.coefficients(now, float(first + i + 1)))
     return np.array(rows, np.float64)
+
+
+def _digest(rows):
+    """A digest of y and of X, of a large X by some rows spread over it: it is taken in milliseconds."""
+    count = min(rows.n, max(16, DIGESTED // max(1, rows.features)))
+    part = rows.take(np.linspace(0, rows.n - 1, count).astype(np.int64))
+    found = hashlib.blake2b(np.ascontiguousarray(rows.y), digest_size=8)
+    for array in part.sparse or (part.X,):
+        found.update(np.ascontiguousarray(array))
+    return found.hexdigest()
 
 
 def _filled(shape, dtype, value):
