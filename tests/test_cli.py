@@ -95,6 +95,15 @@ def test_errors_are_one_line(tmp_path):
     assert "diverged at step" in run("train", "digits", "--loss", "squared-error", "--lr", 1e4, status=1)
 
 
+def test_real_labels_are_no_classes(tmp_path):
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    np.savez(tmp_path / "d.npz", X=X, y=X @ [1.0, -2.0, 0.5])
+    text = run("train", tmp_path / "d.npz", "--loss", "squared-error", status=1)
+    assert "real numbers" in text and "fastopt.train(X, y, fastopt.SquaredError())" in text
+    np.savez(tmp_path / "d.npz", X=X, y=np.sign(X[:, 0]))  # whole numbers are names of classes
+    assert record(run("train", tmp_path / "d.npz", "--epochs", 2, "--json"))["classes"] == 2
+
+
 def test_class_that_only_the_test_rows_have(tmp_path):
     X, y = np.eye(3, dtype=np.float32), np.arange(3)
     np.savez(tmp_path / "d.npz", x_train=X[:2], y_train=y[:2], x_test=X, y_test=y)
