@@ -181,7 +181,7 @@ class Run:
             name, index = f"f[{', '.join(map(str, out))}] by {name}", (*out, *index)
         cause = ""
         if wrong:
-            tolerance = float(result.tolerance()[output, j])
+            tolerance = float(result.blur()[output, j])
             cause = "outside the one-sided slopes" if kink else diagnosis.entry_cause(a, n, tolerance)
         return Row(
             name, index, a, None if kink else n,
@@ -199,7 +199,7 @@ class Run:
             shape = (self.function.outputs, point.size) if complete else (wrong.size,)
             x = np.zeros(wrong.size)
             return diagnosis.causes(
-                result.analytic.ravel(), result.numeric.ravel(), wrong.ravel(), x, shape, result.tolerance().ravel(),
+                result.analytic.ravel(), result.numeric.ravel(), wrong.ravel(), x, shape, result.blur().ravel(),
                 complete,
             )  # fmt: skip
         found = []
@@ -210,7 +210,7 @@ class Run:
             shape = shape if complete else (int(part.sum()),)
             columns = (result.analytic[0, part], result.numeric[0, part], wrong[0, part])
             x = point.values[entries[part]]
-            sentences = diagnosis.causes(*columns, x, shape, result.tolerance()[0, part], complete)
+            sentences = diagnosis.causes(*columns, x, shape, result.blur()[0, part], complete)
             title = "" if point.kind == "array" else f"{point.title(k)}: "
             found += [title + s for s in sentences]
         return found

@@ -75,7 +75,9 @@ def _factor(a, n, bad, known, x, shape, tol, complete):
         return None
     if not _fits(p, c * q, tol[bad], abs(c)):
         return None
-    if abs(c + 1) < 2e-3:
+    if abs(c + 1) < 2e-3 or (
+        abs(c + 1) < 0.1 and _fits(p, -q, tol[bad], 1)
+    ):  # noise of f may hide the digits
         return "wrong sign: analytic = -numeric"
     name = (
         _FACTORS.get(round(abs(c) * 2) / 2) if abs(abs(c) * 2 - round(abs(c) * 2)) < 2e-3 * abs(c) else None

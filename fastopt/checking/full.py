@@ -42,6 +42,10 @@ class Comparison:
         distance = np.where(np.isnan(self.left), distance, outside)
         return np.where(np.isnan(distance), np.inf, distance)
 
+    def blur(self):
+        """How far a value may lie from the numeric one and still be the same to the eye of a diagnosis."""
+        return self.tolerance() + 2 * np.where(np.isfinite(self.error), self.error, 0)
+
     def excess(self):
         """Difference in units of the tolerance: above 1 is wrong."""
         difference = self.difference()
@@ -51,11 +55,11 @@ class Comparison:
     def judge(self):
         """Wrong where the difference exceeds tolerance and error; undecided where it is between."""
         difference, tolerance = self.difference(), self.tolerance()
-        error = np.where(np.isfinite(self.error), self.error, 0)
+        blur = self.blur()
         self.status[:] = OK
         self.status[~np.isnan(self.left)] = SUBGRADIENT
-        self.status[(difference > tolerance) & (difference <= tolerance + 2 * error)] = UNDECIDED
-        self.status[(difference > tolerance + 2 * error) | np.isinf(difference)] = WRONG
+        self.status[(difference > tolerance) & (difference <= blur)] = UNDECIDED
+        self.status[(difference > blur) | np.isinf(difference)] = WRONG
 
     def take(self, i, slope: Slope):
         self.refined[i] = True
