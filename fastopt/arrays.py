@@ -1,4 +1,4 @@
-"""What an array must be before a kernel sees it, and the errors where it is not."""
+"""What an array or a number must be before a kernel sees it, and the errors where it is not."""
 
 import numpy as np
 
@@ -14,6 +14,22 @@ def aligned_zeros(size, dtype):
     buffer = np.zeros(size + 64 // dtype.itemsize, dtype)
     skip = -address(buffer) % 64 // dtype.itemsize
     return buffer[skip : skip + size]
+
+
+def checked_number(value, name, what="a number, at least 0"):
+    """As a float, or a TypeError that names the argument."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be {what}, not {value!r:.60}") from None
+
+
+def checked_l2(value):
+    """The factor of the penalty on W."""
+    number = checked_number(value, "l2")
+    if not 0 <= number < float("inf"):
+        raise ValueError(f"l2 must be a number, at least 0, not {value!r}")
+    return number
 
 
 def is_plain(array):

@@ -29,11 +29,32 @@ def write(path, meta, arrays):
         raise
 
 
+def load(path):
+    """{name: array} of an .npz file, the array of an .npy file; else a ValueError on what is wrong with it.
+
+    NumPy's own error for any other file is about pickles.
+    """
+    with open(path, "rb") as file:
+        start = file.read(6)
+    if not start.startswith((b"PK", b"\x93NUMPY")):
+        raise ValueError("it is no .npy or .npz file")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            return {key: loaded[key] for key in loaded.files}
+    except Exception as error:  # a damaged archive raises a dozen kinds
+        objects = "allow_pickle" in str(error)
+        raise ValueError("it holds Python objects, not numbers" if objects else str(error)) from error
+
+
 def read(path, kind):
     """(meta, arrays) of a file that `write` made with meta["kind"] == kind."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+        arrays = load(path)
+        if not isinstance(arrays, dict) or "meta" not in arrays:
+            raise ValueError("it has no 'meta'")
         meta = json.loads(str(arrays.pop("meta")))
         found = meta["kind"]
     except FileNotFoundError:

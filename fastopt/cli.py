@@ -86,6 +86,7 @@ def train(data_name, loss, rule, lr, schedule, epochs, batch_size, l2, seed, val
     """
     began = time.perf_counter()
     dataset = _load(data_name, seed)
+    _refuse_regression(dataset)
     chosen = _rule(rule, lr)
     try:
         fit = _train_with_bar(
@@ -127,6 +128,17 @@ def _load(name, seed=0):
         return data.load(name, seed)
     except (FileNotFoundError, ValueError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _refuse_regression(dataset):
+    """Real numbers would become a class per value."""
+    classes = dataset.classes
+    if classes.dtype.kind == "f" and not (np.floor(classes) == classes).all():
+        example = classes[np.floor(classes) != classes][0]
+        raise click.ClickException(
+            f"{dataset.name}: the labels are real numbers, such as {example:g}, and this command trains "
+            "classifiers. For regression, in Python: fastopt.train(X, y, fastopt.SquaredError())"
+        )
 
 
 def _rule(name, lr):

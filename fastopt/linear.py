@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastopt import backends, losses, native
-from fastopt.arrays import check_float, check_parameter
+from fastopt.arrays import check_float, check_parameter, checked_l2
 from fastopt.kernels.threads import checked_threads
 from fastopt.rows import check_columns, checked_rows
 
@@ -35,14 +35,13 @@ def value_and_grad(
     )
     if rows.features != W.shape[1]:
         raise ValueError(f"X has {rows.features} features, W has {W.shape[1]}")
-    if not 0 <= l2 < float("inf"):
-        raise ValueError(f"l2 must be a number, at least 0, not {l2!r}")
+    l2 = checked_l2(l2)
     dW, db = _buffers(out, W, b, rows)
     if threads is None and _entries(rows) * len(W) < ALONE:
         threads = 1
     threads = checked_threads(threads)
     gradient = {"numba": _numba_gradient, "c": _c_gradient, "numpy": _numpy_gradient}[backend]
-    value = gradient(loss, W, b, rows, float(l2), dW, db, threads)
+    value = gradient(loss, W, b, rows, l2, dW, db, threads)
     return (value, dW) if b is None else (value, dW, db)
 
 

@@ -39,7 +39,7 @@ class Optimizer:
         self._schedules = checked_schedules(schedules, self._rule)
         if nonfinite not in ("raise", "skip", "allow"):
             raise ValueError(f'nonfinite must be "raise", "skip" or "allow", not {nonfinite!r}')
-        if clip is not None and not clip > 0:
+        if clip is not None and not arrays.checked_number(clip, "clip", "a number above 0, or None") > 0:
             raise ValueError(f"clip must be above 0, not {clip!r}")
         self.nonfinite, self.clip = nonfinite, clip
         self.t = self.skipped = 0

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastopt.arrays import FLOATS
+from fastopt.arrays import FLOATS, checked_number
 
 SPARSE = "csr_matrix or csr_array"
 
@@ -68,10 +68,11 @@ def checked_rows(loss, X, y, *, rows=None, dtype=None, scale=None, weight=None, 
         scale = 1 / 255 if X.dtype == np.uint8 else 1.0
     elif X.dtype != np.uint8 and scale != 1:
         raise ValueError(f"scale is for uint8 features; X is {X.dtype}: multiply it beforehand")
+    scale = checked_number(scale, "scale", "a number")
     weight = _weights(weight, n, dtype)
     if sparse:
         return Rows(None, _csr(X, columns), y, weight, n, features, rows, dtype, 1.0)
-    return Rows(np.ascontiguousarray(X), None, y, weight, n, features, rows, dtype, float(scale))
+    return Rows(np.ascontiguousarray(X), None, y, weight, n, features, rows, dtype, scale)
 
 
 def _dtype(X, sparse, dtype):
@@ -108,7 +109,8 @@ def _labels(loss, y, n, rows, dtype):
     top = 2 if rows == 1 and one_row == "binary" else rows
     if low < 0 or high >= top:
         at = int(np.argmax((labels < 0) | (labels >= top)))
-        raise ValueError(f"y must lie in 0..{top - 1} for {rows} rows of W; y[{at}] is {labels[at]}")
+        # Said in the user's dtype: uint64 labels above 2**63 are negative as int64.
+        raise ValueError(f"y must lie in 0..{top - 1} for {rows} rows of W; y[{at}] is {int(y[at])}")
     return labels, rows
 
 

@@ -1,5 +1,6 @@
 """Training a linear model: epochs inside a compiled loop, and what is kept of them."""
 
+import hashlib
 import time
 import warnings
 from numbers import Real
@@ -10,7 +11,7 @@ import numpy as np
 
 from fastopt import backends, losses, rules
 from fastopt import checkpoint as files
-from fastopt.arrays import aligned_zeros
+from fastopt.arrays import aligned_zeros, checked_l2, checked_number
 from fastopt.epochs import bind_epoch
 from fastopt.fit import Fit, checked_classes
 from fastopt.kernels.threads import checked_threads
@@ -21,6 +22,7 @@ from fastopt.schedules import checked_schedules, for_run, values_at
 
 STRETCH = 0.05  # seconds inside the compiled loop between two looks at progress and Ctrl-C
 FIRST_STRETCH = 1 << 28  # multiply-adds of the first one: some 10 ms
+DIGESTED = 1 << 20  # numbers of X that tell one training set from another
 HISTORY = (
     "epoch", "loss_train", "loss_validation", "accuracy_validation", "lr", "gradient_norm", "seconds",
     "samples_per_second",
@@ -80,7 +82,7 @@ def train(
     validation: (X, y), or the share of the rows to hold out, drawn with seed.
     progress: a function called with a Progress some twenty times a second.
     checkpoint: a file, written after every epoch; where it exists, the run is taken up from it and
-        gives the same bits as one that was never interrupted.
+        gives the same bits as one that was never interrupted. Refused with other data or settings.
     classes: what the class numbers stand for, kept in the result; W has a row for each of them.
 
     Returns a Fit; after Ctrl-C the model so far, with a warning. The same seed gives the same bits,
@@ -104,7 +106,7 @@ class _Run:
     def __init__(self, X, y, loss, rule, epochs, batch_size, l2, sampling, seed, validation, scale, classes):
         self.loss, self.rule = losses.checked(loss), rules.checked(rule)
         self.epochs = _whole(epochs, "epochs", 0)
-        self.l2 = _number_at_least_0(l2, "l2")
+        self.l2 = checked_l2(l2)
         if sampling not in ("shuffle", "replacement", "sequential"):
             raise ValueError(f'sampling must be "shuffle", "replacement" or "sequential", not {sampling!r}')
         self.sampling, self.seed, self.classes = sampling, _whole(seed, "seed", 0), checked_classes(classes)
@@ -134,6 +136,7 @@ class _Run:
         self.path = None if path is None else Path(path)
         if self.path is not None and not self.path.parent.is_dir():
             raise FileNotFoundError(f"checkpoint {self.path}: there is no directory {self.path.parent}")
+        self.digest = "" if self.path is None else _digest(self.data)
         if self.path is not None and self.path.exists():
             self._resume()
         parameters = ((self.W, self.W_slots), (self.b, self.b_slots))
@@ -230,6 +233,7 @@ class _Run:
             "rows": self.data.n,
             "shape": [self.data.rows, self.data.features],
             "dtype": self.data.dtype.name,
+            "digest of X and y": self.digest,
         }
 
     def _arrays(self):
@@ -245,9 +249,15 @@ class _Run:
     def _resume(self):
         meta, found = files.read(self.path, "run")
         mine, theirs = self._settings(), meta["settings"]
-        differ = [f"{k}: {theirs.get(k)!r}, now {v!r}" for k, v in mine.items() if theirs.get(k) != v]
+        # What a checkpoint of an earlier version does not hold is not compared.
+        differ = [f"{k}: {theirs[k]!r}, now {v!r}" for k, v in mine.items() if theirs.get(k, v) != v]
         if differ:
             raise ValueError(f"checkpoint {self.path} is of another run ({'; '.join(differ)})")
+        if meta["epoch"] > self.epochs:
+            raise ValueError(
+                f"checkpoint {self.path} has {meta['epoch']} epochs, more than the {self.epochs} asked for: "
+                f"pass epochs={meta['epoch']} or more, or another file to start anew"
+            )
         for name, array in self._arrays().items():
             array[...] = found[name]
         self.history = {name: list(found[f"history_{name}"]) for name in HISTORY}
@@ -273,6 +283,16 @@ def coefficient_table(rule, schedules, first, count):
     return np.array(rows, np.float64)
 
 
+def _digest(rows):
+    """A digest of y and of X, of a large X by some rows spread over it: it is taken in milliseconds."""
+    count = min(rows.n, max(16, DIGESTED // max(1, rows.features)))
+    part = rows.take(np.linspace(0, rows.n - 1, count).astype(np.int64))
+    found = hashlib.blake2b(np.ascontiguousarray(rows.y), digest_size=8)
+    for array in part.sparse or (part.X,):
+        found.update(np.ascontiguousarray(array))
+    return found.hexdigest()
+
+
 def _filled(shape, dtype, value):
     array = aligned_zeros(int(np.prod(shape)), dtype).reshape(shape)
     array += value
@@ -283,12 +303,6 @@ def _whole(value, name, least):
     if isinstance(value, bool) or not isinstance(value, Real) or value < least or value % 1 != 0:
         raise ValueError(f"{name} must be a whole number, at least {least}, not {value!r}")
     return int(value)
-
-
-def _number_at_least_0(value, name):
-    if not (0 <= float(value) < float("inf")):
-        raise ValueError(f"{name} must be a number, at least 0, not {value!r}")
-    return float(value)
 
 
 def _model_rows(loss, y, classes):
@@ -311,7 +325,7 @@ def _hold_out(X, y, validation, seed):
         if validation is not None and len(validation) != 2:
             raise ValueError("validation must be (X, y) or a share of the rows")
         return X, y, validation
-    share = float(validation)
+    share = checked_number(validation, "validation", "(X, y) or a share between 0 and 1")
     if not 0 < share < 1:
         raise ValueError(f"validation must be (X, y) or a share between 0 and 1, not {validation!r}")
     y = np.asarray(y)

@@ -73,10 +73,17 @@ def test_same_seed_same_model(tmp_path):
 
 def test_errors_are_one_line(tmp_path):
     (tmp_path / "bad.npz").write_text("nothing")
+    (tmp_path / "cut.npz").write_bytes(b"PK and nothing more")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    no_file = "it is no .npy or .npz file"
     np.savez(tmp_path / "keys.npz", Z=np.zeros(3))
     for args, says in (
         (["train", "nowhere.npz"], "no such file"),
-        (["train", tmp_path / "bad.npz"], "cannot be read"),
+        (["train", tmp_path / "bad.npz"], f"cannot be read: {no_file}"),
+        (["train", tmp_path / "cut.npz"], "cannot be read"),
+        (["train", tmp_path / "one.npy"], "an .npz file with X and y is needed"),
+        (["predict", tmp_path / "bad.npz", "digits"], f"no file that fastopt wrote: {no_file}"),
+        (["predict", tmp_path / "one.npy", "digits"], "no file that fastopt wrote: it has no 'meta'"),
         (["train", tmp_path / "keys.npz"], "X, y are needed"),
         (["train", "digits", "--lr", -1], "lr"),
         (["predict", tmp_path / "keys.npz", "digits"], "no file that fastopt wrote"),
@@ -86,6 +93,15 @@ def test_errors_are_one_line(tmp_path):
     for command in (["train", "digits"], ["predict", tmp_path / "keys.npz", "digits"]):
         assert "no directory" in run(*command, "--out", tmp_path / "no" / "m.npz", status=2)
     assert "diverged at step" in run("train", "digits", "--loss", "squared-error", "--lr", 1e4, status=1)
+
+
+def test_real_labels_are_no_classes(tmp_path):
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    np.savez(tmp_path / "d.npz", X=X, y=X @ [1.0, -2.0, 0.5])
+    text = run("train", tmp_path / "d.npz", "--loss", "squared-error", status=1)
+    assert "real numbers" in text and "fastopt.train(X, y, fastopt.SquaredError())" in text
+    np.savez(tmp_path / "d.npz", X=X, y=np.sign(X[:, 0]))  # whole numbers are names of classes
+    assert record(run("train", tmp_path / "d.npz", "--epochs", 2, "--json"))["classes"] == 2
 
 
 def test_class_that_only_the_test_rows_have(tmp_path):

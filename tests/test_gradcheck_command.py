@@ -41,6 +41,8 @@ def test_exit_status(run):
     assert wrong.exit_code == 1 and "wrong sign" in wrong.output
     assert run("f", "missing").exit_code == 2
     assert run("f", "good", at="n.npy").exit_code == 2
+    text = run("f", "good", at="mine.py")
+    assert text.exit_code == 2 and "mine.py cannot be read: it is no .npy or .npz file" in text.output
     assert run("pair").exit_code == 0
     assert run("two", "two_grad", at="ab.npz").exit_code == 0
 

@@ -6,6 +6,7 @@ import pytest
 from fastopt.checking import (
     EvaluationError,
     NotAnalyticError,
+    gradcheck,
     hessian_vector_product,
     numeric_gradient,
     numeric_hessian,
@@ -138,3 +139,35 @@ def test_compiled_function_that_raises_or_modifies():
 
     with pytest.raises(EvaluationError, match=r"modifies its argument: x\[3\]"):
         numeric_gradient(modifying, np.ones(300))
+
+
+def _overflowing(x):
+    """Finite at x, infinite a step aside; quiet itself."""
+    with np.errstate(over="ignore"):
+        return float(np.sum(np.exp(x)))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("mode", ["full", "directions"])
+def test_overflow_beside_x_gives_no_warning(mode):
+    for x in (np.array([709.78, 1.0]), np.array([88.72, 1.0], np.float32)):
+        for g in (_overflowing, np.exp):  # the second is right
+            report = gradcheck(_overflowing, lambda x, g=g: g(x) + 0 * x, x, mode=mode, raise_exception=False)
+            list(report.curves(report.rows))
+            assert report.text() and report.html()
+    for method in ("forward", "central", "five-point", "richardson"):
+        numeric_gradient(_overflowing, np.full(2, 709.78), method=method, return_error=True)
+    numeric_hessian(_overflowing, np.full(2, 709.78))
+    with np.errstate(over="raise"):  # the caller's settings hold inside f
+        numeric_gradient(lambda x: np.sum(np.exp(x)), np.ones(2))
+        with pytest.raises(EvaluationError, match="FloatingPointError"):
+            numeric_gradient(lambda x: np.sum(np.exp(x)), np.full(2, 709.78), method="richardson")
+
+
+def test_huge_gradients_have_their_cause_named():
+    report = gradcheck(lambda x: x.sum(), lambda x: np.full(2, 1e308), np.ones(2), raise_exception=False)
+    assert not report
+    report = gradcheck(
+        lambda x: 1e200 * x.sum(), lambda x: np.full(2, -1e200), np.ones(2), raise_exception=False
+    )
+    assert "wrong sign" in report.causes[0]

@@ -106,3 +106,16 @@ def test_one_in_a_million(kind):
         assert not report, report.text()
         if "all" not in kind:
             assert (at,) in [row.index for row in report.rows[:5] if row.verdict == "wrong"], report.text()
+
+
+@pytest.mark.parametrize("scale", [1, 1e4, 1e8])
+def test_wrong_sign_of_a_noisy_float32_sum_is_named(scale):
+    s = np.float32(scale)
+
+    def single(x):
+        assert x.dtype == np.float32
+        return np.sum(x * x * s) + s * np.float32(x.size)
+
+    x = np.random.default_rng(0).normal(size=1000).astype(np.float32)
+    report = gradcheck(single, lambda x: -2 * x * s if x.dtype == s.dtype else None, x, raise_exception=False)
+    assert "wrong sign" in report.causes[0]

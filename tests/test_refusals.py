@@ -154,6 +154,7 @@ def test_hyperparameters(cls):
         ({"nonfinite": "ignore"}, ValueError, "nonfinite"),
         ({"clip": 0}, ValueError, "clip"),
         ({"clip": math.nan}, ValueError, "clip"),
+        ({"clip": "a"}, TypeError, "clip must be a number above 0, or None, not 'a'"),
         ({"backend": "cuda"}, ValueError, "backend"),
         ({"schedules": {"beta1": fo.schedules.Constant()}}, ValueError, "SGD has no 'beta1'"),
         ({"schedules": {"lr": 0.1}}, TypeError, r"schedules\['lr'\]"),

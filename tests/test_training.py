@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import fastopt as fo
+from fastopt import checkpoint as files
 from fastopt import data as datasets
 from fastopt.fit import Fit
 from fastopt.schedules import Cosine, Linear, Warmup
@@ -134,6 +135,28 @@ def test_checkpoint_goes_on_with_the_same_bits(rule, tmp_path):
         fo.train(X, y, epochs=5, checkpoint=path, **options)
 
 
+@pytest.mark.parametrize("form", ["float64", "uint8", "csr"])
+def test_checkpoint_of_other_data_is_refused(form, tmp_path):
+    X, y = small()
+    X = np.round(X * 40).astype(np.uint8) if form == "uint8" else X
+    if form == "csr":
+        X = pytest.importorskip("scipy.sparse").csr_array(X)
+    path = tmp_path / "run.npz"
+    fo.train(X, y, epochs=2, checkpoint=path)
+    other = X.copy()
+    other[17, 3] = 5
+    with pytest.raises(ValueError, match="another run.*digest of X and y"):
+        fo.train(other, y, epochs=3, checkpoint=path)
+    with pytest.raises(ValueError, match="another run.*digest of X and y"):
+        fo.train(X, y[::-1], epochs=3, checkpoint=path)
+    with pytest.raises(ValueError, match="has 2 epochs, more than the 1 asked for: pass epochs=2 or more"):
+        fo.train(X, y, epochs=1, checkpoint=path)
+    meta, arrays = files.read(path, "run")
+    del meta["settings"]["digest of X and y"]  # as an earlier version wrote it
+    files.write(path, meta, arrays)
+    assert fo.train(X, y, epochs=2, checkpoint=path).steps == 2
+
+
 def test_model_file(tmp_path):
     X, y = small()
     fit = fo.train(X, y, epochs=2, validation=(X, y), classes=np.array(["a", "b", "c", "d"]))
@@ -209,6 +232,10 @@ def test_coefficient_table_is_one_row_a_step():
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"epochs": -1}, ValueError, "epochs"),
         ({"l2": -1.0}, ValueError, "l2"),
+        ({"l2": "a"}, TypeError, "l2 must be a number, at least 0, not 'a'"),
+        ({"batch_size": "a"}, ValueError, "batch_size must be a whole number, at least 1, not 'a'"),
+        ({"validation": "x"}, TypeError, "validation must be .* a share between 0 and 1, not 'x'"),
+        ({"X": np.zeros((53, 7), np.uint8), "scale": "a"}, TypeError, "scale must be a number, not 'a'"),
         ({"sampling": "random"}, ValueError, "sampling"),
         ({"validation": 2.0}, ValueError, "validation"),
         ({"loss": fo.Softmax}, TypeError, r"write Softmax\(\)"),

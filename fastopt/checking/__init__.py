@@ -1,9 +1,10 @@
 """Numeric derivatives and the check of analytic ones against them."""
 
-from fastopt.checking.check import gradcheck, gradgradcheck
+from fastopt.checking.check import gradcheck
 from fastopt.checking.complexstep import NotAnalyticError
 from fastopt.checking.formulas import check_loss, check_rule
 from fastopt.checking.function import EvaluationError
+from fastopt.checking.hessian import gradgradcheck
 from fastopt.checking.linear import numeric_linear_gradient
 from fastopt.checking.numeric import (
     hessian_vector_product,

@@ -14,6 +14,7 @@ class Analytic(NamedTuple):
     repeat: float  # how far two evaluations lie apart
 
 
+@np.errstate(all="ignore")
 def evaluate(grad, function):
     """grad: a function, an array in the structure of x, or None where f returns (value, gradient).
 
@@ -27,8 +28,7 @@ def evaluate(grad, function):
         return Analytic(values, np.zeros_like(values), 0.0)
     at = _gradient_of(grad, function)
     values, again = at(None, point.values), at(None, point.values)
-    with np.errstate(invalid="ignore"):
-        repeat = float(np.nan_to_num(np.abs(values - again)).max())
+    repeat = float(np.nan_to_num(np.abs(values - again)).max())
     eps = float(np.finfo(point.dtype).eps)
     if eps <= np.finfo(np.float64).eps:
         return Analytic(values, np.zeros_like(values), repeat)

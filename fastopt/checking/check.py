@@ -1,4 +1,4 @@
-"""gradcheck and gradgradcheck."""
+"""gradcheck: an analytic gradient against differences of f."""
 
 import time
 
@@ -13,8 +13,8 @@ from fastopt.checking.point import Point
 from fastopt.checking.report import GradcheckError, Report, Row
 
 MODES = ("auto", "full", "directions")
-_VERDICTS = ("ok", "wrong", "subgradient", "undecided")
-_ROWS = 50
+VERDICTS = ("ok", "wrong", "subgradient", "undecided")
+ROWS = 50
 _NAMING_BUDGET = 240, 3000  # evaluations of f to find which entries are wrong; the more the faster f is
 
 
@@ -40,7 +40,7 @@ def gradcheck(
     point = Point(x)
     function = in_double(f, point, with_gradient=grad is None)
     values = analytic_gradient.evaluate(grad, function)
-    run = _Run(function, values, atol, rtol, eps, np.random.default_rng(seed), nondet_tol)
+    run = Run(function, values, atol, rtol, eps, np.random.default_rng(seed), nondet_tol)
     if mode == "auto":
         cost = 2 * point.size * run.noise.seconds
         mode = "full" if cost <= seconds else "directions"
@@ -51,46 +51,7 @@ def gradcheck(
     return report
 
 
-def gradgradcheck(
-    grad,
-    hess,
-    x,
-    *,
-    eps=1e-6,
-    atol=1e-5,
-    rtol=1e-3,
-    raise_exception=True,
-    product=False,
-    directions=4,
-    seed=0,
-):
-    """Compare a Hessian, or Hessian-vector products, with differences of the gradient.
-
-    grad: gradient in the structure of x. hess: a function of x (or an array) giving the Hessian, of shape
-    (size, size) or x.shape + x.shape; with product=True a function of (x, v) giving the Hessian times v, both
-    in the structure of x, checked on `directions` random v. The rest as in gradcheck.
-    """
-    started = time.perf_counter()
-    point = Point(x)
-    flat = _flat(grad, point)
-    function = in_double(flat, point)
-    rng = np.random.default_rng(seed)
-    if product:
-        report = _check_products(function, hess, rng, eps, atol, rtol, directions)
-    else:
-        matrix = hess(*x) if callable(hess) and point.kind == "tuple" else hess(x) if callable(hess) else hess
-        matrix = _square(matrix, point)
-        values = analytic_gradient.Analytic(matrix, np.zeros_like(matrix), 0.0)
-        report = _Run(function, values, atol, rtol, eps, rng, None).report("full", 0)
-        if np.abs(matrix - matrix.T).max() > atol + rtol * np.abs(matrix).max():
-            report.causes.append("the Hessian is not symmetric")
-    report.seconds = time.perf_counter() - started
-    if raise_exception and not report.ok:
-        raise GradcheckError(report)
-    return report
-
-
-class _Run:
+class Run:
     """One comparison: what is known of f and of the gradient, and the report made from it."""
 
     def __init__(self, function, values, atol, rtol, eps, rng, nondet_tol):
@@ -103,6 +64,7 @@ class _Run:
         # Differences of float32 values need steps of float32: rounding^(1/3).
         self.eps = max(eps, function.eps ** (1 / 3)) if function.eps > 1e-15 else eps
 
+    @np.errstate(all="ignore")
     def report(self, mode, count):
         function = self.function
         settings = {"eps": self.eps, "atol": self.atol, "rtol": self.rtol, "dtype": str(function.point.dtype)}
@@ -133,7 +95,7 @@ class _Run:
         if wrong:
             report.ok = False
             report.verdict = (
-                f"{wrong} of {_entries(result.analytic.size)} wrong; worst {_worst(report.rows[0])}"
+                f"{wrong} of {_entries(result.analytic.size)} wrong; worst {worst_text(report.rows[0])}"
             )
         else:
             report.verdict = f"{_agree(result.analytic.size)}{_remarks(report.counts)}"
@@ -142,7 +104,7 @@ class _Run:
         finite = np.isfinite(self.values.values).all(0)
         arguments = {"atol": self.atol, "rtol": self.rtol}
         if not finite.all():
-            entries = np.flatnonzero(~finite)[:_ROWS]
+            entries = np.flatnonzero(~finite)[:ROWS]
             result = full.Comparison(
                 self.values.values[:, entries], *(np.zeros((self.function.outputs, len(entries))) for _ in range(3)),
                 **arguments,
@@ -159,7 +121,7 @@ class _Run:
         report.ok = not bad and not wrong
         if wrong:
             found = "one wrong entry" if wrong == 1 else f"{wrong} wrong entries"
-            report.verdict = f"{found} found; worst {_worst(report.rows[0])}"
+            report.verdict = f"{found} found; worst {worst_text(report.rows[0])}"
         elif bad:
             report.verdict = f"{len(bad)} of {len(report.directions)} directional derivatives wrong"
         else:
@@ -205,7 +167,7 @@ class _Run:
     def _rows(self, result, entries):
         excess = result.excess()
         rank = np.choose(result.status, [0, 3, 0, 1])
-        order = np.lexsort((-excess.ravel(), -rank.ravel()))[:_ROWS]
+        order = np.lexsort((-excess.ravel(), -rank.ravel()))[:ROWS]
         return [self._row(result, excess, entries, *np.unravel_index(j, excess.shape)) for j in order]
 
     def _row(self, result, excess, entries, output, j):
@@ -219,13 +181,13 @@ class _Run:
             name, index = f"f[{', '.join(map(str, out))}] by {name}", (*out, *index)
         cause = ""
         if wrong:
-            tolerance = float(result.tolerance()[output, j])
+            tolerance = float(result.blur()[output, j])
             cause = "outside the one-sided slopes" if kink else diagnosis.entry_cause(a, n, tolerance)
         return Row(
             name, index, a, None if kink else n,
             float(result.left[output, j]) if kink else None, float(result.right[output, j]) if kink else None,
             float(result.error[output, j]), float(result.h[output, j]), float(excess[output, j]),
-            _VERDICTS[result.status[output, j]], cause,
+            VERDICTS[result.status[output, j]], cause,
         )  # fmt: skip
 
     def _causes(self, result, entries):
@@ -237,7 +199,7 @@ class _Run:
             shape = (self.function.outputs, point.size) if complete else (wrong.size,)
             x = np.zeros(wrong.size)
             return diagnosis.causes(
-                result.analytic.ravel(), result.numeric.ravel(), wrong.ravel(), x, shape, result.tolerance().ravel(),
+                result.analytic.ravel(), result.numeric.ravel(), wrong.ravel(), x, shape, result.blur().ravel(),
                 complete,
             )  # fmt: skip
         found = []
@@ -248,18 +210,17 @@ class _Run:
             shape = shape if complete else (int(part.sum()),)
             columns = (result.analytic[0, part], result.numeric[0, part], wrong[0, part])
             x = point.values[entries[part]]
-            sentences = diagnosis.causes(*columns, x, shape, result.tolerance()[0, part], complete)
+            sentences = diagnosis.causes(*columns, x, shape, result.blur()[0, part], complete)
             title = "" if point.kind == "array" else f"{point.title(k)}: "
             found += [title + s for s in sentences]
         return found
 
     def _hidden(self, result):
         """Differences that only atol lets pass."""
-        with np.errstate(invalid="ignore"):
-            difference = result.difference()
-            clear = (difference > 10 * result.error + result.floor) & (
-                difference > self.rtol * np.abs(result.numeric)
-            )
+        difference = result.difference()
+        clear = (difference > 10 * result.error + result.floor) & (
+            difference > self.rtol * np.abs(result.numeric)
+        )
         hidden = clear & (result.status == full.OK)
         if not hidden.any():
             return []
@@ -306,7 +267,7 @@ class _Run:
         return curves
 
 
-def _worst(row):
+def worst_text(row):
     return f"{row.name}: analytic {row.analytic:.6g}, numeric {row.numeric_text}"
 
 
@@ -321,76 +282,3 @@ def _agree(size):
 def _remarks(counts):
     words = [f"{counts[k]} {k}" for k in ("subgradients", "undecided") if counts[k]]
     return f" ({', '.join(words)})" if words else ""
-
-
-def _flat(grad, point):
-    if not callable(grad):
-        raise TypeError(f"grad must be a function, not {type(grad).__name__}")
-    return lambda *x: point.flatten(grad(*x))[0]
-
-
-def _square(matrix, point):
-    matrix = np.asarray(matrix)
-    n = point.size
-    if matrix.size != n * n or matrix.dtype.kind not in "fiu":
-        raise ValueError(f"the Hessian has shape {matrix.shape}, expected ({n}, {n})")
-    return matrix.reshape(n, n).astype(np.float64)
-
-
-def _check_products(function, hess, rng, eps, atol, rtol, count):
-    """Hessian-vector products along random v against ladders of the gradient along v."""
-    from fastopt.checking import ladder
-
-    point = function.point
-    level = noise.measure(function, rng).level
-    columns = []
-    for _ in range(count):
-        v = rng.standard_normal(point.size)
-        arguments = point.restore(point.values), point.restore(v)
-        products = hess(*(a if len(arguments[0]) > 1 else a for a in arguments))
-        columns.append((v, point.flatten(products, what="the product")[0]))
-    analytic = np.array([p for _, p in columns]).T
-    result = full.Comparison(analytic, *(np.zeros_like(analytic) for _ in range(3)), atol, rtol)
-    function.start()
-    for k, (v, _) in enumerate(columns):
-        phi = _along(function, v)
-        tolerance = (atol + rtol * np.abs(analytic[:, k])) / 20
-        start = 0.01 / max(1.0, np.linalg.norm(v) / 10)
-        result.take(k, ladder.slope(phi, function.value, level, start, target=tolerance))
-    function.finish()
-    result.judge()
-    report = Report(True, "", "products", settings={"eps": eps, "atol": atol, "rtol": rtol})
-    wrong = result.status == full.WRONG
-    report.counts = {"entries": analytic.size, "compared": analytic.size, "wrong": int(wrong.sum()),
-                     "subgradients": int((result.status == full.SUBGRADIENT).sum()),
-                     "undecided": int((result.status == full.UNDECIDED).sum())}  # fmt: skip
-    report.noise, report.evaluations = float(level.max()), function.calls
-    excess = result.excess()
-    order = np.lexsort((-excess.ravel(), -wrong.ravel().astype(int)))[:_ROWS]
-    for j in order:
-        i, k = (int(q) for q in np.unravel_index(j, excess.shape))
-        a, n = float(result.analytic[i, k]), float(result.numeric[i, k])
-        cause = diagnosis.entry_cause(a, n, float(result.tolerance()[i, k])) if wrong[i, k] else ""
-        report.rows.append(Row(f"(Hv)[{point.label(i)}], v {k}", (k, *point.locate(i)[1]), a, n, None, None,
-                               float(result.error[i, k]), float(result.h[i, k]), float(excess[i, k]),
-                               _VERDICTS[result.status[i, k]], cause))  # fmt: skip
-    report.ok = not wrong.any()
-    if not report.ok:
-        report.verdict = (
-            f"{int(wrong.sum())} of {wrong.size} entries of Hv wrong; worst {_worst(report.rows[0])}"
-        )
-        report.causes = diagnosis.causes(
-            result.analytic.ravel(), result.numeric.ravel(), wrong.ravel(), np.zeros(wrong.size), (wrong.size,),
-            result.tolerance().ravel(), False,
-        )  # fmt: skip
-    else:
-        report.verdict = f"{count} Hessian-vector products agree"
-    return report
-
-
-def _along(function, v):
-    def phi(t):
-        _, value = function.shifted(0, t * v)
-        return t, value
-
-    return phi

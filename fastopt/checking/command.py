@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from fastopt import checkpoint
 from fastopt.checking.check import MODES, gradcheck
 from fastopt.checking.function import EvaluationError
 
@@ -80,10 +81,13 @@ def _point(point, shape, dtype, seed, f, grad):
     if shape is not None:
         sizes = tuple(int(n) for n in shape.split(",") if n.strip())
         return np.random.default_rng(seed).standard_normal(sizes).astype(dtype), f, grad
-    loaded = np.load(point)
+    try:
+        loaded = checkpoint.load(point)
+    except ValueError as error:
+        raise ValueError(f"--at {point} cannot be read: {error}") from error
     if isinstance(loaded, np.ndarray):
         return loaded, f, grad
-    return dict(loaded), *(g if g is None else _by_name(g) for g in (f, grad))
+    return loaded, *(g if g is None else _by_name(g) for g in (f, grad))
 
 
 def _by_name(g):

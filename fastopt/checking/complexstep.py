@@ -101,8 +101,7 @@ def _call(f, point, arrays):
     with warnings.catch_warnings():
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
         try:
-            argument = point.pack([a.copy() for a in arrays])
-            return f(*argument) if point.kind == "tuple" else f(argument)
+            return point.call(f, point.pack([a.copy() for a in arrays]))
         except NotAnalyticError:
             raise
         except (np.exceptions.ComplexWarning, TypeError, ValueError, AttributeError) as error:

@@ -70,12 +70,14 @@ def _zero(a, n, bad, known, x, shape, tol, complete):
 def _factor(a, n, bad, known, x, shape, tol, complete):
     """One common factor over the wrong entries."""
     p, q = a[bad], n[bad]
-    c = float(np.dot(p, q) / np.dot(q, q)) if np.dot(q, q) else 0.0
-    if not c or (bad.sum() < 2 and known.sum() > 1 and complete is False):
+    c = _ratio(p, q)
+    if not 1e-100 < abs(c) < 1e100 or (bad.sum() < 2 and known.sum() > 1 and complete is False):
         return None
     if not _fits(p, c * q, tol[bad], abs(c)):
         return None
-    if abs(c + 1) < 2e-3:
+    if abs(c + 1) < 2e-3 or (
+        abs(c + 1) < 0.1 and _fits(p, -q, tol[bad], 1)
+    ):  # noise of f may hide the digits
         return "wrong sign: analytic = -numeric"
     name = (
         _FACTORS.get(round(abs(c) * 2) / 2) if abs(abs(c) * 2 - round(abs(c) * 2)) < 2e-3 * abs(c) else None
@@ -90,6 +92,13 @@ def _factor(a, n, bad, known, x, shape, tol, complete):
     if bad.sum() >= 2 and abs(1 / c - round(1 / c)) < 1e-3 / abs(c) and abs(c) < 0.5:
         return f"factor 1/{round(1 / c)}: divided by n = {abs(round(1 / c))} once too often?{sign}"
     return _factor_text(c) + " = analytic / numeric" + (" on all of them" if bad.sum() > 1 else "")
+
+
+def _ratio(p, q):
+    """The c with p = c*q in least squares, 0 where q is 0; the squares may not overflow."""
+    unit = np.abs(q).max() or 1.0
+    square = np.dot(q / unit, q / unit)
+    return float(np.dot(p / unit, q / unit) / square) if square else 0.0
 
 
 def _fits(p, q, tol, scale):

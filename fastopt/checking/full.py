@@ -36,28 +36,30 @@ class Comparison:
 
     def difference(self):
         """|analytic - numeric|, or the distance to [left, right] at a kink; NaN counts as infinite."""
-        with np.errstate(invalid="ignore"):
-            distance = np.abs(self.analytic - self.numeric)
-            low, high = np.minimum(self.left, self.right), np.maximum(self.left, self.right)
-            outside = np.maximum(np.maximum(low - self.analytic, self.analytic - high), 0)
+        distance = np.abs(self.analytic - self.numeric)
+        low, high = np.minimum(self.left, self.right), np.maximum(self.left, self.right)
+        outside = np.maximum(np.maximum(low - self.analytic, self.analytic - high), 0)
         distance = np.where(np.isnan(self.left), distance, outside)
         return np.where(np.isnan(distance), np.inf, distance)
+
+    def blur(self):
+        """How far a value may lie from the numeric one and still be the same to the eye of a diagnosis."""
+        return self.tolerance() + 2 * np.where(np.isfinite(self.error), self.error, 0)
 
     def excess(self):
         """Difference in units of the tolerance: above 1 is wrong."""
         difference = self.difference()
-        with np.errstate(invalid="ignore"):
-            excess = difference / np.maximum(self.tolerance(), np.finfo(float).tiny)
+        excess = difference / np.maximum(self.tolerance(), np.finfo(float).tiny)
         return np.where(np.isinf(difference), np.inf, excess)
 
     def judge(self):
         """Wrong where the difference exceeds tolerance and error; undecided where it is between."""
         difference, tolerance = self.difference(), self.tolerance()
-        error = np.where(np.isfinite(self.error), self.error, 0)
+        blur = self.blur()
         self.status[:] = OK
         self.status[~np.isnan(self.left)] = SUBGRADIENT
-        self.status[(difference > tolerance) & (difference <= tolerance + 2 * error)] = UNDECIDED
-        self.status[(difference > tolerance + 2 * error) | np.isinf(difference)] = WRONG
+        self.status[(difference > tolerance) & (difference <= blur)] = UNDECIDED
+        self.status[(difference > blur) | np.isinf(difference)] = WRONG
 
     def take(self, i, slope: Slope):
         self.refined[i] = True
@@ -73,9 +75,8 @@ def compare(function, analytic, floor, noise, *, eps, atol, rtol):
     rounding = 2 * noise / (probes.up - probes.down)[:, None]
     result = Comparison(analytic, probes.central.T.copy(), rounding.T.copy(), floor, atol, rtol)
     result.h[:] = probes.up
-    with np.errstate(invalid="ignore"):
-        gap = np.abs((probes.plus - function.value) / probes.up[:, None]
-                     - (probes.minus - function.value) / probes.down[:, None]).T  # fmt: skip
+    gap = np.abs((probes.plus - function.value) / probes.up[:, None]
+                 - (probes.minus - function.value) / probes.down[:, None]).T  # fmt: skip
     kinked = _still_apart(function, probes, gap, result)
     tolerance = result.tolerance()
     far = ~(result.difference() + result.error <= tolerance) | ~np.isfinite(analytic)

@@ -7,7 +7,8 @@ _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#1b1f24}
 h1{font-size:1.3em}.passed{color:#116329}.failed{color:#a40e26}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:1em 0}
-th,td{padding:.25em .8em;text-align:right;border-bottom:1px solid #d8dee4}
+td{white-space:nowrap}.wide{overflow-x:auto}
+th,td{padding:.25em .6em;text-align:right;border-bottom:1px solid #d8dee4}
 th:first-child,td:first-child,td:last-child,th:last-child{text-align:left}
 tr.wrong{background:#ffebe9}tr.subgradient{background:#ddf4ff}tr.undecided{background:#fff8c5}
 .foot{color:#57606a;font-size:.9em}
@@ -65,4 +66,4 @@ def _table(heads, body):
     lines = []
     for kind, cells in body:
         lines.append(f"<tr class='{kind}'>" + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"

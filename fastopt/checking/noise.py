@@ -20,6 +20,7 @@ class Noise(NamedTuple):
     seconds: float
 
 
+@np.errstate(all="ignore")
 def measure(function, rng):
     """Difference tables of f along a random line, as in Moré & Wild 2011 (ECnoise).
 
@@ -46,9 +47,8 @@ def measure(function, rng):
 
 
 def _noise(values):
-    with np.errstate(invalid="ignore", over="ignore"):
-        estimates = []
-        for k in range(1, _POINTS):
-            values = np.diff(values, axis=0)
-            estimates.append(np.sqrt(_GAMMA[k] * np.mean(values**2, axis=0)))
-        return np.max(estimates[3:], axis=0)
+    estimates = []
+    for k in range(1, _POINTS):
+        values = np.diff(values, axis=0)
+        estimates.append(np.sqrt(_GAMMA[k] * np.mean(values**2, axis=0)))
+    return np.max(estimates[3:], axis=0)

@@ -71,19 +71,21 @@ def numeric_hessian(f, x, *, grad=None, eps=None):
     point = Point(x)
     if grad is None:
         return _second_differences(in_double(f, point, scalar=True), eps)
-    flat = _flat_gradient(grad, point)
+    flat = flat_gradient(grad, point)
     jacobian, _ = _derivative(flat, point, "central", eps)
-    return (jacobian + jacobian.T) / 2
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (jacobian + jacobian.T) / 2
 
 
 def hessian_vector_product(grad, x, v, *, eps=None):
     """Hessian at x times v, from two gradients: (grad(x + h v) - grad(x - h v)) / 2h, in x's structure."""
     point = Point(x)
     direction = point.flatten(v, what="v")[0]
-    gradient = in_double(_flat_gradient(grad, point), point)
+    gradient = in_double(flat_gradient(grad, point), point)
     return point.restore(product(gradient, direction, eps))
 
 
+@np.errstate(all="ignore")
 def product(gradient, direction, eps=None):
     """The same on flat vectors; gradient is a Function."""
     length = np.abs(direction).max()
@@ -96,7 +98,7 @@ def product(gradient, direction, eps=None):
     return (gradient.at(up) - gradient.at(down)) / step
 
 
-def _flat_gradient(grad, point):
+def flat_gradient(grad, point):
     """grad as a function of x that returns one flat vector."""
     if not callable(grad):
         raise TypeError(f"grad must be a function, not {type(grad).__name__}")
@@ -107,6 +109,7 @@ def _flat_gradient(grad, point):
     return flat
 
 
+@np.errstate(all="ignore")
 def _derivative(f, point, method, eps, *, scalar=False, with_error=False, with_shape=False):
     """(outputs, size) derivatives and error estimates."""
     if method not in METHODS:
@@ -206,6 +209,7 @@ def _probe_compiled(function, h, two_sided):
     return Probes(up, plus[:, None], down, minus[:, None])
 
 
+@np.errstate(all="ignore")
 def entry_slope(function, i, noise, target=0.0, start=0.01):
     """ladder.slope along entry i; `start` and `finish` are the caller's."""
     step = start * max(1.0, abs(function.point.values[i]))
@@ -225,6 +229,7 @@ def _richardson(function, eps):
     return result, error
 
 
+@np.errstate(all="ignore")
 def _second_differences(function, eps):
     """H_ij = (f(+,+) - f(+,-) - f(-,+) + f(-,-)) / 4 h_i h_j; the diagonal from f(+), f, f(-)."""
     x = function.point.values

@@ -13,6 +13,7 @@ class Point:
     """
 
     def __init__(self, x, what="x"):
+        self.errors = np.geterr()
         self.kind, named = _named(x, what)
         self.names = list(named)
         self.arrays = [_checked(a, _title(what, name)) for name, a in named.items()]
@@ -56,6 +57,15 @@ class Point:
             return dict(zip(self.names, arrays, strict=True))
         return tuple(arrays) if self.kind == "tuple" else list(arrays)
 
+    def call(self, f, argument):
+        """f as the caller would call it, under the error settings that the point was made with.
+
+        f may overflow beside x; what the checker computes from that is judged, not warned of.
+        """
+        with np.errstate(**self.errors):
+            return f(*argument) if self.kind == "tuple" else f(argument)
+
+    @np.errstate(over="ignore")
     def restore(self, flat, leading=(), dtypes=None):
         """A flat result (leading..., size) as arrays in the structure of x."""
         parts = []
@@ -107,7 +117,7 @@ class Workspace:
         self.fill(point.values)
 
     def call(self, f):
-        return f(*self._argument) if self.point.kind == "tuple" else f(self._argument)
+        return self.point.call(f, self._argument)
 
     def fill(self, flat):
         for k, part in enumerate(self._flats):

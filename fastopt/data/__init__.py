@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastopt import checkpoint
+
 
 class Dataset(NamedTuple):
     """Rows of features with class numbers; classes[y] is what the file called them.
@@ -41,10 +43,11 @@ def load(name, seed=0):
     if not path.is_file():
         raise FileNotFoundError(f"{name}: no such file (DATA is 'digits' or an .npz file)")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {key: file[key] for key in file.files}
-    except (ValueError, OSError, AttributeError) as error:
-        raise ValueError(f"{name} cannot be read as an .npz file: {error}") from error
+        found = checkpoint.load(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{name} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{name} is an .npy file, one array; an .npz file with X and y is needed")
     divisor = float(found.get("divisor", 255.0))
     if {"x_train", "y_train", "x_test", "y_test"} <= found.keys():
         parts = [found[key] for key in ("x_train", "y_train", "x_test", "y_test")]
