@@ -161,25 +161,21 @@ def _shared_step(find, step, table, threads):
             return -1
         found = []
 
+        def abandon():
+            found.extend([0] * len(parts))
+
         def look_or_step(work):
             function, part = work
-            try:
-                if function is find:
-                    found.append(find(part))
-                    return
-                while len(found) < len(parts):
-                    time.sleep(0)  # to block here and be woken again takes longer than a part
-                if max(found) < 0:
-                    step(part)
-            except BaseException:  # Ctrl-C: nobody waits for a part that will not be done
-                found.extend([0] * len(parts))
-                raise
+            if function is find:
+                found.append(find(part))
+                return
+            while len(found) < len(parts):
+                time.sleep(0)  # to block here and be woken again takes longer than a part
+            if max(found) < 0:
+                step(part)
 
-        share(
-            look_or_step,
-            [(f, part) for f, some in ((find, parts), (step, backwards)) for part in some],
-            threads,
-        )
+        work = [(f, part) for f, some in ((find, parts), (step, backwards)) for part in some]
+        share(look_or_step, work, threads, abandon)
         bad = [chunk for chunk in found if chunk >= 0]
         return table.array_of(min(bad)) if bad else -1
 

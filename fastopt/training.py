@@ -95,6 +95,7 @@ def train(
         while run.epoch < run.epochs:
             run.one_epoch(progress)
     except KeyboardInterrupt:
+        run.W, run.b, run.step = run.good  # the stretch that was cut off may have changed b alone
         warnings.warn(f"interrupted in epoch {run.epoch + 1}: the model so far is returned", stacklevel=2)
         return run.fit(interrupted=True)
     return run.fit()

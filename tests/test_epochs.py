@@ -130,6 +130,29 @@ def test_lazily_scaled_weights(need, kind, rule, l2, batch):
         assert np.array_equal(a, c) or np.ndim(a) == 0
 
 
+@pytest.mark.parametrize("n, batch", [(129, 2), (129, 32), (100, 33)])
+def test_a_last_batch_of_one_sparse_row(need, n, batch):
+    need("numba")
+    X, y = data("csr", n=n, classes=10)
+    for l2 in (0.0, 1e-2):
+        ours = trained("numba", X, y, rule=fo.SGD(0.5), batch=batch, l2=l2)
+        theirs = trained("numpy", X, y, rule=fo.SGD(0.5), batch=batch, l2=l2)
+        for a, b in zip(ours, theirs, strict=True):
+            assert np.allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_sparse_row_with_a_feature_twice(need, batch):
+    need("numba")
+    sparse = pytest.importorskip("scipy.sparse")
+    rng = np.random.default_rng(0)
+    columns, values = rng.integers(0, 4, 600).astype("int32"), rng.normal(size=600)
+    X = sparse.csr_array((values, columns, np.arange(0, 601, 6, dtype="int32")), shape=(100, 4))
+    ours = trained("numba", X, np.arange(100) % 3, rule=fo.SGD(0.1), batch=batch, l2=0.1)
+    theirs = trained("numpy", X, np.arange(100) % 3, rule=fo.SGD(0.1), batch=batch, l2=0.1)
+    assert all(np.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(ours, theirs, strict=True))
+
+
 def test_a_long_run_keeps_lazily_scaled_weights_in_range(need):
     """Without being taken over now and then, alpha would leave float32 after 1,000 steps of these."""
     need("numba")

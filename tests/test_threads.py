@@ -223,6 +223,60 @@ def test_share_hands_on_errors_when_all_have_stopped():
     assert not running
 
 
+INTERRUPTED = """
+import collections, faulthandler, threading, time
+import numpy as np
+import fastopt as fo
+from fastopt.kernels import threads
+
+armed = False
+
+class Interrupted(collections.deque):
+    "Ctrl-C that Python delivers when this thread has taken a part and not yet begun it."
+    def popleft(self):
+        global armed
+        part = super().popleft()
+        if armed and threading.current_thread() is threading.main_thread():
+            armed = False
+            time.sleep(0.01)
+            raise KeyboardInterrupt
+        return part
+
+class Module:
+    deque = Interrupted
+
+threads.collections = Module
+faulthandler.dump_traceback_later(60, exit=True)
+"""
+INTERRUPTED_STEP = """
+p, g = np.zeros(2_000_000, "f4"), np.ones(2_000_000, "f4")
+optimizer = fo.Optimizer(p, fo.Adam(0.01), threads=2, backend=BACKEND)
+optimizer.step(g)
+armed = True
+try:
+    optimizer.step(g)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+INTERRUPTED_EPOCH = """
+X, y = np.random.default_rng(0).normal(size=(20_000, 200)), np.arange(20_000) % 10
+fo.train(X, y, epochs=1, batch_size=1000, threads=2, backend=BACKEND)
+armed = True
+import warnings
+warnings.simplefilter("ignore")
+if fo.train(X, y, epochs=3, batch_size=1000, threads=2, backend=BACKEND).interrupted:
+    print("stopped")
+"""
+
+
+@pytest.mark.parametrize(
+    "backend, code", [("c", INTERRUPTED_STEP), ("numba", INTERRUPTED_STEP), ("numba", INTERRUPTED_EPOCH)]
+)
+def test_ctrl_c_between_two_parts_hangs_nobody(need, python, backend, code):
+    need(backend)
+    assert "stopped" in python(f"BACKEND = {backend!r}\n" + INTERRUPTED + code)
+
+
 def test_share_from_many_threads_and_from_within():
     def nested(i):
         return sum(policy.share(lambda j: i + j, range(10), 3))

@@ -9,7 +9,6 @@ A crew is a table of int64, all 0 before a stretch, a cache line for each number
     TICKET   the step whose groups are to be done, counted from 1; STOP ends the stretch
     NEXT     ticket, groups taken from the front (by the leader), from the back (by helpers): 4096 * ticket
              + 64 * front + back. So each has the same part of every batch, and can fetch the next in time
-    PRESENT  helpers that have arrived
     LATE     helpers at work on a group that the leader took back; while there are any, it works alone
     DONE     a line a group: the ticket of the step at which a helper last finished it, or GIVEN_UP +
              that at which the leader took it back
@@ -23,7 +22,7 @@ from fastopt.kernels.groups import GROUP_ROWS, MOST, batch_of, do_group
 from fastopt.kernels.memory import read
 
 _LINE = 64
-TICKET, NEXT, PRESENT, LATE, DONE = (_LINE * i for i in range(5))
+TICKET, NEXT, LATE, DONE = (_LINE * i for i in range(4))
 CREW_SIZE = (DONE + _LINE * MOST) // 8  # int64 numbers of a crew's table
 STOP = -1
 GIVEN_UP = 1 << 40
@@ -60,7 +59,7 @@ def do_groups(h, problem, hands, crew, step, patience):
     Bit k of the answer is set where group k's sums lie in the helpers' places.
     """
     first, _, groups = batch_of(hands, step)
-    if groups == 1 or not crew or not load_shared(crew + PRESENT) or load_shared(crew + LATE):
+    if groups == 1 or not crew or load_shared(crew + LATE):
         for group in range(groups):
             do_group(h, problem, hands, step, group, first + (group + 1) * read(np.int64, hands, GROUP_ROWS))
         return 0
@@ -95,7 +94,6 @@ def _finished(done, ticket, patience):
 def help_crew(h, problem, hands, crew):
     """What a helper does until the stretch is over."""
     last = 0
-    add_shared(crew + PRESENT, 1)
     while True:
         ticket = load_shared(crew + TICKET)
         if ticket == STOP:

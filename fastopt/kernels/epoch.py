@@ -141,7 +141,8 @@ class Epoch:
             finally:
                 dismiss_(crew)
 
-        return share(part, range(len(self.helpers) + 1), len(self.helpers) + 1)[0]
+        count = len(self.helpers) + 1
+        return share(part, range(count), count, abandon=lambda: dismiss_(crew))[0]
 
     def _move_in(self, begin):
         if self.scaled and begin > 0:

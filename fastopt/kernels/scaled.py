@@ -75,8 +75,7 @@ def _row_slopes(h, problem, run, position, alpha):
     scores, dscores, targets, weights, following, spans, slopes = _layout(h, problem, hands, 1)
     v, b = read(np.int64, problem, linear.W), read(np.int64, read(np.int64, run, P), 1)
     db, n = read(np.int64, read(np.int64, run, G), 1), read(np.int64, hands, N)
-    dense, size = read(np.int64, problem, linear.X_KIND) == 0, element_size(h)
-    raw, apart = slopes + _wide(h, problem) * size, 1
+    dense, size, raw, apart = read(np.int64, problem, linear.X_KIND) == 0, element_size(h), slopes, 1
     row, factor = linear.row_at(problem, position), as_element(h, alpha)
     store_first(h, targets, linear.label(h, problem, row))
     store_first(h, weights, linear.weight(h, problem, row))
@@ -93,6 +92,8 @@ def _row_slopes(h, problem, run, position, alpha):
         score = read_element(h, b, c) + factor * read_element(h, raw, c * apart)
         store_first(h, scores + c * BLOCK * size, score)
     loss = call(read(np.int64, problem, linear.LOSS), (problem, 1, scores, dscores, targets, weights, 0))
+    if not dense:
+        clear(slopes, _wide(h, problem) * size)  # padding too
     for c in range(classes):
         slope = read_element(h, dscores, c * BLOCK)
         write(db, c, slope)
@@ -146,10 +147,10 @@ def _descend(h, problem, run, first, last, target, factor, squares):
         rows, wide = last - first, _wide(h, problem)
         for i in range(rows * wide):
             write(slopes, i, factor * read_element(h, slopes, i))
-        if squares and rows > 1:
+        if squares:
             return np.float64(sparse.block_adds(h, True, problem, spans, rows, slopes, wide, target))
         sparse.block_adds(h, False, problem, spans, rows, slopes, wide, target)
-        return _row_growth(h, problem, spans, slopes, slopes + wide * size) if squares else 0.0
+        return 0.0
     x, grown = read(np.int64, spans, 0), 0.0
     for c in range(classes):
         slope, row = factor * read_element(h, dscores, c * BLOCK), target + c * features * size
@@ -157,18 +158,6 @@ def _descend(h, problem, run, first, last, target, factor, squares):
             before = sum_of_squares(h, row, features) if squares else 0.0
             _add_row(h, x, slope, features, row)
             grown += sum_of_squares(h, row, features) - before if squares else 0.0
-    return grown
-
-
-@kernel
-def _row_growth(h, problem, spans, slopes, raw):
-    """|v + s x|^2 - |v|^2 = s (2 v.x + s |x|^2), over the classes, for one row."""
-    begin, end = read(np.int64, spans, 0), read(np.int64, spans, 1)
-    x = sum_of_squares(h, read(np.int64, problem, linear.X) + begin * element_size(h), end - begin)
-    grown = 0.0
-    for c in range(read(np.int64, problem, linear.CLASSES)):
-        slope = np.float64(read_element(h, slopes, c))
-        grown += slope * (2 * read_element(h, raw, c) + slope * x)
     return grown
 
 

@@ -6,69 +6,113 @@ threads waits for its slowest, and with one core busy elsewhere an epoch of 80 s
 took 790 ms instead of 15; workqueue dies of two callers at once, and OpenMP of a fork.
 """
 
+import _thread
 import collections
 import contextlib
 import ctypes
 import numbers
 import os
+import queue
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
-_pools: dict[int, ThreadPoolExecutor] = {}
-_helpers: dict[int, list[int]] = {}  # the native ids of each pool's threads
+_jobs: queue.SimpleQueue = queue.SimpleQueue()
+_helpers: list[int] = []  # native ids of the threads that take jobs
+_started = 0
 _forked = False
 
 
 def _after_fork():
     global _forked
     _forked = True
-    _pools.clear()  # their threads are not in the child
-    _helpers.clear()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def share(function, parts, threads):
+def share(function, parts, threads, abandon=lambda: None):
     """[function(part) for part in parts], on up to so many threads, this one among them.
 
     Helpers that are busy with another caller's work are not waited for: this thread then does it all.
-    A forked child does all itself.
+    A forked child does all itself. abandon: called when a thread stops early, as after Ctrl-C, which may
+    come between two parts, so that none of the others waits for what will not be done.
     """
     if threads < 2 or len(parts) < 2 or _forked:
         return [function(part) for part in parts]
     results = [None] * len(parts)
-    waiting = collections.deque(range(len(parts)))
+    waiting, errors = collections.deque(range(len(parts))), []
+    # A helper takes a ticket to join in; what is left of them in the end will not be waited for.
+    tickets, left = collections.deque(range(min(threads, len(parts)) - 1)), queue.SimpleQueue()
 
     def work():
-        while True:
-            try:
-                i = waiting.popleft()
-            except IndexError:
-                return
-            results[i] = function(parts[i])
+        try:
+            while True:
+                try:
+                    i = waiting.popleft()
+                except IndexError:
+                    return
+                results[i] = function(parts[i])
+        except BaseException as error:
+            errors.append(error)
+            abandon()
 
-    pool = _pool(threads)
-    _keep_apart(_helpers[threads])
-    helpers = [pool.submit(work) for _ in range(min(threads, len(parts)) - 1)]
+    def help_out():
+        with contextlib.suppress(IndexError):
+            ticket = tickets.popleft()
+            try:
+                work()
+            finally:
+                left.put(ticket)
+
+    begun = len(tickets)
     try:
+        _call_helpers(help_out, begun)
         work()
-    finally:
-        waiting.clear()  # after Ctrl-C: no new part is begun, and the arrays are left alone
-        for helper in helpers:
-            helper.cancel() or helper.result()
+    except BaseException as error:  # Ctrl-C outside of work
+        errors.append(error)
+        abandon()
+    waiting.clear()  # no new part is begun, and the arrays are left alone
+    while True:
+        try:
+            while tickets:
+                with contextlib.suppress(IndexError):
+                    tickets.pop()
+                    begun -= 1
+            while begun:
+                left.get()
+                begun -= 1
+            break
+        except KeyboardInterrupt as error:  # those who work on the arrays are waited for all the same
+            errors.append(error)
+    if errors:
+        raise errors[0]
     return results
 
 
-def _pool(threads):
-    if threads not in _pools:
-        ids = _helpers[threads] = []
-        _pools[threads] = ThreadPoolExecutor(
-            threads - 1, "fastopt", initializer=lambda: ids.append(threading.get_native_id())
-        )
-    return _pools[threads]
+def _call_helpers(job, count):
+    """Have `count` helpers do the job when they are free; each is a thread that stays.
+
+    They are not concurrent.futures': with those a Ctrl-C can leave a lock held.
+    """
+    global _started
+    while _started < count:
+        try:
+            _thread.start_new_thread(_help, ())
+        except RuntimeError:  # the interpreter is going down: the caller does it all
+            return
+        _started += 1
+    _keep_apart(_helpers)
+    for _ in range(count):
+        _jobs.put(job)
+
+
+def _help():
+    _helpers.append(threading.get_native_id())
+    while True:
+        job = _jobs.get()
+        job()
+        del job  # and with it the caller's arrays
 
 
 def _keep_apart(helpers):
