@@ -42,8 +42,9 @@ def share(function, parts, threads, abandon=lambda: None):
         return [function(part) for part in parts]
     results = [None] * len(parts)
     waiting, errors = collections.deque(range(len(parts))), []
-    # A helper takes a ticket to join in; what is left of them in the end will not be waited for.
-    tickets, left = collections.deque(range(min(threads, len(parts)) - 1)), queue.SimpleQueue()
+    # owner: who came first to a helper's place in this work, a helper or the caller, who closes it in the end
+    places = range(min(threads, len(parts)) - 1)
+    owner, finished, news = {}, [False] * len(places), queue.SimpleQueue()
 
     def work():
         try:
@@ -57,61 +58,56 @@ def share(function, parts, threads, abandon=lambda: None):
             errors.append(error)
             abandon()
 
-    def help_out():
-        with contextlib.suppress(IndexError):
-            ticket = tickets.popleft()
-            try:
-                work()
-            finally:
-                left.put(ticket)
+    def job(place):
+        if owner.setdefault(place, "helper") == "helper":
+            work()
+            finished[place] = True
+            news.put(place)
 
-    begun = len(tickets)
     try:
-        _call_helpers(help_out, begun)
+        _call_helpers(job, places)
         work()
-    except BaseException as error:  # Ctrl-C outside of work
+    except BaseException as error:  # Ctrl-C outside of a part
         errors.append(error)
-        abandon()
-    waiting.clear()  # no new part is begun, and the arrays are left alone
-    while True:
+    while True:  # whatever is repeated here after another Ctrl-C does no harm
         try:
-            while tickets:
-                with contextlib.suppress(IndexError):
-                    tickets.pop()
-                    begun -= 1
-            while begun:
-                left.get()
-                begun -= 1
+            if errors:
+                abandon()
+            waiting.clear()  # no new part is begun, and the arrays are left alone
+            for place in places:
+                if owner.setdefault(place, "caller") == "helper":
+                    while not finished[place]:
+                        news.get()
             break
-        except KeyboardInterrupt as error:  # those who work on the arrays are waited for all the same
+        except KeyboardInterrupt as error:
             errors.append(error)
     if errors:
         raise errors[0]
     return results
 
 
-def _call_helpers(job, count):
-    """Have `count` helpers do the job when they are free; each is a thread that stays.
+def _call_helpers(job, places):
+    """Have helpers do job(place) when they are free; each is a thread that stays.
 
     They are not concurrent.futures': with those a Ctrl-C can leave a lock held.
     """
     global _started
-    while _started < count:
+    while _started < len(places):
         try:
             _thread.start_new_thread(_help, ())
         except RuntimeError:  # the interpreter is going down: the caller does it all
             return
         _started += 1
     _keep_apart(_helpers)
-    for _ in range(count):
-        _jobs.put(job)
+    for place in places:
+        _jobs.put((job, place))
 
 
 def _help():
     _helpers.append(threading.get_native_id())
     while True:
-        job = _jobs.get()
-        job()
+        job, place = _jobs.get()
+        job(place)
         del job  # and with it the caller's arrays
 
 
