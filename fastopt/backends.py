@@ -14,8 +14,9 @@ from fastopt.losses import LOSSES
 from fastopt.native import address
 from fastopt.rules import RULES
 
-# Elements above which a step is shared among threads: 0.4 ms of work and more, some 0.1 ms to share it.
-PARALLEL_ELEMENTS = 524_288
+# Numbers read and written above which a step is shared among threads: 0.4 ms of work and more, some 0.2 ms
+# to share it (SGD of 1M elements took 460 us on two threads, 220 on one).
+PARALLEL_NUMBERS = 6 << 20
 
 BACKENDS = ("auto", "numba", "c", "numpy")
 _default = None
@@ -112,6 +113,11 @@ def bind_step(backend, rule, table, threads):
     return _numpy_step(rule, table)
 
 
+def shared_from(rule):
+    """Elements from which a step of the rule is shared among threads."""
+    return -(-PARALLEL_NUMBERS // (3 + 2 * len(rule.slots)))
+
+
 def _numba_step(rule, table, threads):
     from fastopt.kernels.elementwise import first_bad_entry, step_entry
     from fastopt.kernels.formula import formula_type
@@ -123,7 +129,7 @@ def _numba_step(rule, table, threads):
         bad = step(None, check, plan, 0, chunks)
         return bad if bad < 0 else table.array_of(bad)
 
-    if threads < 2 or table.size < PARALLEL_ELEMENTS:
+    if threads < 2 or table.size < shared_from(rule):
         return run
     find = first_bad_entry(rule_type)
     return _shared_step(
@@ -137,7 +143,7 @@ def _numba_step(rule, table, threads):
 def _c_step(rule, table, threads):
     step, find = native.step_function(table.dtype), native.first_nonfinite_function(table.dtype)
     plan, chunks = table.plan, len(table.chunks)
-    if threads < 2 or table.size < PARALLEL_ELEMENTS:
+    if threads < 2 or table.size < shared_from(rule):
         return lambda check: step(plan, check, 0, chunks)
 
     def first_chunk(part):

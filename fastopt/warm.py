@@ -50,7 +50,7 @@ def usual_kernels(rule_list=(), loss_list=(), dtypes=("float32",)):
 def _step(rule, dtype):
     from fastopt.optimizer import Optimizer
 
-    for size in (4, backends.PARALLEL_ELEMENTS):
+    for size in (4, backends.shared_from(rule)):
         p = np.zeros(size, dtype)
         Optimizer(p, rule, backend="numba").step(np.zeros_like(p))
 

@@ -103,4 +103,4 @@ def python(tmp_path):
 @pytest.fixture
 def many_threads(monkeypatch):
     """Steps of any size are shared among threads."""
-    monkeypatch.setattr(backends, "PARALLEL_ELEMENTS", 1)
+    monkeypatch.setattr(backends, "PARALLEL_NUMBERS", 1)

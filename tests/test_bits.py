@@ -83,7 +83,7 @@ def test_c_on_threads_equals_numpy(threads, many_threads, need):
 def test_fifty_large_steps_on_threads(dtype, need):
     """Above the measured size, without any help from the test."""
     need("numba")
-    size = (backends.PARALLEL_ELEMENTS + 3,)
+    size = (backends.shared_from(fo.Adam()) + 3,)
     ours = run(fo.Adam(), dtype, size, "numba", threads=2)
     assert_same_bits(ours, run(fo.Adam(), dtype, size, "numpy"))
 

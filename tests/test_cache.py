@@ -121,7 +121,7 @@ BUILT_IN = """
 import numpy as np
 import fastopt as fo
 from fastopt import backends
-backends.PARALLEL_ELEMENTS = 1
+backends.PARALLEL_NUMBERS = 1
 g = np.ones(9)
 for threads in {threads}:
     fo.Optimizer(np.zeros(9), fo.Nesterov(), backend="numba", threads=threads).step(g)

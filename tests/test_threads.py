@@ -17,7 +17,7 @@ import os, signal, sys, threading, warnings
 warnings.simplefilter("ignore")  # Python says that forking a process with threads is unwise
 import numpy as np, fastopt as fo
 signal.alarm(100)
-def run(backend, steps=5, size=600_000, threads=2):
+def run(backend, steps=5, size=1_000_000, threads=2):
     p = np.linspace(-1, 1, size, dtype="f4")
     opt = fo.Optimizer(p, fo.Adam(), backend=backend, threads=threads)
     for t in range(steps):
@@ -189,7 +189,7 @@ def test_no_layer_of_numba_is_started(python, numba):
     code = """
 import numpy as np, fastopt as fo, numba
 from fastopt import backends
-backends.PARALLEL_ELEMENTS = 1
+backends.PARALLEL_NUMBERS = 1
 opt = fo.Optimizer(np.zeros(99_999), fo.SGD(), backend="numba", threads=2)
 opt.step(np.ones(99_999))
 try:

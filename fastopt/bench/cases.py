@@ -48,7 +48,7 @@ def fastopt_backends():
 def step(rule, size, dtype="float32", arrays=1, fresh=False, backend_names=None):
     """`arrays` arrays of `size` elements; fresh: with other gradient arrays at every step."""
     names = fastopt_backends() if backend_names is None else backend_names
-    counts = sorted({1, usable_threads()}) if size * arrays >= backends.PARALLEL_ELEMENTS else [1]
+    counts = sorted({1, usable_threads()}) if size * arrays >= backends.shared_from(rule) else [1]
     makers = {}
     for name in names:
         makers[f"fastopt {name}"] = lambda n=name: _fastopt_step(rule, size, dtype, arrays, fresh, n)

@@ -150,7 +150,7 @@ def _run(rule, dtype, backend, steps, threads):
     from fastopt.optimizer import Optimizer
 
     rng = np.random.default_rng(1)
-    large = backends.PARALLEL_ELEMENTS + 13
+    large = backends.shared_from(rule) + 13
     results = []
     for sizes, count in (((1, 7, 1003), steps), ((large,), 2)):
         params = [rng.standard_normal(n).astype(dtype) for n in sizes]
