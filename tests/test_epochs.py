@@ -86,14 +86,14 @@ def test_same_bits_on_threads(need, monkeypatch):
 def test_same_bits_when_every_helper_is_late(need, monkeypatch, kind):
     """The leader takes back at once what a helper has begun; what that writes later must not show."""
     need("numba")
-    from fastopt.kernels import crew, epoch, steps
+    from fastopt.kernels import epoch
 
     monkeypatch.setattr(epoch, "CREW_WORK", 0)
     hired = epoch.Epoch._hire
 
     def impatient(self, fields, *arguments):
         hired(self, fields, *arguments)
-        fields["patience"] = 0
+        fields["patience"] *= 0  # an entry that is there
 
     X, y = data(kind, n=6000, features=130)
     alone = trained("numba", X, y, rule=fo.Adam(0.01), batch=1000, threads=1)
@@ -102,7 +102,6 @@ def test_same_bits_when_every_helper_is_late(need, monkeypatch, kind):
         for _ in range(5):
             together = trained("numba", X, y, rule=fo.Adam(0.01), batch=1000, threads=threads)
             assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
-    assert "patience" in steps.RUN and crew.GIVEN_UP > 6000
 
 
 LAZY = [

@@ -49,7 +49,7 @@ def oracle(loss, W, X, y, b=None, l2=0.0, sample_weight=None):
     return value, dscores.T @ X + 2 * l2 * W, dscores.sum(axis=0)
 
 
-def close(found, expected, dtype):
+def assert_close(found, expected, dtype):
     tolerance = 3e-5 if dtype == "float32" else 1e-12
     for a, b in zip(found, expected, strict=True):
         assert np.max(np.abs(a - b)) <= tolerance * (1 + np.max(np.abs(b)))
@@ -71,7 +71,7 @@ def test_against_loops(loss, dtype, form, backend):
         for options in ({}, {"b": b, "l2": 0.3, "sample_weight": weight}, {"b": b}):
             found = fo.value_and_grad(loss, W, given, y, backend=backend, **options)
             expected = oracle(loss, W, X, y, **options)
-            close(found, expected[: len(found)], dtype)
+            assert_close(found, expected[: len(found)], dtype)
 
 
 @dtypes
@@ -95,7 +95,7 @@ def test_bytes_are_scaled_while_read(backend):
         y = rng.integers(0, classes, n)
         for scale, factor in ((None, 1 / 255), (0.5, 0.5)):
             found = fo.value_and_grad(fo.Logistic(), W, X, y, backend=backend, scale=scale)
-            close(found, oracle(fo.Logistic(), W, X * factor, y)[:2], "float32")
+            assert_close(found, oracle(fo.Logistic(), W, X * factor, y)[:2], "float32")
 
 
 def test_an_integer_weight_is_a_row_that_stands_twice(backend):
@@ -103,7 +103,7 @@ def test_an_integer_weight_is_a_row_that_stands_twice(backend):
     weight = np.arange(20) % 3
     weighted = fo.value_and_grad(fo.Softmax(), W, X, y, b, sample_weight=weight, backend=backend)
     repeated = fo.value_and_grad(fo.Softmax(), W, X.repeat(weight, 0), y.repeat(weight), b, backend=backend)
-    close(weighted, repeated, "float64")
+    assert_close(weighted, repeated, "float64")
 
 
 def test_out(backend):
@@ -139,7 +139,7 @@ def test_arrays_in_any_layout(backend):
             fo.Softmax(), np.asfortranarray(W), other, y.astype(np.int16), b[::-1].copy()[::-1],
             sample_weight=np.repeat(weight, 2)[::2], backend=backend,
         )  # fmt: skip
-        close(found, expected, "float64")
+        assert_close(found, expected, "float64")
 
 
 @pytest.mark.parametrize("form", ["float32", "uint8", "csr"])

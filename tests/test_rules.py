@@ -45,7 +45,7 @@ def random_state(cls, size, rng):
     return {slot: m if slot == "m" else m**2 + rng.random(size) + 0.1 for slot in cls.slots}
 
 
-def close(actual, expected):
+def assert_close(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-13)
 
 
@@ -74,9 +74,9 @@ def test_one_step(cls, t, rng):
         opt.step(g)
         with np.errstate(all="ignore"):
             expected, slots = reference(cls, p, g, state, t, hyper)
-        close(mine, expected)
+        assert_close(mine, expected)
         for slot in cls.slots:
-            close(opt.state[slot], slots[slot])
+            assert_close(opt.state[slot], slots[slot])
 
 
 @per_rule
@@ -89,9 +89,9 @@ def test_twenty_steps(cls, rng, backend):
             g = rng.standard_normal(7)
             opt.step(g)
             theirs, state = reference(cls, theirs, g, state, t, hyper)
-        close(p, theirs)
+        assert_close(p, theirs)
         for slot in cls.slots:
-            close(opt.state[slot], state[slot])
+            assert_close(opt.state[slot], state[slot])
 
 
 @per_rule

@@ -1,14 +1,12 @@
 """What the machine can do at most, measured in the same run as what is compared with it."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from fastopt import backends
 from fastopt.bench import timing
 from fastopt.bench.peers import blas_threads
 from fastopt.bench.timing import Contestant
-from fastopt.kernels.threads import usable_threads
+from fastopt.kernels.threads import ranges, share, usable_threads
 
 BLOCK = 32_768  # elements: four float32 arrays of a block lie in the second cache
 REPEATS = 100  # of small work inside one call, so that the call itself does not count
@@ -23,7 +21,6 @@ def traffic(p, g, slots, threads):
 
 def _numba_traffic(p, g, slots, threads):
     from fastopt.kernels import traffic as kernels
-    from fastopt.kernels.threads import ranges, share
 
     if not slots:
         slots = (p[:0],)  # a tuple that Numba can type; its slices are empty
@@ -39,25 +36,20 @@ def _numba_traffic(p, g, slots, threads):
 
 
 def _numpy_traffic(p, g, slots, threads):
-    pool = ThreadPoolExecutor(threads)
-    edges = np.linspace(0, p.size, threads + 1).astype(int).tolist()
-
-    def part(begin, end):
-        for first in range(begin, end, BLOCK):
-            last = min(first + BLOCK, end)
+    def run(part):
+        for first in range(*part, BLOCK):
+            last = min(first + BLOCK, part[1])
             for array in (p, *slots):
                 np.add(array[first:last], g[first:last], out=array[first:last])
 
-    if threads == 1:
-        return Contestant(lambda: part(0, p.size))
-    return Contestant(lambda: list(pool.map(part, edges[:-1], edges[1:])))
+    parts = ranges(p.size, threads) if threads > 1 else [(0, p.size)]
+    return Contestant(lambda: share(run, parts, threads))
 
 
 def reading(x, threads):
-    """A contestant that reads x once: dot products with itself, a share a thread."""
-    pool = ThreadPoolExecutor(threads)
-    shares = np.array_split(x, threads)
-    return Contestant(lambda: list(pool.map(np.dot, shares, shares)), lambda: blas_threads(1))
+    """A contestant that reads x once: dot products with itself, some pieces a thread."""
+    pieces = [x[begin:end] for begin, end in ranges(x.size, threads)]
+    return Contestant(lambda: share(lambda a: np.dot(a, a), pieces, threads), lambda: blas_threads(1))
 
 
 def matmul(dtype, threads, size):

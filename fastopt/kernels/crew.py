@@ -113,10 +113,3 @@ def help_crew(h, problem, hands, crew):
                 add_shared(crew + LATE, -1)
                 break
             group = _take(crew, ticket, groups, True)
-
-
-@kernel
-def dismiss(crew):
-    """Tell the helpers that the stretch is over."""
-    if crew:
-        store_shared(crew + TICKET, STOP)

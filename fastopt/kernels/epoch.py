@@ -8,7 +8,7 @@ from numba.core import types
 from fastopt.arrays import aligned_zeros
 from fastopt.kernels import scaled, steps
 from fastopt.kernels.compile import entry
-from fastopt.kernels.crew import CREW_SIZE, dismiss, help_crew
+from fastopt.kernels.crew import CREW_SIZE, STOP, TICKET, help_crew
 from fastopt.kernels.formula import formula_type
 from fastopt.kernels.memory import element_type, native_address
 from fastopt.kernels.problem import Problem
@@ -31,9 +31,8 @@ def _rule_addresses(rule_type):
 
 
 @functools.cache
-def _crew_entries(dtype):
-    h = element_type(dtype)
-    return entry(help_crew, h, *[types.int64] * 3), entry(dismiss, types.int64)
+def _help_entry(dtype):
+    return entry(help_crew, element_type(dtype), *[types.int64] * 3)
 
 
 class Epoch:
@@ -68,7 +67,7 @@ class Epoch:
         fields |= {"hands": hands, "numbers": address(self.numbers)}
         # with a weight it would round otherwise than the steps by whole batches that stand in for it now and then
         self.by_row = batch == 1 and not problem.sparse and rows.weight is None
-        self._hire(fields, batch, groups, group_rows, work // max(1, groups))
+        self._hire(fields, batch, groups, group_rows, work // groups)
         self.run = np.array([fields.get(name, 0) for name in steps.RUN], np.int64)
 
     def _can_be_scaled(self, rows, groups):
@@ -130,8 +129,10 @@ class Epoch:
         if not self.helpers:
             return work()
         self.crew[:] = 0
-        help_, dismiss_ = _crew_entries(self.problem.dtype.name)
-        crew = address(self.crew)
+        help_, crew = _help_entry(self.problem.dtype.name), address(self.crew)
+
+        def dismiss():
+            self.crew[TICKET // 8] = STOP
 
         def part(i):
             if i:
@@ -139,10 +140,10 @@ class Epoch:
             try:
                 return work()
             finally:
-                dismiss_(crew)
+                dismiss()
 
         count = len(self.helpers) + 1
-        return share(part, range(count), count, abandon=lambda: dismiss_(crew))[0]
+        return share(part, range(count), count, dismiss)[0]
 
     def _move_in(self, begin):
         if self.scaled and begin > 0:

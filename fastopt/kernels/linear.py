@@ -41,7 +41,6 @@ PROBLEM = [
     "y_kind",
     "y_shift",
     "weights",
-    "weights_kind",
     "order",
     "classes",
     "features",
@@ -57,7 +56,7 @@ PROBLEM = [
     "unchecked",
     "bad",
 ]
-(W, B, X, X_STRIDE, X_KIND, Y, Y_KIND, Y_SHIFT, WEIGHTS, WEIGHTS_KIND, ORDER, CLASSES,
+(W, B, X, X_STRIDE, X_KIND, Y, Y_KIND, Y_SHIFT, WEIGHTS, ORDER, CLASSES,
  FEATURES, NUMBERS, BLOCK_ROWS, ADD_ROWS, SCORES, LOSS, GRADIENT, INDICES, INDPTR, WIDTH,
  UNCHECKED, BAD) = range(len(PROBLEM))  # fmt: skip
 
@@ -231,6 +230,16 @@ def block_gradient(h, problem, table, following, rows, dscores, dw, fresh):
 
 
 @kernel
+def block_memory(h, problem, scratch):
+    """Addresses of a block's (scores, dscores, targets, weights, what comes after them)."""
+    size = BLOCK * element_size(h)
+    scores = (scratch + 63) // 64 * 64
+    dscores = scores + read(np.int64, problem, CLASSES) * size
+    targets = dscores + read(np.int64, problem, CLASSES) * size
+    return scores, dscores, targets, targets + size, targets + 2 * size
+
+
+@kernel
 def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
     """Write the gradient of rows [begin, end) to dw, add it to db (0: no bias); returns their loss.
 
@@ -238,13 +247,7 @@ def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
     the first block's dscores: see single_row.
     """
     classes, block = read(np.int64, problem, CLASSES), read(np.int64, problem, BLOCK_ROWS)
-    size = BLOCK * element_size(h)
-    scratch = (scratch + 63) // 64 * 64
-    scores = scratch
-    dscores = scores + classes * size
-    targets = dscores + classes * size
-    weights = targets + size
-    table = weights + size
+    scores, dscores, targets, weights, table = block_memory(h, problem, scratch)
     following = table + BLOCK * 8
     ahead = following + BLOCK * 8
     widened = ahead + BLOCK * 8
@@ -282,9 +285,7 @@ def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
 @kernel
 def single_row(h, problem, scratch):
     """(address of its X, address of dscores) of the one row that add_rows was called for without dw."""
-    size = BLOCK * element_size(h)
-    dscores = (scratch + 63) // 64 * 64 + read(np.int64, problem, CLASSES) * size
-    table = dscores + read(np.int64, problem, CLASSES) * size + 2 * size
+    _, dscores, _, _, table = block_memory(h, problem, scratch)
     if read(np.int64, problem, X_KIND) == 1:
         table += 3 * BLOCK * 8  # of the widened rows
     return read(np.int64, table, 0), dscores

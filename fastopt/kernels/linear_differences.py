@@ -3,8 +3,6 @@
 A weight of class c and feature j moves the scores of class c by h*x_j and no others.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numba.core import types
 
@@ -14,7 +12,7 @@ from fastopt.kernels.formula import formula_type
 from fastopt.kernels.lanes import BLOCK, load_lanes, scores_at, sum_lanes
 from fastopt.kernels.linear import loss_rows
 from fastopt.kernels.memory import lane_count
-from fastopt.kernels.threads import usable_threads
+from fastopt.kernels.threads import share, usable_threads
 
 _FEATURES = 128  # a piece of work: its columns of X, 1 KB a row, are copied in order
 _ROWS = 1024  # of which the pieces' columns stay in the second-level cache
@@ -83,8 +81,7 @@ def differences(loss, scores, X, y, weight, steps):
             )
         result[:, features] = total / (2 * mine)
 
-    with ThreadPoolExecutor(usable_threads()) as pool:  # of its own: pieces differ in time
-        list(pool.map(piece, range(0, steps.shape[1], _FEATURES)))
+    share(piece, range(0, steps.shape[1], _FEATURES), usable_threads())
     return result
 
 

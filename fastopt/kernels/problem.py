@@ -47,7 +47,6 @@ class Problem:
             "y_kind": 0 if rows.y.dtype.kind == "f" else rows.y.dtype.itemsize,
             "y_shift": int(self.classes == 1 and loss.one_row == "binary"),
             "weights": 0 if rows.weight is None else address(rows.weight),
-            "weights_kind": 0 if rows.weight is None else itemsize,
             "width": self.width,
             "unchecked": int(unchecked),
         }

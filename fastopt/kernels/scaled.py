@@ -51,21 +51,10 @@ def scaled_bytes(classes, width, batch, itemsize):
 @kernel
 def _layout(h, problem, hands, count):
     """Addresses in the scratch memory: (scores, dscores, targets, weights, following, spans, slopes)."""
-    size = BLOCK * element_size(h)
-    classes = read(np.int64, problem, linear.CLASSES)
-    scores = (read(np.int64, hands, SCRATCH) + 63) // 64 * 64
-    dscores = scores + classes * size
-    targets = dscores + classes * size
-    following = targets + 2 * size
+    scratch = read(np.int64, hands, SCRATCH)
+    scores, dscores, targets, weights, following = linear.block_memory(h, problem, scratch)
     spans = following + 2 * BLOCK * 8
-    return scores, dscores, targets, targets + size, following, spans, spans + 2 * count * 8
-
-
-@kernel
-def _wide(h, problem):
-    """Numbers from one row's slopes to the next's."""
-    width, lanes = read(np.int64, problem, linear.WIDTH), lane_count(h)
-    return (width + lanes - 1) // lanes * lanes if read(np.int64, problem, linear.X_KIND) else 1
+    return scores, dscores, targets, weights, following, spans, spans + 2 * count * 8
 
 
 @kernel
@@ -87,13 +76,13 @@ def _row_slopes(h, problem, run, position, alpha):
     else:
         sparse.fill_spans(problem, spans, position, position + 1, n)
         sparse.fill_spans(problem, following, position + AHEAD, position + AHEAD + 1, n)
-        sparse.block_dots(h, problem, spans, following, 1, v, _wide(h, problem), raw)
+        sparse.block_dots(h, problem, spans, following, 1, v, sparse.row_numbers(h, problem), raw)
     for c in range(classes):
         score = read_element(h, b, c) + factor * read_element(h, raw, c * apart)
         store_first(h, scores + c * BLOCK * size, score)
     loss = call(read(np.int64, problem, linear.LOSS), (problem, 1, scores, dscores, targets, weights, 0))
     if not dense:
-        clear(slopes, _wide(h, problem) * size)  # padding too
+        clear(slopes, sparse.row_numbers(h, problem) * size)  # padding too
     for c in range(classes):
         slope = read_element(h, dscores, c * BLOCK)
         write(db, c, slope)
@@ -111,7 +100,7 @@ def _batch_slopes(h, problem, run, first, last, alpha):
     scores, dscores, targets, weights, following, spans, slopes = _layout(h, problem, hands, last - first)
     v, b = read(np.int64, problem, linear.W), read(np.int64, read(np.int64, run, P), 1)
     db, n = read(np.int64, read(np.int64, run, G), 1), read(np.int64, hands, N)
-    wide, size = _wide(h, problem), element_size(h)
+    wide, size = sparse.row_numbers(h, problem), element_size(h)
     clear(db, classes * size)
     total = 0.0
     for begin in range(first, last, BLOCK):
@@ -144,7 +133,7 @@ def _descend(h, problem, run, first, last, target, factor, squares):
     _, dscores, _, _, _, spans, slopes = _layout(h, problem, hands, last - first)
     features, size, factor = read(np.int64, problem, linear.FEATURES), element_size(h), as_element(h, factor)
     if read(np.int64, problem, linear.X_KIND):
-        rows, wide = last - first, _wide(h, problem)
+        rows, wide = last - first, sparse.row_numbers(h, problem)
         for i in range(rows * wide):
             write(slopes, i, factor * read_element(h, slopes, i))
         if squares:
@@ -197,7 +186,7 @@ def scaled_steps(h, problem, run, begin, end):
     for step in range(begin, end):
         first, last, _ = batch_of(hands, step)
         loss = _batch_slopes(h, problem, run, first, last, alpha)
-        weight = batch_weight(problem, first, last)
+        weight = batch_weight(h, problem, first, last)
         inverse = 1 / weight if weight > 0 else 0.0
         value = loss * inverse + (l2 * alpha * alpha * squares if l2 != 0 else 0.0)
         if not np.isfinite(value):

@@ -31,6 +31,13 @@ def padded_classes(classes, itemsize):
 
 
 @kernel
+def row_numbers(h, problem):
+    """Numbers from one row's scores, side by side, to the next's: whole vectors."""
+    width, lanes = read(np.int64, problem, dense.WIDTH), lane_count(h)
+    return (width + lanes - 1) // lanes * lanes
+
+
+@kernel
 def fill_spans(problem, spans, begin, end, stop):
     """Where the entries of rows [begin, end) begin and end; none for rows from `stop` on."""
     indptr, bits = read(np.int64, problem, dense.INDPTR), read(np.int64, problem, dense.X_KIND)
@@ -91,14 +98,8 @@ def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
 
     Without column numbers checked beforehand they are here, block by block: rows are then in order.
     """
-    classes, width = read(np.int64, problem, dense.CLASSES), read(np.int64, problem, dense.WIDTH)
-    size, lanes = element_size(h), lane_count(h)
-    wide = (width + lanes - 1) // lanes * lanes
-    scores = (scratch + 63) // 64 * 64
-    dscores = scores + classes * BLOCK * size
-    targets = dscores + classes * BLOCK * size
-    weights = targets + BLOCK * size
-    spans = weights + BLOCK * size
+    scores, dscores, targets, weights, spans = dense.block_memory(h, problem, scratch)
+    wide = row_numbers(h, problem)
     following = spans + 2 * BLOCK * 8
     nothing = following + 2 * BLOCK * 8
     by_row = nothing + 2 * BLOCK * 8
@@ -107,7 +108,8 @@ def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
     w, b = read(np.int64, problem, dense.W), read(np.int64, problem, dense.B)
     unchecked = read(np.int64, problem, dense.UNCHECKED)
     total = 0.0
-    clear(dw, width * read(np.int64, problem, dense.FEATURES) * size)
+    elements = read(np.int64, problem, dense.WIDTH) * read(np.int64, problem, dense.FEATURES)
+    clear(dw, elements * element_size(h))
     fill_spans(problem, spans, begin, min(begin + BLOCK, end), end)
     for first in range(begin, end, BLOCK):
         last = min(first + BLOCK, end)

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastopt.kernels import linear
 from fastopt.kernels.compile import kernel
-from fastopt.kernels.crew import dismiss, do_groups
+from fastopt.kernels.crew import do_groups
 from fastopt.kernels.elementwise import (
     _addresses,
     _coefficients,
@@ -59,15 +59,13 @@ L2, LOSS, NORM, SCALE, ALPHA, SQUARES = range(6)
 
 
 @kernel
-def batch_weight(problem, begin, end):
+def batch_weight(h, problem, begin, end):
     """Sum of the weights of a batch."""
-    w, kind = read(np.int64, problem, linear.WEIGHTS), read(np.int64, problem, linear.WEIGHTS_KIND)
-    if not w:
+    if not read(np.int64, problem, linear.WEIGHTS):
         return float(end - begin)
     total = 0.0
     for i in range(begin, end):
-        row = linear.row_at(problem, i)
-        total += read(np.float64, w, row) if kind == 8 else np.float64(read(np.float32, w, row))
+        total += np.float64(linear.weight(h, problem, linear.row_at(problem, i)))
     return total
 
 
@@ -180,7 +178,7 @@ def steps(h, problem, run, begin, end):
             update = read(np.int64, run, UPDATE)
             loss = _batch_loss(h, problem, run, step)
         first, last, _ = batch_of(hands, step)
-        weight = batch_weight(problem, first, last)
+        weight = batch_weight(h, problem, first, last)
         scale = 1 / weight if weight > 0 else 0.0
         value = loss * scale
         if l2 != 0:
@@ -193,5 +191,4 @@ def steps(h, problem, run, begin, end):
         if step == end - 1:
             record_norm(h, problem, run, w, as_element(h, scale), as_element(h, 2 * l2))
         call(update, (problem, run, read(np.int64, run, K) + (step - begin) * k_size))
-    dismiss(read(np.int64, run, CREW))
     return stopped
