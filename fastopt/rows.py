@@ -103,11 +103,11 @@ def _labels(loss, y, n, rows, dtype):
     if y.dtype.kind not in "iub":
         raise TypeError(f"y must hold class numbers 0, 1, ... (integers), not {y.dtype}")
     labels = np.ascontiguousarray(y, np.int64)
-    low, high = (int(labels.min()), int(labels.max())) if n else (0, 0)
+    high = int(labels.view(np.uint64).max()) if n else 0  # a negative number is a huge one
     if rows is None:
-        rows = 1 if one_row == "binary" and high < 2 else max(2, high + 1)
+        rows = 1 if one_row == "binary" and high < 2 else max(2, int(labels.max(initial=0)) + 1)
     top = 2 if rows == 1 and one_row == "binary" else rows
-    if low < 0 or high >= top:
+    if high >= top:
         at = int(np.argmax((labels < 0) | (labels >= top)))
         # Said in the user's dtype: uint64 labels above 2**63 are negative as int64.
         raise ValueError(f"y must lie in 0..{top - 1} for {rows} rows of W; y[{at}] is {int(y[at])}")

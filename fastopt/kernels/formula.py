@@ -39,16 +39,17 @@ def _unbox(typ, obj, c):
 
 
 def formula_type(cls, dtype, coefficients=0):
-    own = cls.__module__.startswith("fastopt.")
-    reference = f"{cls.__module__}.{cls.__qualname__}#{_digest_once(cls) if own else digest(cls)}"
+    own = cls.__module__.startswith("fastopt.")  # nobody edits these in a running process: 20 us
+    return (_type_once if own else _type)(cls, str(dtype), coefficients)
+
+
+def _type(cls, dtype, coefficients):
+    reference = f"{cls.__module__}.{cls.__qualname__}#{digest(cls)}"
     _CLASSES[reference] = cls
-    return Formula(reference, str(dtype), coefficients)
+    return Formula(reference, dtype, coefficients)
 
 
-@functools.cache
-def _digest_once(cls):
-    """Of a formula of this package, which nobody edits in a running process: 20 us."""
-    return digest(cls)
+_type_once = functools.cache(_type)
 
 
 def digest(cls):

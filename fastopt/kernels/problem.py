@@ -100,8 +100,7 @@ class Problem:
 
     def places(self, groups):
         """Memory for the gradients of groups 1, 2, ... and for the losses of all."""
-        partials = aligned_zeros((groups - 1) * self.partial_elements() + 64, self.dtype)
-        return partials, np.zeros(groups)
+        return np.empty((groups - 1) * self.partial_elements() + 64, self.dtype), np.zeros(groups)
 
     def hands(self, batch, groups, group_rows, dW, db, places, scratch_bytes):
         """Address of a thread's hands, as groups.py has them; several threads may share the places."""

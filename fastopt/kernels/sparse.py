@@ -101,10 +101,7 @@ def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
     scores, dscores, targets, weights, spans = dense.block_memory(h, problem, scratch)
     wide = row_numbers(h, problem)
     following = spans + 2 * BLOCK * 8
-    nothing = following + 2 * BLOCK * 8
-    by_row = nothing + 2 * BLOCK * 8
-    in_order = read(np.int64, problem, dense.ORDER) == 0  # the processor sees to it that they are fetched
-    clear(nothing, 2 * BLOCK * 8)
+    by_row = following + 2 * BLOCK * 8
     w, b = read(np.int64, problem, dense.W), read(np.int64, problem, dense.B)
     unchecked = read(np.int64, problem, dense.UNCHECKED)
     total = 0.0
@@ -121,7 +118,7 @@ def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
             fill_spans(problem, following, last, last + rows, end)
         else:
             fill_spans(problem, following, coming, coming + rows, stop)
-        block_dots(h, problem, spans, nothing if in_order else following, rows, w, wide, by_row)
+        block_dots(h, problem, spans, following, rows, w, wide, by_row)
         spread_scores(h, problem, rows, wide, by_row, b, 1.0, scores)
         arguments = (problem, rows, scores, dscores, targets, weights, db)
         total += call(read(np.int64, problem, dense.LOSS), arguments)

@@ -24,9 +24,12 @@ def _entry(builder, h, args, i, index_bits):
     return x, j if index_bits == 64 else builder.sext(j, v.INT64)
 
 
-def _variant(h, selection):
+def _variant(h, selection, stride):
+    """(vector, bits of an index, stride): rows of W narrower than a vector lie one after the other."""
     width, bits = selection % WIDE, 64 if selection >= WIDE else 32
-    return ir.VectorType(llvm_element(h.element), width), bits
+    element = llvm_element(h.element)
+    known = ir.Constant(v.INT64, width) if width < v.lanes_of(element) else stride
+    return ir.VectorType(element, width), bits, known
 
 
 @intrinsic
@@ -41,12 +44,12 @@ def sparse_dots(typing, h, selection, values, indices, spans, following, rows, w
         _, selection, values, indices, spans, following, rows, w, stride, out, step = args
 
         def emit(number):
-            vector, bits = _variant(h, number)
+            vector, bits, apart = _variant(h, number, stride)
             zero = v.splat(builder, vector, 0.0)
 
             def term(i, total):
                 x, j = _entry(builder, h, (values, indices), i, bits)
-                weights = v.load(builder, w, vector, builder.mul(j, stride))
+                weights = v.load(builder, w, vector, builder.mul(j, apart))
                 return total + weights * v.splat(builder, vector, x)
 
             def four(i, totals):
@@ -99,11 +102,11 @@ def sparse_adds(typing, h, squares, selection, values, indices, spans, rows, tar
         grown = cgutils.alloca_once_value(builder, ir.Constant(context.get_value_type(result), 0.0))
 
         def emit(number):
-            vector, bits = _variant(h, number)
+            vector, bits, apart = _variant(h, number, stride)
 
             def one(i, totals, slope):
                 x, j = _entry(builder, h, (values, indices), i, bits)
-                place = builder.mul(j, stride)
+                place = builder.mul(j, apart)
                 before = v.load(builder, target, vector, place)
                 change = slope * v.splat(builder, vector, x)
                 after = before + change
