@@ -9,6 +9,7 @@ import time
 import numpy as np
 
 from fastopt import native
+from fastopt.arrays import aligned_zeros
 from fastopt.kernels.threads import ranges, share
 from fastopt.losses import LOSSES
 from fastopt.native import address
@@ -119,25 +120,30 @@ def shared_from(rule):
 
 
 def _numba_step(rule, table, threads):
-    from fastopt.kernels.elementwise import first_bad_entry, step_entry
+    from fastopt.kernels import elementwise
     from fastopt.kernels.formula import formula_type
 
     rule_type = formula_type(type(rule), table.dtype.name, len(table.k))
-    step, plan, chunks = step_entry(rule_type), table.plan, len(table.chunks)
-
-    def run(check):
-        bad = step(None, check, plan, 0, chunks)
-        return bad if bad < 0 else table.array_of(bad)
-
+    plan, chunks = table.plan, len(table.chunks)
     if threads < 2 or table.size < shared_from(rule):
+        step = elementwise.step_entry(rule_type)
+
+        def run(check):
+            bad = step(None, check, plan, 0, chunks)
+            return bad if bad < 0 else table.array_of(bad)
+
         return run
-    find = first_bad_entry(rule_type)
-    return _shared_step(
-        lambda part: find(None, plan, *part),
-        lambda part: step(None, False, plan, *part),
-        table,
-        threads,
-    )
+    together, crew = elementwise.step_together_entry(rule_type), range(min(threads, chunks))
+    board = aligned_zeros(elementwise.SEEN // 8 + chunks, np.int64)
+    at, bad = address(board), elementwise.BAD // 8
+
+    def run_together(check):
+        board[:] = 0
+        board[bad] = -1
+        share(lambda _: together(None, check, plan, chunks, at), crew, threads)
+        return table.array_of(int(board[bad]))
+
+    return run_together
 
 
 def _c_step(rule, table, threads):

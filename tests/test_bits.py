@@ -126,14 +126,16 @@ print(hashlib.sha256(p.tobytes()).hexdigest())
 ASSEMBLY = """
 import sys
 import fastopt as fo
-from fastopt.kernels.elementwise import step, step_entry
+from fastopt.kernels import elementwise
 from fastopt.kernels.formula import formula_type
 from fastopt.rules import RULES
 for cls in RULES:
     h = cls()
-    step_entry(formula_type(cls, "float32", len(h.coefficients(h, 1.0))))
-    print("RULE", cls.__name__)
-    print(step.inspect_asm(step.signatures[-1]))
+    for name in ("step", "step_together"):
+        getattr(elementwise, name + "_entry")(formula_type(cls, "float32", len(h.coefficients(h, 1.0))))
+        kernel = getattr(elementwise, name)
+        print("RULE", cls.__name__)
+        print(kernel.inspect_asm(kernel.signatures[-1]))
 """
 
 
@@ -142,7 +144,7 @@ def test_kernels_are_packed_single_precision(python, numba, tmp_path):
     if not re.search("x86|amd64", platform.machine(), re.IGNORECASE):
         pytest.skip("the names of instructions are those of x86")
     listing = python(ASSEMBLY, NUMBA_CACHE_DIR=str(tmp_path)).split("RULE ")[1:]
-    assert len(listing) == len(RULES)
+    assert len(listing) == 2 * len(RULES)
     for text in listing:
         name, code = text.split("\n", 1)
         found = set(re.findall(r"^\s+(v?[a-z]+[0-9]*[a-z]*)\b", code, re.MULTILINE))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastopt as fo
+from fastopt import table
 
 
 def snapshot(opt):
@@ -240,6 +241,31 @@ def test_nonfinite_in_a_large_array_on_threads(backend, many_threads):
         with pytest.raises(FloatingPointError, match=r"grads\[1\]"):
             opt.step([np.ones(3, "f4"), g])
     assert not p.any() and opt.t == 0
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_what_another_thread_took_and_does_not_look_at_is_looked_at(taken, numba):
+    """A helper whose CPU was taken away is not waited for, and its chunk is not believed to be finite."""
+    from fastopt.kernels import elementwise
+    from fastopt.kernels.formula import formula_type
+    from fastopt.native import address
+
+    p, g = np.ones(table.CHUNK + 9, "f4"), np.ones(table.CHUNK + 9, "f4")
+    opt = fo.Optimizer(p, fo.SGD(0.5), backend="numba", threads=1)
+    opt.step(g)
+    p[...] = 1
+    together = elementwise.step_together_entry(formula_type(fo.SGD, "float32", len(opt._tables[0].k)))
+    for bad in (None, 0, 1):
+        g[...] = 1
+        if bad is not None:
+            g[bad * table.CHUNK + 3] = np.nan
+        board = np.zeros(elementwise.SEEN // 8 + 2, np.int64)
+        board[elementwise.BAD // 8] = -1
+        board[elementwise.LOOK // 8] = taken
+        together(None, True, opt._tables[0].plan, 2, address(board))
+        assert board[elementwise.BAD // 8] == (-1 if bad is None else bad)
+        assert (p == (0.5 if bad is None else 1)).all()
+        p[...] = 1
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 1e30, 1e200])

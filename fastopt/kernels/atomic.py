@@ -5,7 +5,6 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from fastopt.kernels import vectors as v
-from fastopt.kernels.elementwise import X86
 
 
 @intrinsic
@@ -55,7 +54,7 @@ def spin(typing):
     """A moment's rest in a loop that waits for another thread."""
 
     def codegen(context, builder, signature, args):
-        if X86:
+        if v.X86:
             nothing = ir.FunctionType(ir.VoidType(), [])
             builder.call(v.declare(builder.module, nothing, "llvm.x86.sse2.pause"), [])
         return context.get_dummy_value()

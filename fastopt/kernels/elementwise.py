@@ -10,17 +10,17 @@ row of int64 numbers, the same for the C library's run_* (csrc/prelude.h):
     chunks   address of rows (array, begin, end): the work, cut into pieces of bounded size
 """
 
-import platform
-
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
+from fastopt.kernels.atomic import add_shared, load_shared, replace_shared, spin, store_shared
 from fastopt.kernels.compile import entry, kernel
+from fastopt.kernels.vectors import X86
 
 _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)
-X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 _FTZ_DAZ = 0x8040  # bits of MXCSR: results and operands that are subnormal become zero
 
 
@@ -201,10 +201,15 @@ def _bad_chunk(h, p, g, s, arrays, chunks, c):
     """Whether the gradient has NaN or inf in chunk c."""
     array, first, last = _chunk(chunks, c)
     addresses = _addresses(h, p, g, s, arrays, array, first)[1:2]
-    bad = False
-    for i in range(last - first):
+    bad, n = False, last - first
+    part = n // 4
+    for i in range(part):
+        for j in range(4):
+            x = _load(h, addresses, j * part + i)[0]
+            bad |= x - x != x - x  # inf - inf is NaN, and NaN is not NaN
+    for i in range(4 * part, n):
         x = _load(h, addresses, i)[0]
-        bad |= x - x != x - x  # inf - inf is NaN, and NaN is not NaN
+        bad |= x - x != x - x
     return bad
 
 
@@ -224,14 +229,53 @@ def step(h, check, plan, begin, end):
     return -1
 
 
+# A board: int64 numbers, each on a cache line of its own, then one for each chunk: whether it has been
+# looked at. BAD is -1 before a step, the others 0.
+LOOK, STEP, BAD, SEEN = (64 * i for i in range(4))
+_PATIENCE = 4096  # rests of some 50 ns in all: as long as a look at a few chunks
+
+
 @kernel
-def first_bad(h, plan, begin, end):
-    """The first chunk whose gradient has NaN or inf, or -1."""
-    k, p, g, s, arrays, chunks = _read_plan(plan)
-    for c in range(begin, end):
-        if _bad_chunk(h, p, g, s, arrays, chunks, c):
-            return c
-    return -1
+def _look(h, p, g, s, arrays, rows, c, board):
+    if _bad_chunk(h, p, g, s, arrays, rows, c):
+        while True:
+            known = load_shared(board + BAD)
+            if 0 <= known <= c or replace_shared(board + BAD, known, np.int64(c)):
+                break
+    store_shared(board + SEEN + 8 * c, 1)
+
+
+@kernel
+def step_together(h, check, plan, chunks, board):
+    """What each thread of a shared step does; with NaN or inf, BAD on the board is the first chunk with it.
+
+    One call for the look and the update: to come back to Python in between, and wait there for its lock,
+    took up to 1 ms of a step of 1. No thread waits long for another either: a chunk that it does not get
+    to look at in time is looked at again. The last chunks looked at come first in the update, because
+    their gradients are still in the cache.
+    """
+    k, p, g, s, arrays, rows = _read_plan(plan)
+    if check:
+        c = add_shared(board + LOOK, 1)
+        while c < chunks:
+            _look(h, p, g, s, arrays, rows, c, board)
+            c = add_shared(board + LOOK, 1)
+        patience = _PATIENCE
+        for c in range(chunks):
+            while not load_shared(board + SEEN + 8 * c) and patience > 0:
+                patience -= 1
+                spin()
+            if not load_shared(board + SEEN + 8 * c):
+                _look(h, p, g, s, arrays, rows, c, board)
+        if load_shared(board + BAD) >= 0:
+            return
+    coefficients = _coefficients(h, k)
+    before = _flush_denormals()
+    c = chunks - 1 - add_shared(board + STEP, 1)
+    while c >= 0:
+        _update_chunk(h, coefficients, p, g, s, arrays, rows, c)
+        c = chunks - 1 - add_shared(board + STEP, 1)
+    _restore_denormals(before)
 
 
 def step_entry(rule_type):
@@ -239,5 +283,5 @@ def step_entry(rule_type):
     return entry(step, rule_type, types.boolean, types.int64, types.int64, types.int64)
 
 
-def first_bad_entry(rule_type):
-    return entry(first_bad, rule_type, types.int64, types.int64, types.int64)
+def step_together_entry(rule_type):
+    return entry(step_together, rule_type, types.boolean, *[types.int64] * 3)

@@ -4,8 +4,11 @@ Written by hand because the compiler prefers half-wide vectors on machines with 
 handles a remainder of the features element by element.
 """
 
+import platform
+
 from llvmlite import binding, ir
 
+X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 _FEATURES = binding.get_host_cpu_features()
 VECTOR_BYTES = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx") else 16
 REGISTERS = 32 if VECTOR_BYTES == 64 else 16
