@@ -40,6 +40,7 @@ static double norm_f64(const double *g, int64_t n)
     int64_t fo_epoch_##F(const fo_data *data, fo_training *t, int64_t begin, int64_t end)            \
     {                                                                                                \
         const fo_linear_kernels *linear = fo_kernels()->linear;                                      \
+        if (t->alpha != 0) return linear->scaled_##F(data, t, begin, end);                           \
         int coefficients = fo_rule_coefficients(t->rule);                                            \
         int64_t size = data->classes * data->features, step = begin;                                 \
         T *dW = malloc(sizeof(T) * (size_t)(size + data->classes)), *db = t->b ? dW + size : 0;      \

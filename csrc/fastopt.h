@@ -120,6 +120,10 @@ typedef struct fo_training {
     void *const *b_slots;
     double loss;                 /* out: the sum of the batches' values is added here */
     double gradient_norm;        /* out: 2-norm of the last batch's gradient */
+    /* 0, or, for SGD on CSR rows, lazily scaled weights: W is then (features x classes), times alpha,
+     * and a row of coefficients is (decay of W, decay of b, what the mean gradient is multiplied with). */
+    double alpha;
+    double squares;              /* with alpha: the sum of the squares of W as it stands */
 } fo_training;
 
 /* Steps [begin, end). Returns end, or the first step whose value is not finite: that step is not taken;

@@ -91,4 +91,6 @@ static const double LOG_TERMS_f64[] = {
 #include "linear.inc.h"
 
 extern const fo_linear_kernels JOIN(fo_linear_kernels, FO_SET);
-const fo_linear_kernels JOIN(fo_linear_kernels, FO_SET) = {rows_f32, rows_f64, penalise_f32, penalise_f64};
+const fo_linear_kernels JOIN(fo_linear_kernels, FO_SET) = {
+    rows_f32, rows_f64, penalise_f32, penalise_f64, scaled_f32, scaled_f64,
+};

@@ -124,3 +124,5 @@ static double NAME(penalise)(T *dW, const T *W, int64_t n, double scale, double 
     }
     return sum;
 }
+
+#include "scaled.inc.h"

@@ -4,6 +4,8 @@ import numpy as np
 
 from fastopt import linear, native
 
+SCALED_BATCH = 512  # rows; in a larger batch the update of all weights is a small part of the work
+
 
 def bind_epoch(backend, rows, loss, rule, parameters, batch, l2, threads):
     """A function run(K, order, begin, end, loss) -> (stopped, loss, gradient norm).
@@ -18,7 +20,27 @@ def bind_epoch(backend, rows, loss, rule, parameters, batch, l2, threads):
     return makers[backend](rows, loss, rule, parameters, batch, l2, threads)
 
 
+def is_linear(rule):
+    """Whether a step is p = decay * p + slope * g, so that weights can be kept as alpha * V."""
+    return getattr(rule, "linear", False) and not rule.slots
+
+
+def linear_coefficients(rule, l2, K):
+    """(decay of W, decay of b, slope) of each step of a linear rule, in float64."""
+    steps = len(K)
+    if steps > 1 and (K[0] == K).all():
+        K = K[:1]
+    one, zero, k = np.ones(len(K)), np.zeros(len(K)), tuple(K.T)
+    cases = ((one, 2 * l2 * one), (one, zero), (zero, one))
+    columns = np.broadcast_arrays(*(rule.update(rule, k, p, g, ())[0] for p, g in cases))
+    result = np.empty((steps, 3))
+    result[:] = np.stack(columns, axis=1)
+    return result
+
+
 def _c_epoch(rows, loss, rule, parameters, batch, l2, threads):
+    if rows.sparse is not None and is_linear(rule) and batch <= SCALED_BATCH:
+        return _scaled_c_epoch(rows, loss, rule, parameters, batch, l2)
     data = linear.c_data(loss, rows)
     number = native.rule_number(rule)
     (W, W_slots), (b, b_slots) = parameters
@@ -28,6 +50,30 @@ def _c_epoch(rows, loss, rule, parameters, batch, l2, threads):
         training = native.Training(number, K, batch, rows.n, l2, W, b, W_slots, b_slots)
         training.struct.loss = total
         stopped = native.epoch(data, training, begin, end)
+        return stopped, training.loss, training.gradient_norm
+
+    return run
+
+
+def _scaled_c_epoch(rows, loss, rule, parameters, batch, l2):
+    """_c_epoch with weights kept as alpha * V, V being (features, classes), from one call to the next."""
+    data = linear.c_data(loss, rows)
+    (W, _), (b, _) = parameters
+    V, alpha, squares = np.empty(W.shape[::-1], W.dtype), 1.0, 0.0
+
+    def run(K, order, begin, end, total):
+        nonlocal alpha, squares
+        if begin == 0:
+            V[...] = W.T
+            alpha, squares = 1.0, float(np.sum(np.square(W, dtype=np.float64)))
+        data.set_order(order)
+        k = linear_coefficients(rule, l2, K)
+        training = native.Training(0, k, batch, rows.n, l2, V, b, (), ())
+        struct = training.struct
+        struct.loss, struct.alpha, struct.squares = total, alpha, squares
+        stopped = native.epoch(data, training, begin, end)
+        alpha, squares = struct.alpha, struct.squares
+        np.multiply(V.T, W.dtype.type(alpha), out=W)
         return stopped, training.loss, training.gradient_norm
 
     return run

@@ -9,6 +9,7 @@ from fastopt.rows import checked_rows
 from fastopt.training import coefficient_table
 
 SOFTMAX, MOMENTUM = fo.Softmax(), fo.Momentum(0.05)
+compiled = pytest.mark.parametrize("backend", ["numba", "c"])
 
 
 def trained(backend, X, y, *, loss=SOFTMAX, rule=MOMENTUM, batch=32, l2=0.0, cuts=(), threads=1,
@@ -116,12 +117,13 @@ LAZY = [
 @pytest.mark.parametrize("rule, l2", LAZY, ids=str)
 @pytest.mark.parametrize("kind", ["float64", "csr"])
 @pytest.mark.parametrize("batch", [1, 2, 33])
-def test_lazily_scaled_weights(need, kind, rule, l2, batch):
-    need("numba")
+@compiled
+def test_lazily_scaled_weights(need, kind, rule, l2, batch, backend):
+    need(backend)
     X, y = data(kind, n=1000)
     cuts = [1, 9, 1000 // batch // 2]
-    ours = trained("numba", X, y, rule=rule, l2=l2, batch=batch)
-    again = trained("numba", X, y, rule=rule, l2=l2, batch=batch, cuts=cuts)
+    ours = trained(backend, X, y, rule=rule, l2=l2, batch=batch)
+    again = trained(backend, X, y, rule=rule, l2=l2, batch=batch, cuts=cuts)
     theirs = trained("numpy", X, y, rule=rule, l2=l2, batch=batch)
     tolerance = 1e-9 if kind == "float64" else 1e-3
     for a, b, c in zip(ours, theirs, again, strict=True):
@@ -129,34 +131,37 @@ def test_lazily_scaled_weights(need, kind, rule, l2, batch):
         assert np.array_equal(a, c) or np.ndim(a) == 0
 
 
+@compiled
 @pytest.mark.parametrize("n, batch", [(129, 2), (129, 32), (100, 33)])
-def test_a_last_batch_of_one_sparse_row(need, n, batch):
-    need("numba")
+def test_a_last_batch_of_one_sparse_row(need, n, batch, backend):
+    need(backend)
     X, y = data("csr", n=n, classes=10)
     for l2 in (0.0, 1e-2):
-        ours = trained("numba", X, y, rule=fo.SGD(0.5), batch=batch, l2=l2)
+        ours = trained(backend, X, y, rule=fo.SGD(0.5), batch=batch, l2=l2)
         theirs = trained("numpy", X, y, rule=fo.SGD(0.5), batch=batch, l2=l2)
         for a, b in zip(ours, theirs, strict=True):
             assert np.allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@compiled
 @pytest.mark.parametrize("batch", [1, 2])
-def test_a_sparse_row_with_a_feature_twice(need, batch):
-    need("numba")
+def test_a_sparse_row_with_a_feature_twice(need, batch, backend):
+    need(backend)
     sparse = pytest.importorskip("scipy.sparse")
     rng = np.random.default_rng(0)
     columns, values = rng.integers(0, 4, 600).astype("int32"), rng.normal(size=600)
     X = sparse.csr_array((values, columns, np.arange(0, 601, 6, dtype="int32")), shape=(100, 4))
-    ours = trained("numba", X, np.arange(100) % 3, rule=fo.SGD(0.1), batch=batch, l2=0.1)
+    ours = trained(backend, X, np.arange(100) % 3, rule=fo.SGD(0.1), batch=batch, l2=0.1)
     theirs = trained("numpy", X, np.arange(100) % 3, rule=fo.SGD(0.1), batch=batch, l2=0.1)
     assert all(np.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_a_long_run_keeps_lazily_scaled_weights_in_range(need):
+@compiled
+def test_a_long_run_keeps_lazily_scaled_weights_in_range(need, backend):
     """Without being taken over now and then, alpha would leave float32 after 1,000 steps of these."""
-    need("numba")
+    need(backend)
     X, y = data("csr", n=3000)
-    ours = trained("numba", X, y, rule=fo.SGD(0.1), l2=0.5, batch=1)
+    ours = trained(backend, X, y, rule=fo.SGD(0.1), l2=0.5, batch=1)
     theirs = trained("numpy", X, y, rule=fo.SGD(0.1), l2=0.5, batch=1)
     assert np.allclose(ours[0], theirs[0], atol=1e-4) and np.isclose(ours[2], theirs[2], rtol=1e-4)
 

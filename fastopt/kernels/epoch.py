@@ -6,6 +6,7 @@ import numpy as np
 from numba.core import types
 
 from fastopt.arrays import aligned_zeros
+from fastopt.epochs import is_linear, linear_coefficients
 from fastopt.kernels import scaled, steps
 from fastopt.kernels.compile import entry
 from fastopt.kernels.crew import CREW_SIZE, STOP, TICKET, help_crew
@@ -71,7 +72,7 @@ class Epoch:
         self.run = np.array([fields.get(name, 0) for name in steps.RUN], np.int64)
 
     def _can_be_scaled(self, rows, groups):
-        if not getattr(self.rule, "linear", False) or self.rule.slots:
+        if not is_linear(self.rule):
             return False
         one_row = self.batch == 1 and rows.sparse is None and rows.X.dtype == rows.dtype
         return one_row or (self.problem.sparse and groups == 1)
@@ -109,20 +110,13 @@ class Epoch:
         """The compiled loop for these coefficients, which are put where it finds them."""
         dtype = self.problem.dtype.name
         if self.scaled:
-            K = self._linear_coefficients(K)
+            K = linear_coefficients(self.rule, self.l2, K)
         else:
             whole, by_row = _rule_addresses(formula_type(type(self.rule), dtype, K.shape[1]))
             self.run[steps.UPDATE], self.run[steps.UPDATE_BY_ROW] = whole, by_row if self.by_row else 0
         self._K = K
         self.run[steps.K], self.run[steps.K_COUNT] = address(K), K.shape[1]
         return _steps_entry(dtype, self.scaled)
-
-    def _linear_coefficients(self, K):
-        """(decay of W, decay of b, slope) of each step, in float64."""
-        one, zero, k = np.ones(len(K)), np.zeros(len(K)), tuple(K.T)
-        cases = ((one, 2 * self.l2 * one), (one, zero), (zero, one))
-        columns = [self.rule.update(self.rule, k, p, g, ())[0] for p, g in cases]
-        return np.ascontiguousarray(np.stack(np.broadcast_arrays(*columns), axis=1), np.float64)
 
     def _share(self, work):
         """The stretch on this thread, or on a helper while this thread helps."""
