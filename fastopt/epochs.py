@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastopt import linear, native
+from fastopt.rules import is_linear, linear_coefficients
 
 SCALED_BATCH = 512  # rows; in a larger batch the update of all weights is a small part of the work
 
@@ -18,24 +19,6 @@ def bind_epoch(backend, rows, loss, rule, parameters, batch, l2, threads):
     """
     makers = {"numba": _numba_epoch, "c": _c_epoch, "numpy": _numpy_epoch}
     return makers[backend](rows, loss, rule, parameters, batch, l2, threads)
-
-
-def is_linear(rule):
-    """Whether a step is p = decay * p + slope * g, so that weights can be kept as alpha * V."""
-    return getattr(rule, "linear", False) and not rule.slots
-
-
-def linear_coefficients(rule, l2, K):
-    """(decay of W, decay of b, slope) of each step of a linear rule, in float64."""
-    steps = len(K)
-    if steps > 1 and (K[0] == K).all():
-        K = K[:1]
-    one, zero, k = np.ones(len(K)), np.zeros(len(K)), tuple(K.T)
-    cases = ((one, 2 * l2 * one), (one, zero), (zero, one))
-    columns = np.broadcast_arrays(*(rule.update(rule, k, p, g, ())[0] for p, g in cases))
-    result = np.empty((steps, 3))
-    result[:] = np.stack(columns, axis=1)
-    return result
 
 
 def _c_epoch(rows, loss, rule, parameters, batch, l2, threads):

@@ -6,7 +6,6 @@ import numpy as np
 from numba.core import types
 
 from fastopt.arrays import aligned_zeros
-from fastopt.epochs import is_linear, linear_coefficients
 from fastopt.kernels import scaled, steps
 from fastopt.kernels.compile import entry
 from fastopt.kernels.crew import CREW_SIZE, STOP, TICKET, help_crew
@@ -15,6 +14,7 @@ from fastopt.kernels.memory import element_type, native_address
 from fastopt.kernels.problem import Problem
 from fastopt.kernels.threads import share
 from fastopt.native import address
+from fastopt.rules import is_linear, linear_coefficients
 
 # Multiply-adds of a batch's scores above which a crew shares it: 10 us of work, 1 us to hand it over.
 CREW_WORK = 400_000

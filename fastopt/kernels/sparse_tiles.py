@@ -182,13 +182,17 @@ def _span(builder, spans, r):
 
 
 def _prefetch_span(builder, address, element, begin, end):
-    size = ir.Constant(v.INT64, v.size_of(element))
+    """The first line, the last and those between: for short rows, whose lengths vary, without a branch."""
+    size, line = ir.Constant(v.INT64, v.size_of(element)), ir.Constant(v.INT64, 64)
+    first, last = builder.mul(begin, size), builder.mul(end, size)
 
-    def line(i, _):
+    def fetch(i, _):
         v.prefetch(builder, address, i)
         return []
 
-    v.loop(builder, builder.mul(begin, size), builder.mul(end, size), 64, [], line)
+    fetch(first, [])
+    fetch(builder.sub(last, ir.Constant(v.INT64, 1)), [])
+    v.loop(builder, builder.add(first, line), builder.sub(last, line), 64, [], fetch)
 
 
 def _any(builder, mask):

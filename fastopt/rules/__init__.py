@@ -6,7 +6,7 @@ A rule is a NamedTuple whose fields are its hyperparameters, with
     coefficients(h, t)       once a step, in float64; t counts from 1
     update(h, k, p, g, s)    once an element, in the array's dtype: the new p and the new slots
     linear                   True where the new p is a*p + b*g and there are no slots: training then
-                             shrinks all weights by one number (kernels/scaled.py)
+                             shrinks all weights by one number (kernels/scaled.py, csrc/scaled.inc.h)
 `update` has no literals (they would turn float32 into float64) and no branches; it is called by
 the kernels on single elements and by the NumPy back end on whole arrays.
 """
@@ -60,6 +60,24 @@ _RANGES = {
 def initial(rule):
     """Where each slot of the rule starts."""
     return rule.initial(rule) if hasattr(rule, "initial") else (0.0,) * len(rule.slots)
+
+
+def is_linear(rule):
+    """Whether a step is p = decay * p + slope * g, so that weights can be kept as alpha * V."""
+    return getattr(rule, "linear", False) and not rule.slots
+
+
+def linear_coefficients(rule, l2, K):
+    """(decay of W, decay of b, slope) of each step of a linear rule, in float64."""
+    steps = len(K)
+    if steps > 1 and (K[0] == K).all():
+        K = K[:1]
+    one, zero, k = np.ones(len(K)), np.zeros(len(K)), tuple(K.T)
+    cases = ((one, 2 * l2 * one), (one, zero), (zero, one))
+    columns = np.broadcast_arrays(*(rule.update(rule, k, p, g, ())[0] for p, g in cases))
+    result = np.empty((steps, 3))
+    result[:] = np.stack(columns, axis=1)
+    return result
 
 
 def checked(rule):
