@@ -1,6 +1,6 @@
 """Write the figures of a stored run into README: python bench/readme_figures.py [RECORD.json] [--check]
 
-Without a file: the newest in bench/results. They go between the two marker comments. --check writes
+Without a file: the newest quick run in bench/results. They go between the two marker comments. --check writes
 nothing and fails where README holds other figures than the run gives.
 """
 
@@ -17,11 +17,11 @@ PEERS = ("NumPy", "torch", "optax", "scikit-learn")
 
 
 def newest():
-    """The newest record of a full run, or else of a quick one."""
+    """The newest record of a quick run, or else of a full one: README quotes the essential part."""
     found = []
     for path in (ROOT / "bench" / "results").glob("*.json"):
         record = json.loads(path.read_text())
-        found.append((not record["quick"], record["when"], path))
+        found.append((record["quick"], record["when"], path))
     if not found:
         sys.exit("bench/results holds no run: fastopt bench --out bench/results/NAME.json")
     return max(found)[-1]
