@@ -5,21 +5,63 @@
 #include "denormals.h"
 #include "fastopt.h"
 
-/* plan: rule, k, p, g, s, arrays, chunks (fastopt/kernels/elementwise.py). */
+#if defined(_MSC_VER)
+#include <intrin.h>
+#define LOAD(x) _InterlockedOr64(x, 0)
+#define STORE(x, value) ((void)_InterlockedExchange64(x, value))
+#define NEXT(x) _InterlockedExchangeAdd64(x, 1)
+#define REPLACE(x, old, value) (_InterlockedCompareExchange64(x, value, old) == (old))
+#else
+#define LOAD(x) __atomic_load_n(x, __ATOMIC_ACQUIRE)
+#define STORE(x, value) __atomic_store_n(x, value, __ATOMIC_RELEASE)
+#define NEXT(x) __atomic_fetch_add(x, 1, __ATOMIC_SEQ_CST)
+#define REPLACE(x, old, value) \
+    __atomic_compare_exchange_n(x, &(int64_t){old}, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+#endif
+
+/* A board as fastopt/kernels/threads.py describes it, in int64 numbers. */
+enum { LOOK = 0, TAKEN = 8, BAD = 16, SEEN = 24, PATIENCE = 1 << 16 };
+
+/* plan: rule, k, p, g, s, arrays, chunks (fastopt/kernels/elementwise.py, where step_together is explained). */
 #define STEP(T, F)                                                                                   \
-    static int64_t first_nonfinite_##F(intptr_t plan, int64_t begin, int64_t end)                    \
+    static int64_t first_nonfinite_##F(const int64_t *a, int64_t begin, int64_t end)                 \
     {                                                                                                \
-        const int64_t *a = (const int64_t *)plan;                                                    \
         return fo_first_nonfinite_##F((const T *const *)a[3], (const int64_t *)a[6], begin, end);    \
+    }                                                                                                \
+    static void update_##F(const int64_t *a, int64_t begin, int64_t end)                             \
+    {                                                                                                \
+        fo_step_##F((int)a[0], (const double *)a[1], (T *const *)a[2], (const T *const *)a[3],       \
+                    (T *const *)a[4], a[5], (const int64_t *)a[6], begin, end);                      \
     }                                                                                                \
     static int64_t step_##F(intptr_t plan, int check, int64_t begin, int64_t end)                    \
     {                                                                                                \
         const int64_t *a = (const int64_t *)plan;                                                    \
-        int64_t bad = check ? first_nonfinite_##F(plan, begin, end) : -1;                            \
-        if (bad >= 0) return bad;                                                                    \
-        fo_step_##F((int)a[0], (const double *)a[1], (T *const *)a[2], (const T *const *)a[3],       \
-                    (T *const *)a[4], a[5], (const int64_t *)a[6], begin, end);                      \
-        return -1;                                                                                   \
+        int64_t bad = check ? first_nonfinite_##F(a, begin, end) : -1;                               \
+        if (bad < 0) update_##F(a, begin, end);                                                      \
+        return bad;                                                                                  \
+    }                                                                                                \
+    static void look_##F(const int64_t *a, int64_t c, int64_t *board)                                \
+    {                                                                                                \
+        if (first_nonfinite_##F(a, c, c + 1) >= 0)                                                   \
+            for (;;) {                                                                               \
+                int64_t known = LOAD(board + BAD);                                                   \
+                if ((known >= 0 && known <= c) || REPLACE(board + BAD, known, c)) break;             \
+            }                                                                                        \
+        STORE(board + SEEN + c, 1);                                                                  \
+    }                                                                                                \
+    static void step_together_##F(intptr_t plan, int check, int64_t chunks, intptr_t at)             \
+    {                                                                                                \
+        const int64_t *a = (const int64_t *)plan;                                                    \
+        int64_t *board = (int64_t *)at, patience = PATIENCE, c;                                      \
+        if (check) {                                                                                 \
+            while ((c = NEXT(board + LOOK)) < chunks) look_##F(a, c, board);                         \
+            for (c = 0; c < chunks; c++) {                                                           \
+                while (!LOAD(board + SEEN + c) && patience > 0) patience--;                          \
+                if (!LOAD(board + SEEN + c)) look_##F(a, c, board);                                  \
+            }                                                                                        \
+            if (LOAD(board + BAD) >= 0) return;                                                      \
+        }                                                                                            \
+        while ((c = chunks - 1 - NEXT(board + TAKEN)) >= 0) update_##F(a, c, c + 1);                 \
     }
 
 STEP(float, f32)

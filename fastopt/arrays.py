@@ -8,12 +8,16 @@ _PLAIN = 0x1 | 0x100  # NumPy's C_CONTIGUOUS and ALIGNED, in one look
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def aligned_zeros(size, dtype):
+def aligned_zeros(size, dtype, make=np.zeros):
     """Zeros that start at a cache line: NumPy's own start at 16 bytes, and 64-byte loads straddle."""
     dtype = np.dtype(dtype)
-    buffer = np.zeros(size + 64 // dtype.itemsize, dtype)
+    buffer = make(size + 64 // dtype.itemsize, dtype)
     skip = -address(buffer) % 64 // dtype.itemsize
     return buffer[skip : skip + size]
+
+
+def aligned_empty(size, dtype):
+    return aligned_zeros(size, dtype, np.empty)
 
 
 def checked_number(value, name, what="a number, at least 0"):

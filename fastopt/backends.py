@@ -4,13 +4,12 @@ import functools
 import importlib.util
 import os
 import struct
-import time
 
 import numpy as np
 
 from fastopt import native
 from fastopt.arrays import aligned_zeros
-from fastopt.kernels.threads import ranges, share
+from fastopt.kernels.threads import BAD, SEEN, share
 from fastopt.losses import LOSSES
 from fastopt.native import address
 from fastopt.rules import RULES
@@ -133,63 +132,30 @@ def _numba_step(rule, table, threads):
             return bad if bad < 0 else table.array_of(bad)
 
         return run
-    together, crew = elementwise.step_together_entry(rule_type), range(min(threads, chunks))
-    board = aligned_zeros(elementwise.SEEN // 8 + chunks, np.int64)
-    at, bad = address(board), elementwise.BAD // 8
-
-    def run_together(check):
-        board[:] = 0
-        board[bad] = -1
-        share(lambda _: together(None, check, plan, chunks, at), crew, threads)
-        return table.array_of(int(board[bad]))
-
-    return run_together
+    together = elementwise.step_together_entry(rule_type)
+    return _shared_step(lambda check, board: together(None, check, plan, chunks, board), table, threads)
 
 
 def _c_step(rule, table, threads):
-    step, find = native.step_function(table.dtype), native.first_nonfinite_function(table.dtype)
     plan, chunks = table.plan, len(table.chunks)
     if threads < 2 or table.size < shared_from(rule):
+        step = native.step_function(table.dtype)
         return lambda check: step(plan, check, 0, chunks)
-
-    def first_chunk(part):
-        return part[0] if find(plan, *part) >= 0 else -1
-
-    return _shared_step(first_chunk, lambda part: step(plan, False, *part), table, threads)
+    together = native.step_together_function(table.dtype)
+    return _shared_step(lambda check, board: together(plan, check, chunks, board), table, threads)
 
 
-def _shared_step(find, step, table, threads):
-    """run(check) on several threads: all parts are looked at before one is changed.
-
-    One call of share does both: a helper takes some 0.1 ms to wake. The last parts looked at come
-    first in the update, because their gradients are still in the cache.
-    """
-    parts = ranges(len(table.chunks), threads)
-    backwards = parts[::-1]
+def _shared_step(together, table, threads):
+    """run(check) on several threads, each of which calls together(check, address of a board) once."""
+    chunks = len(table.chunks)
+    board, crew, bad = aligned_zeros(SEEN // 8 + chunks, np.int64), range(min(threads, chunks)), BAD // 8
+    at = address(board)
 
     def run(check):
-        if not check:
-            share(step, backwards, threads)
-            return -1
-        found = []
-
-        def abandon():
-            found.extend([0] * len(parts))
-
-        def look_or_step(work):
-            function, part = work
-            if function is find:
-                found.append(find(part))
-                return
-            while len(found) < len(parts):
-                time.sleep(0)  # to block here and be woken again takes longer than a part
-            if max(found) < 0:
-                step(part)
-
-        work = [(f, part) for f, some in ((find, parts), (step, backwards)) for part in some]
-        share(look_or_step, work, threads, abandon)
-        bad = [chunk for chunk in found if chunk >= 0]
-        return table.array_of(min(bad)) if bad else -1
+        board[:] = 0
+        board[bad] = -1
+        share(lambda _: together(check, at), crew, threads)
+        return table.array_of(int(board[bad]))
 
     return run
 

@@ -66,9 +66,12 @@ def step_function(dtype):
     return getattr(lib, f"step_{_SUFFIX[dtype]}")
 
 
-def first_nonfinite_function(dtype):
-    """find(plan, begin, end) -> the first array whose gradient has inf or NaN, or -1."""
-    return getattr(lib, f"first_nonfinite_{_SUFFIX[dtype]}")
+def step_together_function(dtype):
+    """step_together(plan, check, chunks, board): what each thread of a shared step does.
+
+    board: the address of a board (kernels/threads.py), where the first chunk with NaN or inf is then found.
+    """
+    return getattr(lib, f"step_together_{_SUFFIX[dtype]}")
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Optimizer: the forms of parameters, odd arrays, policies, state."""
 
 import copy
+import functools
 import pickle
 
 import naive
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 import fastopt as fo
-from fastopt import table
+from fastopt import native, table
+from fastopt.kernels import threads
 
 
 def snapshot(opt):
@@ -244,28 +246,31 @@ def test_nonfinite_in_a_large_array_on_threads(backend, many_threads):
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
-def test_what_another_thread_took_and_does_not_look_at_is_looked_at(taken, numba):
+@pytest.mark.parametrize("backend", ["numba", "c"])
+def test_what_another_thread_took_and_does_not_look_at_is_looked_at(taken, backend, need):
     """A helper whose CPU was taken away is not waited for, and its chunk is not believed to be finite."""
-    from fastopt.kernels import elementwise
-    from fastopt.kernels.formula import formula_type
-    from fastopt.native import address
-
+    need(backend)
     p, g = np.ones(table.CHUNK + 9, "f4"), np.ones(table.CHUNK + 9, "f4")
-    opt = fo.Optimizer(p, fo.SGD(0.5), backend="numba", threads=1)
+    opt = fo.Optimizer(p, fo.SGD(0.5), backend=backend, threads=1)
     opt.step(g)
-    p[...] = 1
-    together = elementwise.step_together_entry(formula_type(fo.SGD, "float32", len(opt._tables[0].k)))
+    plan = opt._tables[0].plan
+    if backend == "numba":
+        from fastopt.kernels.elementwise import step_together_entry
+        from fastopt.kernels.formula import formula_type
+
+        compiled = step_together_entry(formula_type(fo.SGD, "float32", len(opt._tables[0].k)))
+        together = functools.partial(compiled, None, True, plan)
+    else:
+        together = functools.partial(native.step_together_function(p.dtype), plan, True)
     for bad in (None, 0, 1):
-        g[...] = 1
+        p[...], g[...] = 1, 1
         if bad is not None:
             g[bad * table.CHUNK + 3] = np.nan
-        board = np.zeros(elementwise.SEEN // 8 + 2, np.int64)
-        board[elementwise.BAD // 8] = -1
-        board[elementwise.LOOK // 8] = taken
-        together(None, True, opt._tables[0].plan, 2, address(board))
-        assert board[elementwise.BAD // 8] == (-1 if bad is None else bad)
+        board = np.zeros(threads.SEEN // 8 + 2, np.int64)
+        board[threads.BAD // 8], board[threads.LOOK // 8] = -1, taken
+        together(2, native.address(board))
+        assert board[threads.BAD // 8] == (-1 if bad is None else bad)
         assert (p == (0.5 if bad is None else 1)).all()
-        p[...] = 1
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 1e30, 1e200])

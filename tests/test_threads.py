@@ -98,21 +98,23 @@ def script(request, need, python):
     layer = {"NUMBA_THREADING_LAYER": request.param} if backend == "numba" else {}
 
     def run(code):
-        out = python(COMMON.format(backend=backend) + code, NUMBA_NUM_THREADS="2", **layer)
+        code = COMMON.format(backend=backend) + code + "\nprint('all checked')\n"
+        out = python(code, NUMBA_NUM_THREADS="2", **layer)
         if out.startswith("missing"):
             pytest.skip(f"the threading layer {request.param} is not installed")
+        return out.strip()
 
     return run
 
 
 def test_eight_threads_at_once(script):
-    script(AT_ONCE)
+    assert script(AT_ONCE) == "all checked"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("code", [FORKS, FORKS_AMID_STEPS], ids=["between steps", "amid steps"])
 def test_fork(script, code):
-    script(code)
+    assert script(code) == "all checked"
 
 
 def test_threads_that_compile_at_once(numba):

@@ -17,6 +17,7 @@ from numba.extending import intrinsic, overload
 
 from fastopt.kernels.atomic import add_shared, load_shared, replace_shared, spin, store_shared
 from fastopt.kernels.compile import entry, kernel
+from fastopt.kernels.threads import BAD, LOOK, SEEN, STEP
 from fastopt.kernels.vectors import X86
 
 _INT32 = ir.IntType(32)
@@ -202,7 +203,7 @@ def _bad_chunk(h, p, g, s, arrays, chunks, c):
     array, first, last = _chunk(chunks, c)
     addresses = _addresses(h, p, g, s, arrays, array, first)[1:2]
     bad, n = False, last - first
-    part = n // 4
+    part = n // 4096 * 1024  # four places are read at once: from memory 20M took 2.6 ms, in order 3.5
     for i in range(part):
         for j in range(4):
             x = _load(h, addresses, j * part + i)[0]
@@ -229,9 +230,6 @@ def step(h, check, plan, begin, end):
     return -1
 
 
-# A board: int64 numbers, each on a cache line of its own, then one for each chunk: whether it has been
-# looked at. BAD is -1 before a step, the others 0.
-LOOK, STEP, BAD, SEEN = (64 * i for i in range(4))
 _PATIENCE = 4096  # rests of some 50 ns in all: as long as a look at a few chunks
 
 

@@ -24,12 +24,6 @@ MOST = 32  # groups: more threads than that share nothing further
 
 
 @kernel
-def elements_of(problem):
-    """Numbers of W as the kernels hold it."""
-    return read(np.int64, problem, linear.WIDTH) * read(np.int64, problem, linear.FEATURES)
-
-
-@kernel
 def batch_of(hands, step):
     """(first, last, groups): positions of a step's rows, and how many groups they are."""
     first = step * read(np.int64, hands, BATCH)
@@ -43,7 +37,7 @@ def place_of(h, problem, hands, group):
     """Where these hands put a group's dW and db."""
     dw, db = read(np.int64, hands, FIRST), read(np.int64, hands, FIRST_BIAS)
     if group > 0:
-        weights, size = elements_of(problem), element_size(h)
+        weights, size = linear.elements_of(problem), element_size(h)
         stride = (weights + read(np.int64, problem, linear.CLASSES)) * size
         dw = read(np.int64, hands, PARTIALS) + (group - 1) * stride
         db = dw + weights * size if db else 0
@@ -107,7 +101,7 @@ def join(h, problem, hands, others, theirs, groups, scale, twice_l2):
         loss += read(np.float64, read(np.int64, whose, LOSSES), g)
     if groups > 1 or theirs or scale != 1 or twice_l2 != 0:
         w, classes = read(np.int64, problem, linear.W), read(np.int64, problem, linear.CLASSES)
-        _add_up(h, 0, elements_of(problem), dw, sources, groups, scale, w, twice_l2)
+        _add_up(h, 0, linear.elements_of(problem), dw, sources, groups, scale, w, twice_l2)
         if db:
             _add_up(h, 0, classes, db, sources + MOST * 8, groups, scale, db, 0.0)
     return loss
@@ -133,6 +127,8 @@ def finish_gradient(h, problem, hands, scale, l2):
     _, _, groups = batch_of(hands, 0)
     loss = join(h, problem, hands, hands, 0, groups, scale, 2 * l2)
     penalty = (
-        l2 * sum_of_squares(h, read(np.int64, problem, linear.W), elements_of(problem)) if l2 != 0 else 0.0
+        l2 * sum_of_squares(h, read(np.int64, problem, linear.W), linear.elements_of(problem))
+        if l2 != 0
+        else 0.0
     )
     return loss * scale + penalty

@@ -230,6 +230,12 @@ def block_gradient(h, problem, table, following, rows, dscores, dw, fresh):
 
 
 @kernel
+def elements_of(problem):
+    """Numbers of W as the kernels hold it."""
+    return read(np.int64, problem, WIDTH) * read(np.int64, problem, FEATURES)
+
+
+@kernel
 def block_memory(h, problem, scratch):
     """Addresses of a block's (scores, dscores, targets, weights, what comes after them)."""
     size = BLOCK * element_size(h)

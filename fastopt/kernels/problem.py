@@ -5,7 +5,7 @@ import functools
 import numpy as np
 from numba.core import types
 
-from fastopt.arrays import aligned_zeros
+from fastopt.arrays import aligned_empty, aligned_zeros
 from fastopt.kernels import linear, sparse
 from fastopt.kernels.compile import entry
 from fastopt.kernels.formula import formula_type
@@ -100,7 +100,10 @@ class Problem:
 
     def places(self, groups):
         """Memory for the gradients of groups 1, 2, ... and for the losses of all."""
-        return np.empty((groups - 1) * self.partial_elements() + 64, self.dtype), np.zeros(groups)
+        partials = aligned_empty(
+            (groups - 1) * self.partial_elements() + 64, self.dtype
+        )  # each clears its own
+        return partials, np.zeros(groups)
 
     def hands(self, batch, groups, group_rows, dW, db, places, scratch_bytes):
         """Address of a thread's hands, as groups.py has them; several threads may share the places."""

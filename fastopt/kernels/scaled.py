@@ -10,7 +10,7 @@ import numpy as np
 
 from fastopt.kernels import linear, sparse
 from fastopt.kernels.compile import kernel
-from fastopt.kernels.groups import SCRATCH, N, batch_of, elements_of, sum_of_squares
+from fastopt.kernels.groups import SCRATCH, N, batch_of, sum_of_squares
 from fastopt.kernels.lanes import BLOCK, load_lanes, store_first, store_lanes
 from fastopt.kernels.memory import (
     as_element,
@@ -154,7 +154,7 @@ def _descend(h, problem, run, first, last, target, factor, squares):
 def _record(h, problem, run, first, last, alpha, inverse):
     """The norm of the batch's gradient, from a dW that is made for it alone."""
     dw, v = read(np.int64, read(np.int64, run, G), 0), read(np.int64, problem, linear.W)
-    clear(dw, elements_of(problem) * element_size(h))
+    clear(dw, linear.elements_of(problem) * element_size(h))
     _descend(h, problem, run, first, last, dw, 1.0, False)
     penalty = 2 * read(np.float64, read(np.int64, run, NUMBERS), L2) * alpha
     record_norm(h, problem, run, v, as_element(h, inverse), as_element(h, penalty))
@@ -181,7 +181,7 @@ def scaled_steps(h, problem, run, begin, end):
         read(np.int64, read(np.int64, run, P), 1),
     )
     alpha, squares = read(np.float64, numbers, ALPHA), read(np.float64, numbers, SQUARES)
-    db, elements = read(np.int64, read(np.int64, run, G), 1), elements_of(problem)
+    db, elements = read(np.int64, read(np.int64, run, G), 1), linear.elements_of(problem)
     stopped = end
     for step in range(begin, end):
         first, last, _ = batch_of(hands, step)

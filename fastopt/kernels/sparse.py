@@ -105,8 +105,7 @@ def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
     w, b = read(np.int64, problem, dense.W), read(np.int64, problem, dense.B)
     unchecked = read(np.int64, problem, dense.UNCHECKED)
     total = 0.0
-    elements = read(np.int64, problem, dense.WIDTH) * read(np.int64, problem, dense.FEATURES)
-    clear(dw, elements * element_size(h))
+    clear(dw, dense.elements_of(problem) * element_size(h))
     fill_spans(problem, spans, begin, min(begin + BLOCK, end), end)
     for first in range(begin, end, BLOCK):
         last = min(first + BLOCK, end)

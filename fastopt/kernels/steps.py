@@ -24,7 +24,7 @@ from fastopt.kernels.elementwise import (
     _store,
     update,
 )
-from fastopt.kernels.groups import SCRATCH, N, batch_of, elements_of, join, sum_of_squares
+from fastopt.kernels.groups import SCRATCH, N, batch_of, join, sum_of_squares
 from fastopt.kernels.lanes import BLOCK, squared_lanes
 from fastopt.kernels.memory import (
     as_element,
@@ -74,7 +74,7 @@ def record_norm(h, problem, run, w, scale, penalty):
     """The norm of the gradient scale*dW + penalty*w, scale*db."""
     numbers, g = read(np.int64, run, NUMBERS), read(np.int64, run, G)
     db, zero = read(np.int64, g, 1), as_element(h, 0)
-    total = _norm(h, w, read(np.int64, g, 0), elements_of(problem), scale, penalty)
+    total = _norm(h, w, read(np.int64, g, 0), linear.elements_of(problem), scale, penalty)
     total += _norm(h, db, db, read(np.int64, problem, linear.CLASSES), scale, zero)
     write(numbers, NORM, np.sqrt(total))
 
@@ -111,7 +111,7 @@ def update_whole(h, problem, run, k):
     p, g, s = read(np.int64, run, P), read(np.int64, run, G), read(np.int64, run, S)
     k, (scale, penalty) = _coefficients(h, k), _factors(h, run)
     before = _flush_denormals()
-    _update(h, k, p, g, s, 0, 0, elements_of(problem), scale, penalty)
+    _update(h, k, p, g, s, 0, 0, linear.elements_of(problem), scale, penalty)
     _update(h, k, p, g, s, 1, 0, read(np.int64, problem, linear.CLASSES), scale, as_element(h, 0))
     _restore_denormals(before)
     return 0.0
@@ -182,7 +182,7 @@ def steps(h, problem, run, begin, end):
         scale = 1 / weight if weight > 0 else 0.0
         value = loss * scale
         if l2 != 0:
-            value += l2 * sum_of_squares(h, w, elements_of(problem))
+            value += l2 * sum_of_squares(h, w, linear.elements_of(problem))
         if not np.isfinite(value):
             stopped = step
             break
