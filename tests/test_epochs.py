@@ -71,38 +71,67 @@ def test_same_bits_wherever_a_stretch_ends(need, kind, batch, weighted):
         assert np.array_equal(whole[0], cut[0]) and np.array_equal(whole[1], cut[1]) and whole[2] == cut[2]
 
 
-def test_same_bits_on_threads(need, monkeypatch):
-    need("numba")
+# (features, batch): shared by groups of rows; by halves of the features, which are not equally many
+SHARED = [(130, 1000), (523, 33)]
+
+
+@pytest.fixture
+def shared_always(monkeypatch):
     from fastopt.kernels import epoch
 
     monkeypatch.setattr(epoch, "CREW_WORK", 0)
-    X, y = data(n=3000, features=130)
-    alone = trained("numba", X, y, batch=1000, l2=1e-3, threads=1)
-    for threads in (2, 3, 64):
-        together = trained("numba", X, y, batch=1000, l2=1e-3, threads=threads)
+    monkeypatch.setattr(epoch, "PAIR_WORK", 0)
+    return lambda: monkeypatch.setattr(epoch, "_patience", lambda work: 0)
+
+
+@pytest.mark.parametrize("features, batch", SHARED)
+@pytest.mark.parametrize("kind", ["float32", "float64", "uint8"])
+def test_same_bits_on_threads(need, shared_always, features, batch, kind):
+    need("numba")
+    X, y = data(kind, n=3000, features=features)
+    for options in ({"l2": 1e-3}, {"weight": np.linspace(0.5, 2, len(y)), "loss": fo.MulticlassHinge()}):
+        alone = trained("numba", X, y, batch=batch, threads=1, **options)
+        for threads in (2, 3, 64):
+            together = trained("numba", X, y, batch=batch, threads=threads, cuts=(1,), **options)
+            assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize("kind, features, batch", [*(("float32", *shape) for shape in SHARED),
+                                                   *(("uint8", *shape) for shape in SHARED), ("csr", 130, 1000)])  # fmt: skip
+def test_same_bits_when_every_helper_is_late(need, shared_always, kind, features, batch):
+    """The leader takes back at once what a helper has begun; what that writes later must not show."""
+    need("numba")
+    X, y = data(kind, n=6000, features=features)
+    alone = trained("numba", X, y, rule=fo.Adam(0.01), batch=batch, threads=1)
+    shared_always()
+    for threads in (2, 4):
+        for _ in range(5):
+            together = trained("numba", X, y, rule=fo.Adam(0.01), batch=batch, threads=threads)
+            assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize("impatient", [False, True])
+def test_a_pair_ends_every_stretch(need, shared_always, impatient):
+    """Steps as short as can be, in many stretches: nobody waits for what does not come."""
+    need("numba")
+    X, y = data(n=4000, features=512, classes=2)
+    alone = trained("numba", X, y, batch=2, threads=1)
+    if impatient:
+        shared_always()
+    for begin in range(3):
+        together = trained("numba", X, y, batch=2, threads=2, cuts=range(1 + begin, 2000, 7))
         assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
-@pytest.mark.parametrize("kind", ["float32", "uint8", "csr"])
-def test_same_bits_when_every_helper_is_late(need, monkeypatch, kind):
-    """The leader takes back at once what a helper has begun; what that writes later must not show."""
+def test_a_pair_stops_where_the_loss_is_not_finite(need, shared_always):
     need("numba")
-    from fastopt.kernels import epoch
-
-    monkeypatch.setattr(epoch, "CREW_WORK", 0)
-    hired = epoch.Epoch._hire
-
-    def impatient(self, fields, *arguments):
-        hired(self, fields, *arguments)
-        fields["patience"] *= 0  # an entry that is there
-
-    X, y = data(kind, n=6000, features=130)
-    alone = trained("numba", X, y, rule=fo.Adam(0.01), batch=1000, threads=1)
-    monkeypatch.setattr(epoch.Epoch, "_hire", impatient)
-    for threads in (2, 4):
-        for _ in range(5):
-            together = trained("numba", X, y, rule=fo.Adam(0.01), batch=1000, threads=threads)
-            assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+    X, y = data(n=3000, features=523)
+    with pytest.raises(fo.Diverged) as alone:
+        fo.train(X * 1e18, y, rule=fo.SGD(1e10), batch_size=33, threads=1)
+    with pytest.raises(fo.Diverged) as together:
+        fo.train(X * 1e18, y, rule=fo.SGD(1e10), batch_size=33, threads=2)
+    assert alone.value.step == together.value.step
+    assert np.array_equal(alone.value.fit.W, together.value.fit.W)
 
 
 LAZY = [

@@ -235,7 +235,7 @@ def test_hot_kernels_hold_packed_instructions(numba):
     from fastopt.kernels.memory import element_type
 
     h = element_type("float32")
-    for kernel, integers in ((linear.block_scores, 5), (linear.block_gradient, 7)):
+    for kernel, integers in ((linear.block_scores, 7), (linear.block_gradient, 9)):
         fresh = type(kernel)(kernel.py_func, targetoptions=dict(kernel.targetoptions))
         fresh.compile((h, *[types.int64] * integers))
         (text,) = fresh.inspect_asm().values()

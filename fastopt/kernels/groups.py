@@ -53,7 +53,7 @@ def do_group(h, problem, hands, step, group, coming):
     if db:
         clear(db, read(np.int64, problem, linear.CLASSES) * element_size(h))
     begin, scratch = first + group * group_rows, read(np.int64, hands, SCRATCH)
-    arguments = (problem, begin, min(begin + group_rows, last), coming, n, dw, db, scratch)
+    arguments = (problem, begin, min(begin + group_rows, last), coming, n, dw, db, scratch, 0)
     loss = call(read(np.int64, problem, linear.ADD_ROWS), arguments)
     write(read(np.int64, hands, LOSSES), group, loss)
 

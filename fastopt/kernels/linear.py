@@ -11,7 +11,7 @@ from numba.extending import overload
 
 from fastopt.kernels.compile import kernel
 from fastopt.kernels.elementwise import _coefficients
-from fastopt.kernels.lanes import BLOCK, load_lanes, scores_at, sum_lanes
+from fastopt.kernels.lanes import BLOCK, load_lanes, scores_at, store_lanes, sum_lanes
 from fastopt.kernels.memory import (
     as_element,
     call,
@@ -25,12 +25,15 @@ from fastopt.kernels.memory import (
     write_element,
     zero,
 )
+from fastopt.kernels.pair import exchange, own_features, own_slot
 from fastopt.kernels.tiles import STRIP_CLASSES, TILE_CLASSES, TILE_ROWS, gradient_strips, scores_tile
 
 # numbers: float64 factor of a uint8 X, then the loss's coefficients.  y_shift: subtracted from y.
 # y_kind: size of an integer label, 0 for targets of X's dtype.  x_kind: 1 for uint8, 32 or 64 for
 # CSR with such indices, else 0.  width: see sparse.py; dense: the classes.  unchecked: column numbers
-# are looked at on the way, and bad is set to 1 where one is wrong.
+# are looked at on the way, and bad is set to 1 where one is wrong.  half: the first feature of the second half
+# where scores are summed by halves (pair.py), else 0; w_stride: from class to class of W and dW; jump: bytes
+# by which the second half lies further on than it would.
 PROBLEM = [
     "W",
     "b",
@@ -55,10 +58,13 @@ PROBLEM = [
     "width",
     "unchecked",
     "bad",
+    "half",
+    "w_stride",
+    "jump",
 ]
 (W, B, X, X_STRIDE, X_KIND, Y, Y_KIND, Y_SHIFT, WEIGHTS, ORDER, CLASSES,
  FEATURES, NUMBERS, BLOCK_ROWS, ADD_ROWS, SCORES, LOSS, GRADIENT, INDICES, INDPTR, WIDTH,
- UNCHECKED, BAD) = range(len(PROBLEM))  # fmt: skip
+ UNCHECKED, BAD, HALF, W_STRIDE, JUMP) = range(len(PROBLEM))  # fmt: skip
 
 CHUNK = 2048  # bytes of a row between two sums of lanes: five rows of W and four of X fit in 32 KB
 
@@ -105,13 +111,17 @@ def fill_table(problem, table, begin, end, count):
 
 
 @kernel
-def _widen_rows(h, problem, table, rows, widened, target):
-    """Copy uint8 rows, scaled, to a block of the formula's dtype; `widened` is the table of their addresses."""
-    features = read(np.int64, problem, FEATURES)
-    stride = (features * element_size(h) + 63) // 64 * 64 + 64
+def _widen_rows(h, problem, table, rows, widened, target, first, last):
+    """Copy features [first, last) of uint8 rows, scaled, to a block of the formula's dtype.
+
+    `widened` is the table of the copies' addresses.
+    """
+    size = element_size(h)
+    stride = (read(np.int64, problem, FEATURES) * size + 63) // 64 * 64 + 64
     scale = read(np.float64, read(np.int64, problem, NUMBERS), 0)
     for r in range(rows):
-        widen(h, read(np.int64, table, r), target + r * stride, features, scale)
+        source = read(np.int64, table, r) + first
+        widen(h, source, target + r * stride + first * size, last - first, scale)
     for r in range(min(BLOCK, rows + TILE_ROWS - 1)):
         write(widened, r, target + min(r, rows - 1) * stride)
 
@@ -151,26 +161,30 @@ def load_rows(h, problem, begin, end, targets, weights):
 
 
 @kernel
-def block_scores(h, problem, table, following, rows, scores):
-    """scores[c, r] = W[c] X[r] + b[c]; a part of the rows in `following` is fetched meanwhile."""
-    w, classes = read(np.int64, problem, W), read(np.int64, problem, CLASSES)
-    width = read(np.int64, problem, FEATURES) * element_size(h)
-    b = read(np.int64, problem, B)
+def block_scores(h, problem, table, following, rows, scores, first, last):
+    """scores[c, r] = W[c] X[r] over features [first, last), + b[c] if these are the first.
+
+    A part of the rows in `following` is fetched meanwhile.
+    """
+    w, classes, size = read(np.int64, problem, W), read(np.int64, problem, CLASSES), element_size(h)
+    width = read(np.int64, problem, W_STRIDE)
+    w += read(np.int64, problem, JUMP) if first else 0
+    b = read(np.int64, problem, B) if first == 0 else 0
     for c in range(classes):
         start = read_element(h, b, c) if b else zero(h)
         for r in range(BLOCK):
             write(scores, c * BLOCK + r, start)
-    tile, step = BLOCK * element_size(h), _feature_bytes(h, problem)
-    for offset in range(0, width, CHUNK):
-        count = min(CHUNK, width - offset) // element_size(h)
-        apart = offset // element_size(h) * step
+    tile, step = BLOCK * size, _feature_bytes(h, problem)
+    for offset in range(first * size, last * size, CHUNK):
+        count = min(CHUNK, last * size - offset) // size
+        apart = offset // size * step
         for panel in range(0, classes, 2 * TILE_CLASSES):
             wide = min(classes - panel, 2 * TILE_CLASSES)
             cut = wide if wide <= TILE_CLASSES else (wide + 1) // 2
             w_panel, target = w + panel * width + offset, scores + panel * tile
             for r in range(0, rows, TILE_ROWS):
                 source, next_source = table + r * 8, following + r * 8
-                out = target + r * element_size(h)
+                out = target + r * size
                 if rows - r == 1:
                     scores_tile(
                         h, 1, source, next_source, offset, apart, step, w_panel, width, count, out, wide
@@ -214,16 +228,17 @@ def block_loss(h, problem, rows, scores, dscores, targets, weights, db):
 
 
 @kernel
-def block_gradient(h, problem, table, following, rows, dscores, dw, fresh):
-    """dw += dscores X, or with fresh = 1, dw = dscores X."""
-    classes, features = read(np.int64, problem, CLASSES), read(np.int64, problem, FEATURES)
-    stride, size = features * element_size(h), BLOCK * element_size(h)
+def block_gradient(h, problem, table, following, rows, dscores, dw, fresh, begin, end):
+    """dw += dscores X, or with fresh = 1, dw = dscores X, for features [begin, end)."""
+    classes, size = read(np.int64, problem, CLASSES), BLOCK * element_size(h)
+    stride = read(np.int64, problem, W_STRIDE)
+    dw += read(np.int64, problem, JUMP) if begin else 0
     parts = (classes + STRIP_CLASSES - 1) // STRIP_CLASSES
     first = 0
     for part in range(parts):
         last = first + (classes - first) // (parts - part)
         gradient_strips(h, table, following, _feature_bytes(h, problem), rows, dscores + first * size,
-                        dw + first * stride, fresh, stride, features, last - first)  # fmt: skip
+                        dw + first * stride, fresh, stride, begin, end, last - first)  # fmt: skip
         following = table
         first = last
     return 0.0
@@ -246,11 +261,31 @@ def block_memory(h, problem, scratch):
 
 
 @kernel
-def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
+def add_blocks(h, problem, a, b, target):
+    """target = a + b, blocks of scores."""
+    count = read(np.int64, problem, CLASSES) * BLOCK
+    for i in range(0, count, lane_count(h)):
+        store_lanes(h, target, i, count, load_lanes(h, a, i, count) + load_lanes(h, b, i, count))
+
+
+@kernel
+def _all_scores(h, problem, x, following, rows, scores, free):
+    """The scores of a block by all features; free: memory for as many."""
+    features, half = read(np.int64, problem, FEATURES), read(np.int64, problem, HALF)
+    kernel = read(np.int64, problem, SCORES)
+    call(kernel, (problem, x, following, rows, scores, 0, half or features))
+    if half:
+        call(kernel, (problem, x, following, rows, free, half, features))
+        add_blocks(h, problem, scores, free, scores)
+
+
+@kernel
+def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair):
     """Write the gradient of rows [begin, end) to dw, add it to db (0: no bias); returns their loss.
 
     Rows from `coming` on, up to `stop`, will be wanted next: they are fetched meanwhile. dw = 0 ends after
-    the first block's dscores: see single_row.
+    the first block's dscores: see single_row. pair: 0, or one's side of a pair, which does its own half of
+    the features; it stops where the other side is lost.
     """
     classes, block = read(np.int64, problem, CLASSES), read(np.int64, problem, BLOCK_ROWS)
     scores, dscores, targets, weights, table = block_memory(h, problem, scratch)
@@ -263,6 +298,7 @@ def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
         clear(dw, classes * read(np.int64, problem, FEATURES) * element_size(h))
     fill_table(problem, table, begin, min(begin + block, end), BLOCK)
     fetched = 2 if classes > TILE_CLASSES else 1  # rows of each tile that scores fetch
+    left, right = own_features(pair) if pair else (0, read(np.int64, problem, FEATURES))
     for first in range(begin, end, block):
         last = min(first + block, end)
         rows = last - first
@@ -274,8 +310,16 @@ def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
         x = table
         if wide:
             x = widened
-            _widen_rows(h, problem, table, rows, widened, widened + BLOCK * 8)
-        call(read(np.int64, problem, SCORES), (problem, x, following, rows, scores))
+            _widen_rows(h, problem, table, rows, widened, widened + BLOCK * 8, left, right)
+        if pair:
+            slot = own_slot(pair)
+            call(read(np.int64, problem, SCORES), (problem, x, following, rows, slot, left, right))
+            a, b = exchange(pair)
+            if not a:
+                return total
+            add_blocks(h, problem, a, b, scores)
+        else:
+            _all_scores(h, problem, x, following, rows, scores, dscores)
         total += call(read(np.int64, problem, LOSS), (problem, rows, scores, dscores, targets, weights, db))
         if dw == 0:
             return total
@@ -283,7 +327,10 @@ def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
             fetch = table if r % TILE_ROWS < fetched else following
             write(ahead, r, read(np.int64, fetch, r))
         fresh = 1 if first == begin else 0
-        call(read(np.int64, problem, GRADIENT), (problem, x, ahead, rows, dscores, dw, fresh))
+        gradient, middle = read(np.int64, problem, GRADIENT), 0 if pair else read(np.int64, problem, HALF)
+        call(gradient, (problem, x, ahead, rows, dscores, dw, fresh, left, middle or right))
+        if middle:
+            call(gradient, (problem, x, ahead, rows, dscores, dw, fresh, middle, right))
         table, following = following, table
     return total
 

@@ -1,6 +1,7 @@
 """A linear model's rows as the kernels read them, and the gradient over all of them."""
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
 from numba.core import types
@@ -19,9 +20,17 @@ PARTIALS_BYTES = 16 << 20
 # At least; of more than two groups. To clear and add up a group's sums costs as much as 2 rows on the
 # same core, and as much as 20 where they come from another.
 GROUP_ROWS, MANY_ROWS = 32, 512
+HALVED = 512  # features from which small batches are shared by halves of them (pair.py)
 # Multiply-adds of one pass above which threads pay: about 1 ms of work, some 0.1 ms to share it.
 PARALLEL_WORK = 1 << 24
 BLOCK_BYTES = 256 << 10  # of X, twice: one block is fetched while another is worked on
+
+
+class Halves(NamedTuple):
+    """first: features of the first half, and room for those of the second. apart: numbers from one to the other."""
+
+    first: int
+    apart: int
 
 
 class Problem:
@@ -48,6 +57,7 @@ class Problem:
             "y_shift": int(self.classes == 1 and loss.one_row == "binary"),
             "weights": 0 if rows.weight is None else address(rows.weight),
             "width": self.width,
+            "w_stride": self.features * itemsize,
             "unchecked": int(unchecked),
         }
         loss_type = formula_type(type(loss), self.dtype.name, len(loss))
@@ -65,7 +75,7 @@ class Problem:
         self.scratch_bytes = linear.scratch_bytes(
             self.classes, self.features, itemsize, fields["x_kind"], self.width
         )
-        self._set = {}
+        self._set, self.halves = {}, None
 
     def set(self, name, array):
         """Point one entry of the table at an array (None: at nothing), and keep the array."""
@@ -96,6 +106,8 @@ class Problem:
         """Zeros for W, or its gradient, as the kernels hold it."""
         if self.sparse:
             return self.by_feature()
+        if self.halves:
+            return aligned_zeros(2 * self.halves.apart, self.dtype)
         return aligned_zeros(self.classes * self.features, self.dtype).reshape(self.classes, self.features)
 
     def places(self, groups):
@@ -121,6 +133,27 @@ class Problem:
         self._kept += [table, *memory.values()]
         return address(table)
 
+    def halve(self, batch):
+        """Sum scores by halves of the features, if that suits such batches; whether it does."""
+        if self.sparse or not 1 < batch < 2 * MANY_ROWS or self.features < HALVED:
+            return False
+        first, itemsize = -(-self.features // 32) * 16, self.dtype.itemsize  # whole vectors
+        # A page apart: what one core fetches ahead of itself it would take from the other.
+        apart = -(-(self.classes * first * itemsize + 4096) // 64) * 64 // itemsize
+        self.halves = Halves(first, apart)
+        fields = {"half": first, "w_stride": first * itemsize, "jump": (apart - first) * itemsize}
+        for name, value in fields.items():
+            self.table[linear.PROBLEM.index(name)] = value
+        return True
+
+    def parts(self, W, held):
+        """[(part of W, where the kernels hold it)], of an array of like_weights."""
+        if self.sparse:
+            return [(W, held[:, : self.classes].T)]
+        first, apart = self.halves
+        blocks = [held[i * apart :][: self.classes * first].reshape(self.classes, first) for i in (0, 1)]
+        return [(W[:, :first], blocks[0]), (W[:, first:], blocks[1][:, : self.features - first])]
+
     def groups(self, n):
         """(groups, rows in each) for n rows: by the shapes alone, so that sums are too."""
         most = max(1, PARTIALS_BYTES // (self.partial_elements() * self.dtype.itemsize))
@@ -143,14 +176,14 @@ def kernel_addresses(loss_type, dtype, is_sparse):
     h = element_type(dtype)
     if is_sparse:
         return {
-            "add_rows": native_address(sparse.add_sparse_rows, h, 8),
+            "add_rows": native_address(sparse.add_sparse_rows, h, 9),
             "loss": native_address(linear.block_loss, loss_type, 7),
         }
     return {
-        "add_rows": native_address(linear.add_rows, h, 8),
-        "scores": native_address(linear.block_scores, h, 5),
+        "add_rows": native_address(linear.add_rows, h, 9),
+        "scores": native_address(linear.block_scores, h, 7),
         "loss": native_address(linear.block_loss, loss_type, 7),
-        "gradient": native_address(linear.block_gradient, h, 7),
+        "gradient": native_address(linear.block_gradient, h, 9),
     }
 
 

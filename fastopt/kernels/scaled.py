@@ -71,7 +71,8 @@ def _row_slopes(h, problem, run, position, alpha):
     if dense:
         linear.fill_table(problem, spans, position, position + 1, 1)
         linear.fill_table(problem, following, position + 1, min(position + 2, n), 1)
-        call(read(np.int64, problem, linear.SCORES), (problem, spans, following, 1, scores))
+        features = read(np.int64, problem, linear.FEATURES)
+        call(read(np.int64, problem, linear.SCORES), (problem, spans, following, 1, scores, 0, features))
         raw, apart = scores, BLOCK
     else:
         sparse.fill_spans(problem, spans, position, position + 1, n)

@@ -93,7 +93,7 @@ def _indices_fit(problem, begin, end):
 
 
 @kernel
-def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch):
+def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair):
     """linear.add_rows for CSR: X is the address of the values, x_kind the bits of an index.
 
     Without column numbers checked beforehand they are here, block by block: rows are then in order.

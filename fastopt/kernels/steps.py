@@ -4,8 +4,9 @@ A run is a table of int64 numbers in the order of RUN:
     p, g, s    addresses of tables of addresses as in elementwise.py, of W and b
     K, k_count the steps' coefficients
     hands, others, crew, patience  see groups.py and crew.py; others: a helper's hands
+    side, blocks  see pair.py: 0 where there is no pair; blocks of rows in a batch
     numbers    address of float64 numbers, see there
-    update     the rule, by address: update_whole; update_by_row: where a batch is one dense row, else 0
+    update     the rule, by address: update_features; update_by_row: where a batch is one dense row, else 0
 The loss comes with the problem, by address too, so the loop is compiled once, and its inner loops are
 not thrown together in one function, where LLVM no longer vectorised the rule (6 us more a step).
 """
@@ -13,6 +14,7 @@ not thrown together in one function, where LLVM no longer vectorised the rule (6
 import numpy as np
 
 from fastopt.kernels import linear
+from fastopt.kernels.atomic import load_shared, spin, store_shared
 from fastopt.kernels.compile import kernel
 from fastopt.kernels.crew import do_groups
 from fastopt.kernels.elementwise import (
@@ -24,7 +26,7 @@ from fastopt.kernels.elementwise import (
     _store,
     update,
 )
-from fastopt.kernels.groups import SCRATCH, N, batch_of, join, sum_of_squares
+from fastopt.kernels.groups import SCRATCH, N, batch_of, join, place_of, sum_of_squares
 from fastopt.kernels.lanes import BLOCK, squared_lanes
 from fastopt.kernels.memory import (
     as_element,
@@ -35,6 +37,22 @@ from fastopt.kernels.memory import (
     read,
     read_element,
     write,
+)
+from fastopt.kernels.pair import (
+    BOARD,
+    READY,
+    STATE,
+    STOP,
+    AWAY,
+    after_update,
+    begin_step,
+    is_lost,
+    may_update,
+    note,
+    noted,
+    own_features,
+    together,
+    wait_for_update,
 )
 
 RUN = [
@@ -50,8 +68,12 @@ RUN = [
     "numbers",
     "update",
     "update_by_row",
+    "side",
+    "blocks",
 ]
-(P, G, S, K, K_COUNT, HANDS, OTHERS, CREW, PATIENCE, NUMBERS, UPDATE, UPDATE_BY_ROW) = range(len(RUN))
+(P, G, S, K, K_COUNT, HANDS, OTHERS, CREW, PATIENCE, NUMBERS, UPDATE, UPDATE_BY_ROW, SIDE, BLOCKS) = range(
+    len(RUN)
+)
 
 # Of NUMBERS. LOSS: the sum over batches. NORM: of the last gradient. SCALE: 1/(weight of the batch).
 # ALPHA, SQUARES: see scaled.py.
@@ -72,19 +94,62 @@ def batch_weight(h, problem, begin, end):
 @kernel
 def record_norm(h, problem, run, w, scale, penalty):
     """The norm of the gradient scale*dW + penalty*w, scale*db."""
-    numbers, g = read(np.int64, run, NUMBERS), read(np.int64, run, G)
-    db, zero = read(np.int64, g, 1), as_element(h, 0)
-    total = _norm(h, w, read(np.int64, g, 0), linear.elements_of(problem), scale, penalty)
-    total += _norm(h, db, db, read(np.int64, problem, linear.CLASSES), scale, zero)
-    write(numbers, NORM, np.sqrt(total))
+    features, half = read(np.int64, problem, linear.FEATURES), read(np.int64, problem, linear.HALF)
+    total = _norm(h, problem, run, w, 0, half or features, scale, penalty)
+    if half:
+        total += _norm(h, problem, run, w, half, features, scale, penalty)
+    _write_norm(h, problem, run, total, scale)
 
 
 @kernel
-def _norm(h, w, dw, count, scale, penalty):
-    """Squared norm of scale*dw + penalty*w."""
+def _write_norm(h, problem, run, of_weights, scale):
+    db = read(np.int64, read(np.int64, run, G), 1)
+    of_biases = _squared(h, db, db, read(np.int64, problem, linear.CLASSES), scale, as_element(h, 0))
+    write(read(np.int64, run, NUMBERS), NORM, np.sqrt(of_weights + of_biases))
+
+
+@kernel
+def _norm(h, problem, run, w, first, last, scale, penalty):
+    """Squared norm of scale*dW + penalty*w over features [first, last)."""
+    dw = read(np.int64, read(np.int64, run, G), 0)
+    rows, apart, offset, count = _stretches(h, problem, first, last)
+    total = 0.0
+    for c in range(rows):
+        at = offset + c * apart
+        total += _squared(h, w + at, dw + at, count, scale, penalty)
+    return total
+
+
+@kernel
+def _squared(h, w, dw, count, scale, penalty):
     total = 0.0
     for i in range(0, count, lane_count(h)):
         total += squared_lanes(h, w, dw, i, count, scale, penalty)
+    return total
+
+
+@kernel
+def _stretches(h, problem, first, last):
+    """Where features [first, last) of W lie: (stretches, bytes from one to the next and to the first, their size)."""
+    if not read(np.int64, problem, linear.HALF):
+        return 1, 0, 0, linear.elements_of(problem)
+    offset = first * element_size(h) + (read(np.int64, problem, linear.JUMP) if first else 0)
+    return (
+        read(np.int64, problem, linear.CLASSES),
+        read(np.int64, problem, linear.W_STRIDE),
+        offset,
+        last - first,
+    )
+
+
+@kernel
+def _squares(h, problem, first, last):
+    """Sum of squares of W over features [first, last)."""
+    w = read(np.int64, problem, linear.W)
+    rows, apart, offset, count = _stretches(h, problem, first, last)
+    total = 0.0
+    for c in range(rows):
+        total += sum_of_squares(h, w + offset + c * apart, count)
     return total
 
 
@@ -106,13 +171,17 @@ def _factors(h, run):
 
 
 @kernel
-def update_whole(h, problem, run, k):
-    """The rule on W and b; k: address of its coefficients."""
+def update_features(h, problem, run, k, first, last):
+    """The rule on features [first, last) of W, and with the first of them on b; k: address of its coefficients."""
     p, g, s = read(np.int64, run, P), read(np.int64, run, G), read(np.int64, run, S)
     k, (scale, penalty) = _coefficients(h, k), _factors(h, run)
+    rows, apart, offset, count = _stretches(h, problem, first, last)
     before = _flush_denormals()
-    _update(h, k, p, g, s, 0, 0, linear.elements_of(problem), scale, penalty)
-    _update(h, k, p, g, s, 1, 0, read(np.int64, problem, linear.CLASSES), scale, as_element(h, 0))
+    for c in range(rows):
+        begin = (offset + c * apart) // element_size(h)
+        _update(h, k, p, g, s, 0, begin, begin + count, scale, penalty)
+    if first == 0:
+        _update(h, k, p, g, s, 1, 0, read(np.int64, problem, linear.CLASSES), scale, as_element(h, 0))
     _restore_denormals(before)
     return 0.0
 
@@ -143,7 +212,7 @@ def _row_loss(h, problem, run, step):
     first, last, _ = batch_of(hands, step)
     clear(db, read(np.int64, problem, linear.CLASSES) * element_size(h))
     scratch, n = read(np.int64, hands, SCRATCH), read(np.int64, hands, N)
-    return call(read(np.int64, problem, linear.ADD_ROWS), (problem, first, last, last, n, 0, db, scratch))
+    return call(read(np.int64, problem, linear.ADD_ROWS), (problem, first, last, last, n, 0, db, scratch, 0))
 
 
 @kernel
@@ -158,37 +227,132 @@ def _batch_loss(h, problem, run, step):
 
 
 @kernel
+def _half_loss(h, problem, run, step):
+    """As _batch_loss, of a pair: the gradient is that of one's own half; see is_lost."""
+    hands, side = read(np.int64, run, HANDS), read(np.int64, run, SIDE)
+    if read(np.float64, read(np.int64, run, NUMBERS), L2) != 0:
+        write(note(side, step & 1, False), 0, _squares(h, problem, *own_features(side)))
+    first, last, _ = batch_of(hands, step)
+    dw, db = place_of(h, problem, hands, 0)
+    if db:
+        clear(db, read(np.int64, problem, linear.CLASSES) * element_size(h))
+    scratch, n = read(np.int64, hands, SCRATCH), read(np.int64, hands, N)
+    return call(
+        read(np.int64, problem, linear.ADD_ROWS), (problem, first, last, last, n, dw, db, scratch, side)
+    )
+
+
+@kernel
+def _value(h, problem, run, step, loss, paired):
+    """The value of a batch, of which `loss` is the sum; 1 / its weight is noted."""
+    numbers, side = read(np.int64, run, NUMBERS), read(np.int64, run, SIDE)
+    l2 = read(np.float64, numbers, L2)
+    first, last, _ = batch_of(read(np.int64, run, HANDS), step)
+    weight = batch_weight(h, problem, first, last)
+    scale = 1 / weight if weight > 0 else 0.0
+    write(numbers, SCALE, scale)
+    value = loss * scale
+    if l2 != 0:
+        half, features = read(np.int64, problem, linear.HALF), read(np.int64, problem, linear.FEATURES)
+        if paired:
+            squares = noted(side, step & 1)
+        elif half:
+            squares = _squares(h, problem, 0, half) + _squares(h, problem, half, features)
+        else:
+            squares = _squares(h, problem, 0, features)
+        value += l2 * squares
+    return value
+
+
+@kernel
+def _note_norm(h, problem, run):
+    """What one's own half adds to the squared norm of the gradient."""
+    scale, penalty = _factors(h, run)
+    side, w = read(np.int64, run, SIDE), read(np.int64, problem, linear.W)
+    write(note(side, 2, False), 0, _norm(h, problem, run, w, *own_features(side), scale, penalty))
+
+
+@kernel
+def _descend(problem, run, k, first, last):
+    call(read(np.int64, run, UPDATE), (problem, run, k, first, last))
+
+
+@kernel
 def steps(h, problem, run, begin, end):
     """Steps [begin, end); returns end, or the step before which it stopped: its loss is not finite.
 
     The coefficients' first row is that of step `begin`; the norm is recorded at the last step.
     """
-    numbers, hands, w = (
-        read(np.int64, run, NUMBERS),
-        read(np.int64, run, HANDS),
-        read(np.int64, problem, linear.W),
-    )
-    l2, k_size = read(np.float64, numbers, L2), read(np.int64, run, K_COUNT) * 8
-    stopped = end
+    numbers, w = read(np.int64, run, NUMBERS), read(np.int64, problem, linear.W)
+    side, blocks = read(np.int64, run, SIDE), read(np.int64, run, BLOCKS)
+    k_size, paired = read(np.int64, run, K_COUNT) * 8, False
     for step in range(begin, end):
-        update = read(np.int64, run, UPDATE_BY_ROW)
-        if update and step < end - 1:
-            loss = _row_loss(h, problem, run, step)
-        else:  # at the last step the norm of the gradient is asked for
-            update = read(np.int64, run, UPDATE)
+        k = read(np.int64, run, K) + (step - begin) * k_size
+        if read(np.int64, run, UPDATE_BY_ROW) and step < end - 1:  # at the last step the norm is asked for
+            value = _value(h, problem, run, step, _row_loss(h, problem, run, step), False)
+            if not np.isfinite(value):
+                return step
+            write(numbers, LOSS, read(np.float64, numbers, LOSS) + value)
+            call(read(np.int64, run, UPDATE_BY_ROW), (problem, run, k))
+            continue
+        paired, loss = side != 0 and together(side, step + 1, blocks), 0.0
+        if paired:
+            loss = _half_loss(h, problem, run, step)
+            paired = not is_lost(side) and may_update(side)
+        if not paired:
             loss = _batch_loss(h, problem, run, step)
-        first, last, _ = batch_of(hands, step)
-        weight = batch_weight(h, problem, first, last)
-        scale = 1 / weight if weight > 0 else 0.0
-        value = loss * scale
-        if l2 != 0:
-            value += l2 * sum_of_squares(h, w, linear.elements_of(problem))
+        value = _value(h, problem, run, step, loss, paired)
         if not np.isfinite(value):
-            stopped = step
-            break
+            return step
         write(numbers, LOSS, read(np.float64, numbers, LOSS) + value)
-        write(numbers, SCALE, scale)
         if step == end - 1:
-            record_norm(h, problem, run, w, as_element(h, scale), as_element(h, 2 * l2))
-        call(update, (problem, run, read(np.int64, run, K) + (step - begin) * k_size))
-    return stopped
+            if paired:
+                _note_norm(h, problem, run)
+            else:
+                record_norm(h, problem, run, w, *_factors(h, run))
+        if paired:
+            _descend(problem, run, k, *own_features(side))
+        else:
+            half, features = read(np.int64, problem, linear.HALF), read(np.int64, problem, linear.FEATURES)
+            _descend(problem, run, k, 0, half or features)
+            if half:
+                _descend(problem, run, k, half, features)
+    if paired:
+        wait_for_update(side)
+        _write_norm(h, problem, run, noted(side, 2), _factors(h, run)[0])
+    return end
+
+
+@kernel
+def help_pair(h, problem, run, begin, end):
+    """What the helper of a pair does until the stretch is over."""
+    side = read(np.int64, run, SIDE)
+    state, stop = read(np.int64, side, BOARD) + STATE, read(np.int64, side, BOARD) + STOP
+    while not load_shared(stop):
+        now = load_shared(state)
+        if now == AWAY:
+            store_shared(state, READY)
+        elif now == READY or now // 2 > end:
+            spin()
+        else:
+            _help_steps(h, problem, run, now // 2 - 1, begin, end)
+
+
+@kernel
+def _help_steps(h, problem, run, step, begin, end):
+    """Steps from this one on, until the leader has sent this thread away."""
+    side, blocks = read(np.int64, run, SIDE), read(np.int64, run, BLOCKS)
+    k_size = read(np.int64, run, K_COUNT) * 8
+    while step < end:
+        begin_step(side, step + 1, blocks)
+        loss = _half_loss(h, problem, run, step)
+        if is_lost(side) or not np.isfinite(_value(h, problem, run, step, loss, True)):
+            return
+        if not may_update(side):
+            return
+        if step == end - 1:
+            _note_norm(h, problem, run)
+        k = read(np.int64, run, K) + (step - begin) * k_size
+        _descend(problem, run, k, *own_features(side))
+        after_update(side)
+        step += 1

@@ -148,8 +148,8 @@ def _halves(a, b, half):
 
 
 @intrinsic
-def gradient_strips(typing, h, table, following, step, rows, d, dw, fresh, dw_stride, count, classes):
-    """dw[c] += sum over rows of d[c, r] X[r], for all `count` features; classes <= STRIP_CLASSES.
+def gradient_strips(typing, h, table, following, step, rows, d, dw, fresh, dw_stride, begin, end, classes):
+    """dw[c] += sum over rows of d[c, r] X[r], for features [begin, end); classes <= STRIP_CLASSES.
 
     fresh = 1: dw is written without being looked at; to clear it first takes 3 % of a batch of 32.
     following: a table of as many rows that are wanted next, of `step` bytes a feature: they are fetched
@@ -158,7 +158,8 @@ def gradient_strips(typing, h, table, following, step, rows, d, dw, fresh, dw_st
     vector = v.vector_type(llvm_element(h.element))
 
     def codegen(context, builder, signature, args):
-        _, table, following, step, rows, d, dw, fresh, dw_stride, count, classes = args
+        _, table, following, step, rows, d, dw, fresh, dw_stride, begin, end, classes = args
+        count = builder.sub(end, begin)
         tables = v.pointer(builder, table, INT64), v.pointer(builder, following, INT64), step
 
         def emit(wide):
@@ -168,6 +169,7 @@ def gradient_strips(typing, h, table, following, step, rows, d, dw, fresh, dw_st
                 if _is_power(strip)
                 else _multiple(builder, count, strip)
             )
+            full = builder.add(begin, full)
             sums = [builder.add(dw, builder.mul(dw_stride, _constant(c))) for c in range(wide)]
             is_fresh = builder.icmp_signed("!=", fresh, _constant(0))
 
@@ -176,17 +178,18 @@ def gradient_strips(typing, h, table, following, step, rows, d, dw, fresh, dw_st
                 return []
 
             def part(i, _):
-                mask = v.first_lanes(builder, vector, builder.sub(count, i))
+                mask = v.first_lanes(builder, vector, builder.sub(end, i))
                 _strip(builder, vector, tables, rows, d, sums, is_fresh, i, 1, mask)
                 return []
 
-            v.loop(builder, _constant(0), full, strip, [], whole)
-            v.loop(builder, full, count, vector.count, [], part)
+            v.loop(builder, begin, full, strip, [], whole)
+            v.loop(builder, full, end, vector.count, [], part)
 
         variants(builder, classes, range(1, STRIP_CLASSES + 1), emit)
         return context.get_dummy_value()
 
-    return types.none(h, table, following, step, rows, d, dw, fresh, dw_stride, count, classes), codegen
+    given = (h, table, following, step, rows, d, dw, fresh, dw_stride, begin, end, classes)
+    return types.none(*given), codegen
 
 
 def _is_power(n):
