@@ -6,6 +6,7 @@ from fastopt.native import address
 
 _PLAIN = 0x1 | 0x100  # NumPy's C_CONTIGUOUS and ALIGNED, in one look
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+NAMES = {dtype: dtype.name for dtype in FLOATS}  # dtype.name takes 2 us
 
 
 def aligned_zeros(size, dtype, make=np.zeros):
@@ -49,7 +50,7 @@ def check_parameter(array, name):
     check_float(array, name)
     if not array.flags.writeable:
         raise ValueError(f"{name} is read-only; it is updated in place: pass a writable array")
-    if _overlaps_itself(array):
+    if not is_plain(array) and _overlaps_itself(array):
         raise ValueError(f"{name} overlaps itself in memory (a broadcast view?); pass a copy")
 
 
@@ -79,6 +80,17 @@ def check_gradient(g, parameter, name):
     if g.shape != parameter.shape:
         raise ValueError(f"{name} has shape {g.shape}, its parameter {parameter.shape}")
     return g
+
+
+def span(array):
+    """(begin, end) in memory of an array in one piece."""
+    begin = address(array)
+    return begin, begin + array.nbytes
+
+
+def meet(a, b):
+    """Whether two spans share memory. np.may_share_memory takes 1 us more."""
+    return a[0] < b[1] and b[0] < a[1]
 
 
 def check_apart(arrays, names):

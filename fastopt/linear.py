@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastopt import backends, losses, native
-from fastopt.arrays import check_float, check_parameter, checked_l2
+from fastopt.arrays import check_float, check_parameter, checked_l2, meet, span
 from fastopt.kernels.threads import checked_threads
 from fastopt.rows import check_columns, checked_rows
 
@@ -71,13 +71,15 @@ def _buffers(out, W, b, rows):
     if len(given) != len(wanted):
         raise ValueError(f"out must be {'dW' if b is None else '(dW, db)'}, not {len(given)} arrays")
     read = (W, b, rows.X, rows.y, rows.weight, *(rows.sparse or ()))
+    spans = [span(array) for array in read if array is not None]
     for name, array, like in zip(("dW", "db"), given, wanted, strict=False):
         check_parameter(array, f"out: {name}")
         if array.shape != like.shape or array.dtype != like.dtype or not array.flags.c_contiguous:
             raise ValueError(f"out: {name} must be C-ordered {like.dtype}{like.shape}")
-        if any(np.may_share_memory(array, other) for other in read if other is not None):
+        own = span(array)
+        if any(meet(own, other) for other in spans):
             raise ValueError(f"out: {name} overlaps W, b, X, y or sample_weight in memory")
-    if b is not None and np.may_share_memory(*given):
+    if b is not None and meet(span(given[0]), span(given[1])):
         raise ValueError("out: dW and db overlap in memory")
     return given if b is not None else (given[0], None)
 

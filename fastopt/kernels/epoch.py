@@ -144,7 +144,7 @@ class Epoch:
 
     def _bind(self, K):
         """The compiled loop for these coefficients, which are put where it finds them."""
-        dtype = self.problem.dtype.name
+        dtype = self.problem.dtype_name
         if self.scaled:
             K = linear_coefficients(self.rule, self.l2, K)
         else:
@@ -164,7 +164,7 @@ class Epoch:
             return work()
         board, place, stop = (self.crew, TICKET, STOP) if self.pair is None else (self.board, pair.STOP, 1)
         board[:] = 0
-        help_ = _help_entry(self.problem.dtype.name, self.pair is not None)
+        help_ = _help_entry(self.problem.dtype_name, self.pair is not None)
 
         def dismiss():
             board[place // 8] = stop

@@ -6,17 +6,18 @@ from typing import NamedTuple
 import numpy as np
 from numba.core import types
 
-from fastopt.arrays import aligned_empty, aligned_zeros
+from fastopt.arrays import NAMES, aligned_empty, aligned_zeros
 from fastopt.kernels import linear, sparse
 from fastopt.kernels.compile import entry
 from fastopt.kernels.formula import formula_type
-from fastopt.kernels.groups import HANDS, MOST, finish_gradient, take_groups
+from fastopt.kernels.groups import MOST, finish_gradient, take_groups
 from fastopt.kernels.lanes import BLOCK
 from fastopt.kernels.memory import element_type, native_address
 from fastopt.kernels.threads import share
 from fastopt.native import address
 
-PARTIALS_BYTES = 16 << 20
+# Of partial gradients. Those of CSR rows are met at random: 500,000 x 50,000 took 41 ms with 16 MB, 37 with 8 or less.
+PARTIALS_BYTES, SPARSE_PARTIALS_BYTES = 16 << 20, 8 << 20
 # At least; of more than two groups. To clear and add up a group's sums costs as much as 2 rows on the
 # same core, and as much as 20 where they come from another.
 GROUP_ROWS, MANY_ROWS = 32, 512
@@ -45,35 +46,32 @@ class Problem:
         self.classes, self.features = rows.rows, rows.features
         self.numbers = np.array([rows.scale, *map(float, loss)], np.float64)
         self.rows, self._kept = rows, []
-        itemsize = self.dtype.itemsize
-        self.width = sparse.padded_classes(self.classes, itemsize) if rows.sparse else self.classes
-        fields = {
-            "classes": self.classes,
-            "features": self.features,
-            "numbers": address(self.numbers),
-            "block": _block_rows(self.features * itemsize) if rows.sparse is None else BLOCK,
-            "y": address(rows.y),
-            "y_kind": 0 if rows.y.dtype.kind == "f" else rows.y.dtype.itemsize,
-            "y_shift": int(self.classes == 1 and loss.one_row == "binary"),
-            "weights": 0 if rows.weight is None else address(rows.weight),
-            "width": self.width,
-            "w_stride": self.features * itemsize,
-            "unchecked": int(unchecked),
-        }
-        loss_type = formula_type(type(loss), self.dtype.name, len(loss))
-        if rows.sparse is None:
-            fields |= {"X": address(rows.X), "x_stride": rows.features * rows.X.itemsize}
-            fields |= {"x_kind": int(rows.X.dtype == np.uint8)}
-        else:
-            values, indices, indptr = rows.sparse
-            fields |= {"X": address(values), "indices": address(indices), "indptr": address(indptr)}
-            fields |= {"x_kind": 8 * indices.dtype.itemsize}
-        fields |= kernel_addresses(loss_type, self.dtype.name, rows.sparse is not None)
+        itemsize, self.dtype_name = self.dtype.itemsize, NAMES[self.dtype]
         self.sparse = rows.sparse is not None
-        self.table = np.array([fields.get(name, 0) for name in linear.PROBLEM], np.int64)
+        self.width = sparse.padded_classes(self.classes, itemsize) if self.sparse else self.classes
+        table = [0] * len(linear.PROBLEM)
+        table[linear.CLASSES], table[linear.FEATURES] = self.classes, self.features
+        table[linear.WIDTH], table[linear.W_STRIDE] = self.width, self.features * itemsize
+        table[linear.NUMBERS], table[linear.Y] = address(self.numbers), address(rows.y)
+        table[linear.Y_KIND] = 0 if rows.y.dtype.kind == "f" else rows.y.itemsize
+        table[linear.Y_SHIFT] = int(self.classes == 1 and loss.one_row == "binary")
+        table[linear.WEIGHTS] = 0 if rows.weight is None else address(rows.weight)
+        table[linear.BLOCK_ROWS] = BLOCK if self.sparse else _block_rows(self.features * itemsize)
+        table[linear.UNCHECKED] = int(unchecked)
+        if self.sparse:
+            values, indices, indptr = rows.sparse
+            table[linear.INDICES], table[linear.INDPTR] = address(indices), address(indptr)
+            table[linear.X], table[linear.X_KIND] = address(values), 8 * indices.itemsize
+        else:
+            table[linear.X], table[linear.X_STRIDE] = address(rows.X), rows.features * rows.X.itemsize
+            table[linear.X_KIND] = int(rows.X.itemsize == 1)
+        loss_type = formula_type(type(loss), self.dtype_name, len(loss))
+        for place, kernel in kernel_addresses(loss_type, self.dtype_name, self.sparse):
+            table[place] = kernel
+        self.table = np.array(table, np.int64)
         self.at = address(self.table)
         self.scratch_bytes = linear.scratch_bytes(
-            self.classes, self.features, itemsize, fields["x_kind"], self.width
+            self.classes, self.features, itemsize, table[linear.X_KIND], self.width
         )
         self._set, self.halves = {}, None
 
@@ -119,18 +117,11 @@ class Problem:
 
     def hands(self, batch, groups, group_rows, dW, db, places, scratch_bytes):
         """Address of a thread's hands, as groups.py has them; several threads may share the places."""
-        memory = {
-            "first": dW,
-            "first_bias": db,
-            "partials": places[0],
-            "losses": places[1],
-            "sources": np.zeros(2 * MOST, np.int64),
-            "scratch": aligned_zeros(scratch_bytes + 64, np.uint8),
-        }
-        fields = {name: 0 if array is None else address(array) for name, array in memory.items()}
-        fields |= {"batch": batch, "n": self.n, "group_rows": group_rows}
-        table = np.array([fields[name] for name in HANDS], np.int64)
-        self._kept += [table, *memory.values()]
+        sources, scratch = np.zeros(2 * MOST, np.int64), aligned_zeros(scratch_bytes + 64, np.uint8)
+        memory = (dW, db, *places, sources, scratch)  # in the order of HANDS, after the numbers
+        addresses = [0 if array is None else address(array) for array in memory]
+        table = np.array([batch, self.n, group_rows, *addresses], np.int64)
+        self._kept += [table, *memory]
         return address(table)
 
     def halve(self, batch):
@@ -156,7 +147,8 @@ class Problem:
 
     def groups(self, n):
         """(groups, rows in each) for n rows: by the shapes alone, so that sums are too."""
-        most = max(1, PARTIALS_BYTES // (self.partial_elements() * self.dtype.itemsize))
+        memory = SPARSE_PARTIALS_BYTES if self.sparse else PARTIALS_BYTES
+        most = max(1, memory // (self.partial_elements() * self.dtype.itemsize))
         groups = max(1, min(MOST, most, max(min(2, n // GROUP_ROWS), n // MANY_ROWS)))
         groups = 1 << (groups.bit_length() - 1)  # a power of two is shared evenly
         per_group = -(-max(n, 1) // groups)
@@ -173,18 +165,17 @@ def _block_rows(row_bytes):
 
 @functools.cache
 def kernel_addresses(loss_type, dtype, is_sparse):
+    """[(place in the table, address)]"""
     h = element_type(dtype)
+    found = [(linear.LOSS, native_address(linear.block_loss, loss_type, 7))]
     if is_sparse:
-        return {
-            "add_rows": native_address(sparse.add_sparse_rows, h, 9),
-            "loss": native_address(linear.block_loss, loss_type, 7),
-        }
-    return {
-        "add_rows": native_address(linear.add_rows, h, 9),
-        "scores": native_address(linear.block_scores, h, 7),
-        "loss": native_address(linear.block_loss, loss_type, 7),
-        "gradient": native_address(linear.block_gradient, h, 9),
-    }
+        return [*found, (linear.ADD_ROWS, native_address(sparse.add_sparse_rows, h, 9))]
+    return [
+        *found,
+        (linear.ADD_ROWS, native_address(linear.add_rows, h, 9)),
+        (linear.SCORES, native_address(linear.block_scores, h, 7)),
+        (linear.GRADIENT, native_address(linear.block_gradient, h, 9)),
+    ]
 
 
 @functools.cache
@@ -225,6 +216,6 @@ def _gradient(problem, dW, db, scale, l2, threads):
         problem.hands(problem.n, groups, group_rows, dW, db, places, problem.scratch_bytes)
         for _ in range(max(1, min(threads, groups)))
     ]
-    take, finish = _gradient_entries(problem.dtype.name)
+    take, finish = _gradient_entries(problem.dtype_name)
     share(lambda own: take(None, problem.at, own, address(counter)), hands, threads)
     return finish(None, problem.at, hands[0], scale, l2)

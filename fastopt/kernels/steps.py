@@ -39,11 +39,11 @@ from fastopt.kernels.memory import (
     write,
 )
 from fastopt.kernels.pair import (
+    AWAY,
     BOARD,
     READY,
     STATE,
     STOP,
-    AWAY,
     after_update,
     begin_step,
     is_lost,
