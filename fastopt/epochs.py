@@ -50,7 +50,7 @@ def _scaled_c_epoch(rows, loss, rule, parameters, batch, l2):
             V[...] = W.T
             alpha, squares = 1.0, float(np.sum(np.square(W, dtype=np.float64)))
         data.set_order(order)
-        k = linear_coefficients(rule, l2, K)
+        k = np.ascontiguousarray(np.broadcast_to(linear_coefficients(rule, l2, K), (len(K), 3)))
         training = native.Training(native.rule_number(rule), k, batch, rows.n, l2, V, b, (), ())
         struct = training.struct
         struct.loss, struct.alpha, struct.squares = total, alpha, squares

@@ -44,6 +44,8 @@ def usual_kernels(rule_list=(), loss_list=(), dtypes=("float32",)):
             for rule in rule_list or (rules.Momentum(),):
                 name = f"{type(loss).__name__} epoch, {type(rule).__name__} {dtype}"
                 jobs.append((name, lambda x=loss, r=rule, d=dtype: _epoch(x, r, d)))
+        if loss_list:
+            jobs.append((f"epochs on several threads, {dtype}", lambda d=dtype: _shared_epochs(d)))
     return jobs
 
 
@@ -71,3 +73,11 @@ def _epoch(loss, rule, dtype):
 
     X, y = _rows(dtype)
     train(X, y, loss, rule, epochs=1, batch_size=4, backend="numba", threads=1)
+
+
+def _shared_epochs(dtype):
+    from fastopt.training import train
+
+    for n, features in ((2048, 256), (128, 512)):  # a crew, a pair
+        X, y = np.ones((n, features), dtype), np.arange(n) % 3
+        train(X, y, epochs=1, batch_size=n // 2, backend="numba", threads=2)

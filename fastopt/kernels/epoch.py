@@ -6,7 +6,7 @@ import numpy as np
 from numba.core import types
 
 from fastopt.arrays import aligned_zeros
-from fastopt.kernels import linear, pair, scaled, steps
+from fastopt.kernels import linear, lone, pair, scaled, steps
 from fastopt.kernels.compile import entry
 from fastopt.kernels.crew import CREW_SIZE, STOP, TICKET, help_crew
 from fastopt.kernels.formula import formula_type
@@ -22,8 +22,7 @@ CREW_WORK, PAIR_WORK = 400_000, 25_000
 
 
 @functools.cache
-def _steps_entry(dtype, is_scaled):
-    kernel = scaled.scaled_steps if is_scaled else steps.steps
+def _steps_entry(dtype, kernel):
     return entry(kernel, element_type(dtype), *[types.int64] * 4)
 
 
@@ -31,6 +30,11 @@ def _steps_entry(dtype, is_scaled):
 def _rule_addresses(rule_type):
     kernels = (steps.update_features, 5), (steps.update_by_row, 3)
     return [native_address(kernel, rule_type, integers) for kernel, integers in kernels]
+
+
+@functools.cache
+def _row_loss_address(loss_type):
+    return native_address(lone.row_loss, loss_type, 4)
 
 
 @functools.cache
@@ -51,6 +55,11 @@ class Epoch:
         work, most = batch * problem.work_per_row(), 2 if halved else groups
         self.threads = min(threads, most) if work >= (PAIR_WORK if halved else CREW_WORK) else 1
         self.scaled = self._can_be_scaled(rows, groups)
+        self.kernel = scaled.scaled_steps if self.scaled else steps.steps
+        if self.scaled and problem.sparse and batch == 1:
+            self.kernel = lone.lone_steps
+            loss_type = formula_type(type(loss), problem.dtype_name, len(loss))
+            problem.table[linear.LOSS] = _row_loss_address(loss_type)
         # While a stretch runs W and its slots are held otherwise: CSR by feature, or by halves of the features;
         # lazily scaled weights are never in W itself
         self.arrays = [self.W, *W_slots]
@@ -147,15 +156,17 @@ class Epoch:
         dtype = self.problem.dtype_name
         if self.scaled:
             K = linear_coefficients(self.rule, self.l2, K)
+            apart = K.shape[1] if len(K) > 1 else 0
         else:
+            apart = K.shape[1]
             whole, by_row = _rule_addresses(formula_type(type(self.rule), dtype, K.shape[1]))
             self.run[steps.UPDATE], self.run[steps.UPDATE_BY_ROW] = whole, by_row if self.by_row else 0
         self._K = K
-        self.run[steps.K], self.run[steps.K_COUNT] = address(K), K.shape[1]
+        self.run[steps.K], self.run[steps.K_COUNT] = address(K), apart
         if self.pair is not None:
             for i in (steps.UPDATE, steps.K, steps.K_COUNT):
                 self.pair[i] = self.run[i]
-        return _steps_entry(dtype, self.scaled)
+        return _steps_entry(dtype, self.kernel)
 
     def _share(self, work, begin, end):
         """The stretch on this thread, or on a helper while this thread helps."""

@@ -16,7 +16,7 @@ from fastopt.kernels import linear
 from fastopt.kernels.atomic import add_shared
 from fastopt.kernels.compile import kernel
 from fastopt.kernels.lanes import load_lanes, store_lanes, sum_lanes
-from fastopt.kernels.memory import call, clear, element_size, lane_count, read, write
+from fastopt.kernels.memory import as_element, call, clear, element_size, lane_count, read, write
 
 HANDS = ["batch", "n", "group_rows", "first", "first_bias", "partials", "losses", "sources", "scratch"]
 (BATCH, N, GROUP_ROWS, FIRST, FIRST_BIAS, PARTIALS, LOSSES, SOURCES, SCRATCH) = range(len(HANDS))
@@ -103,7 +103,7 @@ def join(h, problem, hands, others, theirs, groups, scale, twice_l2):
         w, classes = read(np.int64, problem, linear.W), read(np.int64, problem, linear.CLASSES)
         _add_up(h, 0, linear.elements_of(problem), dw, sources, groups, scale, w, twice_l2)
         if db:
-            _add_up(h, 0, classes, db, sources + MOST * 8, groups, scale, db, 0.0)
+            _add_up(h, 0, classes, db, sources + MOST * 8, groups, scale, db, as_element(h, 0))
     return loss
 
 

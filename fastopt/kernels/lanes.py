@@ -264,6 +264,17 @@ def sum_lanes(typing, lanes):
     return types.float64(lanes), codegen
 
 
+@intrinsic
+def first_lane(typing, lanes):
+    """The first lane in float64."""
+
+    def codegen(context, builder, signature, args):
+        first = Vector(builder, args[0]).lane(0)
+        return first if signature.args[0].element.bitwidth == 64 else builder.fpext(first, ir.DoubleType())
+
+    return types.float64(lanes), codegen
+
+
 @kernel
 def squared_lanes(h, w, dw, index, end, scale, penalty):
     """Sum of squares of scale*dw + penalty*w over the lanes from index on."""

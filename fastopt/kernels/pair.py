@@ -24,7 +24,7 @@ from fastopt.kernels.compile import kernel
 from fastopt.kernels.memory import read, write
 
 # which: 0 leader, 1 helper.  first, last: its features.  mine, other: two blocks of scores in turns, then
-# the numbers of NOTES.  number: exchanges so far; ticket: the step; lost: the other is not to be waited for.
+# two notes.  number: exchanges so far; ticket: the step; lost: the other is not to be waited for.
 SIDE = [
     "which",
     "first",
@@ -39,7 +39,6 @@ SIDE = [
     "patience",
 ]
 (WHICH, FIRST, LAST, MINE, OTHER, BLOCK_BYTES, BOARD, NUMBER, TICKET, LOST, PATIENCE) = range(len(SIDE))
-NOTES = 3  # float64: the half's sum of squares at even and odd steps, its part of the gradient's norm
 _LINE = 128  # bytes: Intel fetches lines in pairs
 STATE, STOP, SEEN = 0, _LINE, 2 * _LINE
 BOARD_SIZE = 4 * _LINE // 8  # int64 numbers
@@ -58,16 +57,17 @@ def own_slot(side):
 
 
 @kernel
-def note(side, i, of_other):
-    """Address of a number that the sides tell each other."""
-    begin = read(np.int64, side, OTHER if of_other else MINE) + 2 * read(np.int64, side, BLOCK_BYTES)
-    return begin + 8 * i
+def note(side, step, number):
+    """Tell the other side a float64; the last note but one is written over."""
+    write(read(np.int64, side, MINE) + 2 * read(np.int64, side, BLOCK_BYTES), step & 1, number)
 
 
 @kernel
-def noted(side, i):
-    """The sum of both sides' numbers."""
-    return read(np.float64, note(side, i, False), 0) + read(np.float64, note(side, i, True), 0)
+def noted(side, step):
+    """The sum of both sides' notes."""
+    apart = 2 * read(np.int64, side, BLOCK_BYTES)
+    mine, other = read(np.int64, side, MINE) + apart, read(np.int64, side, OTHER) + apart
+    return read(np.float64, mine, step & 1) + read(np.float64, other, step & 1)
 
 
 @kernel

@@ -26,6 +26,7 @@ from fastopt.kernels.memory import (
 from fastopt.kernels.steps import (
     ALPHA,
     HANDS,
+    K_COUNT,
     L2,
     LOSS,
     NUMBERS,
@@ -49,7 +50,7 @@ def scaled_bytes(classes, width, batch, itemsize):
 
 
 @kernel
-def _layout(h, problem, hands, count):
+def layout(h, problem, hands, count):
     """Addresses in the scratch memory: (scores, dscores, targets, weights, following, spans, slopes)."""
     scratch = read(np.int64, hands, SCRATCH)
     scores, dscores, targets, weights, following = linear.block_memory(h, problem, scratch)
@@ -59,46 +60,33 @@ def _layout(h, problem, hands, count):
 
 @kernel
 def _row_slopes(h, problem, run, position, alpha):
-    """_batch_slopes of one row: nothing is read as a vector that was written as an element."""
+    """_batch_slopes of one dense row: nothing is read as a vector that was written as an element."""
     hands, classes = read(np.int64, run, HANDS), read(np.int64, problem, linear.CLASSES)
-    scores, dscores, targets, weights, following, spans, slopes = _layout(h, problem, hands, 1)
-    v, b = read(np.int64, problem, linear.W), read(np.int64, read(np.int64, run, P), 1)
-    db, n = read(np.int64, read(np.int64, run, G), 1), read(np.int64, hands, N)
-    dense, size, raw, apart = read(np.int64, problem, linear.X_KIND) == 0, element_size(h), slopes, 1
+    scores, dscores, targets, weights, following, spans, _ = layout(h, problem, hands, 1)
+    b, db = read(np.int64, read(np.int64, run, P), 1), read(np.int64, read(np.int64, run, G), 1)
     row, factor = linear.row_at(problem, position), as_element(h, alpha)
+    features, size = read(np.int64, problem, linear.FEATURES), element_size(h)
     store_first(h, targets, linear.label(h, problem, row))
     store_first(h, weights, linear.weight(h, problem, row))
-    if dense:
-        linear.fill_table(problem, spans, position, position + 1, 1)
-        linear.fill_table(problem, following, position + 1, min(position + 2, n), 1)
-        features = read(np.int64, problem, linear.FEATURES)
-        call(read(np.int64, problem, linear.SCORES), (problem, spans, following, 1, scores, 0, features))
-        raw, apart = scores, BLOCK
-    else:
-        sparse.fill_spans(problem, spans, position, position + 1, n)
-        sparse.fill_spans(problem, following, position + AHEAD, position + AHEAD + 1, n)
-        sparse.block_dots(h, problem, spans, following, 1, v, sparse.row_numbers(h, problem), raw)
+    linear.fill_table(problem, spans, position, position + 1, 1)
+    linear.fill_table(problem, following, position + 1, min(position + 2, read(np.int64, hands, N)), 1)
+    call(read(np.int64, problem, linear.SCORES), (problem, spans, following, 1, scores, 0, features))
     for c in range(classes):
-        score = read_element(h, b, c) + factor * read_element(h, raw, c * apart)
+        score = read_element(h, b, c) + factor * read_element(h, scores, c * BLOCK)
         store_first(h, scores + c * BLOCK * size, score)
     loss = call(read(np.int64, problem, linear.LOSS), (problem, 1, scores, dscores, targets, weights, 0))
-    if not dense:
-        clear(slopes, sparse.row_numbers(h, problem) * size)  # padding too
     for c in range(classes):
-        slope = read_element(h, dscores, c * BLOCK)
-        write(db, c, slope)
-        if not dense:
-            write(slopes, c, slope)
+        write(db, c, read_element(h, dscores, c * BLOCK))
     return loss
 
 
 @kernel
 def _batch_slopes(h, problem, run, first, last, alpha):
     """The loss of a batch; the slopes by its scores in the scratch memory, their sums over rows in db."""
-    if last - first == 1:
+    if read(np.int64, problem, linear.X_KIND) == 0:
         return _row_slopes(h, problem, run, first, alpha)
     hands, classes = read(np.int64, run, HANDS), read(np.int64, problem, linear.CLASSES)
-    scores, dscores, targets, weights, following, spans, slopes = _layout(h, problem, hands, last - first)
+    scores, dscores, targets, weights, following, spans, slopes = layout(h, problem, hands, last - first)
     v, b = read(np.int64, problem, linear.W), read(np.int64, read(np.int64, run, P), 1)
     db, n = read(np.int64, read(np.int64, run, G), 1), read(np.int64, hands, N)
     wide, size = sparse.row_numbers(h, problem), element_size(h)
@@ -131,7 +119,7 @@ def _add_row(h, x, slope, features, target):
 def _descend(h, problem, run, first, last, target, factor, squares):
     """target += factor * the batch's gradient; returns how much the sum of its squares grew, with squares."""
     hands, classes = read(np.int64, run, HANDS), read(np.int64, problem, linear.CLASSES)
-    _, dscores, _, _, _, spans, slopes = _layout(h, problem, hands, last - first)
+    _, dscores, _, _, _, spans, slopes = layout(h, problem, hands, last - first)
     features, size, factor = read(np.int64, problem, linear.FEATURES), element_size(h), as_element(h, factor)
     if read(np.int64, problem, linear.X_KIND):
         rows, wide = last - first, sparse.row_numbers(h, problem)
@@ -152,7 +140,7 @@ def _descend(h, problem, run, first, last, target, factor, squares):
 
 
 @kernel
-def _record(h, problem, run, first, last, alpha, inverse):
+def record_scaled(h, problem, run, first, last, alpha, inverse):
     """The norm of the batch's gradient, from a dW that is made for it alone."""
     dw, v = read(np.int64, read(np.int64, run, G), 0), read(np.int64, problem, linear.W)
     clear(dw, linear.elements_of(problem) * element_size(h))
@@ -162,7 +150,7 @@ def _record(h, problem, run, first, last, alpha, inverse):
 
 
 @kernel
-def _rescale(h, v, count, factor):
+def rescale(h, v, count, factor):
     factor = as_element(h, factor)
     for i in range(0, count, lane_count(h)):
         store_lanes(h, v, i, count, load_lanes(h, v, i, count) * factor)
@@ -170,7 +158,7 @@ def _rescale(h, v, count, factor):
 
 @kernel
 def scaled_steps(h, problem, run, begin, end):
-    """As steps.steps; a row of K has decay of W, decay of b and slope."""
+    """As steps.steps; a row of K, or the one for all (k_count = 0), has decay of W, decay of b and slope."""
     numbers, hands, v = (
         read(np.int64, run, NUMBERS),
         read(np.int64, run, HANDS),
@@ -182,6 +170,7 @@ def scaled_steps(h, problem, run, begin, end):
         read(np.int64, read(np.int64, run, P), 1),
     )
     alpha, squares = read(np.float64, numbers, ALPHA), read(np.float64, numbers, SQUARES)
+    k_step = read(np.int64, run, K_COUNT) * 8
     db, elements = read(np.int64, read(np.int64, run, G), 1), linear.elements_of(problem)
     stopped = end
     for step in range(begin, end):
@@ -195,14 +184,14 @@ def scaled_steps(h, problem, run, begin, end):
             break
         write(numbers, LOSS, read(np.float64, numbers, LOSS) + value)
         if step == end - 1:
-            _record(h, problem, run, first, last, alpha, inverse)
-        k = K_at + (step - begin) * 24
+            record_scaled(h, problem, run, first, last, alpha, inverse)
+        k = K_at + (step - begin) * k_step
         alpha *= read(np.float64, k, 0)
         slope = read(np.float64, k, 2) * inverse
         if SMALLEST < alpha < LARGEST:
             squares += _descend(h, problem, run, first, last, v, slope / alpha, l2 != 0)
         else:
-            _rescale(h, v, elements, alpha)
+            rescale(h, v, elements, alpha)
             alpha = 1.0
             _descend(h, problem, run, first, last, v, slope, False)
             squares = sum_of_squares(h, v, elements) if l2 != 0 else 0.0  # and rounding does not pile up

@@ -26,7 +26,7 @@ from fastopt.kernels.elementwise import (
     _store,
     update,
 )
-from fastopt.kernels.groups import SCRATCH, N, batch_of, join, place_of, sum_of_squares
+from fastopt.kernels.groups import FIRST, FIRST_BIAS, SCRATCH, N, batch_of, join, sum_of_squares
 from fastopt.kernels.lanes import BLOCK, squared_lanes
 from fastopt.kernels.memory import (
     as_element,
@@ -94,10 +94,9 @@ def batch_weight(h, problem, begin, end):
 @kernel
 def record_norm(h, problem, run, w, scale, penalty):
     """The norm of the gradient scale*dW + penalty*w, scale*db."""
-    features, half = read(np.int64, problem, linear.FEATURES), read(np.int64, problem, linear.HALF)
-    total = _norm(h, problem, run, w, 0, half or features, scale, penalty)
-    if half:
-        total += _norm(h, problem, run, w, half, features, scale, penalty)
+    total = 0.0
+    for part in range(_parts(problem)):
+        total += _norm(h, problem, run, w, *_part(problem, part), scale, penalty)
     _write_norm(h, problem, run, total, scale)
 
 
@@ -126,6 +125,19 @@ def _squared(h, w, dw, count, scale, penalty):
     for i in range(0, count, lane_count(h)):
         total += squared_lanes(h, w, dw, i, count, scale, penalty)
     return total
+
+
+@kernel
+def _parts(problem):
+    """Into how many parts the features are cut, which are summed one by one."""
+    return 2 if read(np.int64, problem, linear.HALF) else 1
+
+
+@kernel
+def _part(problem, part):
+    """(first, last) feature."""
+    half, features = read(np.int64, problem, linear.HALF), read(np.int64, problem, linear.FEATURES)
+    return (half if part else 0), (half if half and not part else features)
 
 
 @kernel
@@ -179,9 +191,10 @@ def update_features(h, problem, run, k, first, last):
     before = _flush_denormals()
     for c in range(rows):
         begin = (offset + c * apart) // element_size(h)
-        _update(h, k, p, g, s, 0, begin, begin + count, scale, penalty)
+        _update(h, k, p, g, s, np.int64(0), begin, begin + count, scale, penalty)
     if first == 0:
-        _update(h, k, p, g, s, 1, 0, read(np.int64, problem, linear.CLASSES), scale, as_element(h, 0))
+        begin, count = 0, read(np.int64, problem, linear.CLASSES)
+        _update(h, k, p, g, s, np.int64(1), begin, count, scale, as_element(h, 0))
     _restore_denormals(before)
     return 0.0
 
@@ -199,8 +212,9 @@ def update_by_row(h, problem, run, k):
         begin = c * features
         write(scratch, 0, x - begin * element_size(h))  # so that element `begin` of "the gradient" is x
         slope = scale * read_element(h, dscores, c * BLOCK)
-        _update(h, k, p, scratch, s, 0, begin, begin + features, slope, penalty)
-    _update(h, k, p, read(np.int64, run, G), s, 1, 0, classes, scale, as_element(h, 0))
+        _update(h, k, p, scratch, s, np.int64(0), begin, begin + features, slope, penalty)
+    begin = 0
+    _update(h, k, p, read(np.int64, run, G), s, np.int64(1), begin, classes, scale, as_element(h, 0))
     _restore_denormals(before)
     return 0.0
 
@@ -231,9 +245,9 @@ def _half_loss(h, problem, run, step):
     """As _batch_loss, of a pair: the gradient is that of one's own half; see is_lost."""
     hands, side = read(np.int64, run, HANDS), read(np.int64, run, SIDE)
     if read(np.float64, read(np.int64, run, NUMBERS), L2) != 0:
-        write(note(side, step & 1, False), 0, _squares(h, problem, *own_features(side)))
+        note(side, step, _squares(h, problem, *own_features(side)))
     first, last, _ = batch_of(hands, step)
-    dw, db = place_of(h, problem, hands, 0)
+    dw, db = read(np.int64, hands, FIRST), read(np.int64, hands, FIRST_BIAS)
     if db:
         clear(db, read(np.int64, problem, linear.CLASSES) * element_size(h))
     scratch, n = read(np.int64, hands, SCRATCH), read(np.int64, hands, N)
@@ -252,24 +266,22 @@ def _value(h, problem, run, step, loss, paired):
     scale = 1 / weight if weight > 0 else 0.0
     write(numbers, SCALE, scale)
     value = loss * scale
-    if l2 != 0:
-        half, features = read(np.int64, problem, linear.HALF), read(np.int64, problem, linear.FEATURES)
-        if paired:
-            squares = noted(side, step & 1)
-        elif half:
-            squares = _squares(h, problem, 0, half) + _squares(h, problem, half, features)
-        else:
-            squares = _squares(h, problem, 0, features)
+    if l2 != 0 and paired:
+        value += l2 * noted(side, step)
+    elif l2 != 0:
+        squares = 0.0
+        for part in range(_parts(problem)):
+            squares += _squares(h, problem, *_part(problem, part))
         value += l2 * squares
     return value
 
 
 @kernel
-def _note_norm(h, problem, run):
+def _note_norm(h, problem, run, step):
     """What one's own half adds to the squared norm of the gradient."""
     scale, penalty = _factors(h, run)
     side, w = read(np.int64, run, SIDE), read(np.int64, problem, linear.W)
-    write(note(side, 2, False), 0, _norm(h, problem, run, w, *own_features(side), scale, penalty))
+    note(side, step + 1, _norm(h, problem, run, w, *own_features(side), scale, penalty))
 
 
 @kernel
@@ -288,18 +300,16 @@ def steps(h, problem, run, begin, end):
     k_size, paired = read(np.int64, run, K_COUNT) * 8, False
     for step in range(begin, end):
         k = read(np.int64, run, K) + (step - begin) * k_size
-        if read(np.int64, run, UPDATE_BY_ROW) and step < end - 1:  # at the last step the norm is asked for
-            value = _value(h, problem, run, step, _row_loss(h, problem, run, step), False)
-            if not np.isfinite(value):
-                return step
-            write(numbers, LOSS, read(np.float64, numbers, LOSS) + value)
-            call(read(np.int64, run, UPDATE_BY_ROW), (problem, run, k))
-            continue
+        by_row = (
+            read(np.int64, run, UPDATE_BY_ROW) != 0 and step < end - 1
+        )  # the last step is asked for the norm
         paired, loss = side != 0 and together(side, step + 1, blocks), 0.0
         if paired:
             loss = _half_loss(h, problem, run, step)
             paired = not is_lost(side) and may_update(side)
-        if not paired:
+        if by_row:
+            loss = _row_loss(h, problem, run, step)
+        elif not paired:
             loss = _batch_loss(h, problem, run, step)
         value = _value(h, problem, run, step, loss, paired)
         if not np.isfinite(value):
@@ -307,19 +317,19 @@ def steps(h, problem, run, begin, end):
         write(numbers, LOSS, read(np.float64, numbers, LOSS) + value)
         if step == end - 1:
             if paired:
-                _note_norm(h, problem, run)
+                _note_norm(h, problem, run, step)
             else:
                 record_norm(h, problem, run, w, *_factors(h, run))
-        if paired:
+        if by_row:
+            call(read(np.int64, run, UPDATE_BY_ROW), (problem, run, k))
+        elif paired:
             _descend(problem, run, k, *own_features(side))
         else:
-            half, features = read(np.int64, problem, linear.HALF), read(np.int64, problem, linear.FEATURES)
-            _descend(problem, run, k, 0, half or features)
-            if half:
-                _descend(problem, run, k, half, features)
+            for part in range(_parts(problem)):
+                _descend(problem, run, k, *_part(problem, part))
     if paired:
         wait_for_update(side)
-        _write_norm(h, problem, run, noted(side, 2), _factors(h, run)[0])
+        _write_norm(h, problem, run, noted(side, end), _factors(h, run)[0])
     return end
 
 
@@ -351,7 +361,7 @@ def _help_steps(h, problem, run, step, begin, end):
         if not may_update(side):
             return
         if step == end - 1:
-            _note_norm(h, problem, run)
+            _note_norm(h, problem, run, step)
         k = read(np.int64, run, K) + (step - begin) * k_size
         _descend(problem, run, k, *own_features(side))
         after_update(side)

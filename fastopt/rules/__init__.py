@@ -68,16 +68,13 @@ def is_linear(rule):
 
 
 def linear_coefficients(rule, l2, K):
-    """(decay of W, decay of b, slope) of each step of a linear rule, in float64."""
-    steps = len(K)
-    if steps > 1 and (K[0] == K).all():
+    """(decay of W, decay of b, slope) of each step of a linear rule, in float64; one row where all are the same."""
+    if (K[0] == K).all():
         K = K[:1]
     one, zero, k = np.ones(len(K)), np.zeros(len(K)), tuple(K.T)
     cases = ((one, 2 * l2 * one), (one, zero), (zero, one))
     columns = np.broadcast_arrays(*(rule.update(rule, k, p, g, ())[0] for p, g in cases))
-    result = np.empty((steps, 3))
-    result[:] = np.stack(columns, axis=1)
-    return result
+    return np.stack(columns, axis=1)
 
 
 def checked(rule):
