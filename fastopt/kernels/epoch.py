@@ -66,11 +66,11 @@ class Epoch:
         apart = problem.sparse or self.scaled or halved
         self.held = [problem.like_weights() for _ in self.arrays] if apart else self.arrays
         self.dW, self.db = problem.like_weights() if apart else np.zeros_like(self.W), np.empty_like(self.b)
-        pairs = zip(self.held[1:], b_slots, strict=True)
+        slots = zip(self.held[1:], b_slots, strict=True)
         self._tables = {
             "p": _addresses_of(self.held[0], self.b),
             "g": _addresses_of(self.dW, self.db),
-            "s": _addresses_of(*(a for pair in pairs for a in pair), self.b),
+            "s": _addresses_of(*(array for both in slots for array in both), self.b),
         }
         self.numbers = _on_own_lines([0.0] * 6, np.float64)
         self.numbers[steps.L2] = l2
@@ -115,9 +115,8 @@ class Epoch:
         problem = self.problem
         blocks = -(-batch // int(problem.table[linear.BLOCK_ROWS]))
         block_bytes = BLOCK * problem.classes * problem.dtype.itemsize
-        sums = [
-            aligned_zeros(2 * block_bytes + 4096, np.uint8) for _ in range(2)
-        ]  # and the notes; a page apart
+        # Two blocks and the notes; a page apart, as W's halves are
+        sums = [aligned_zeros(2 * block_bytes + 4096, np.uint8) for _ in range(2)]
         dW, numbers = problem.like_weights(), _on_own_lines(self.numbers, np.float64)
         self.board = aligned_zeros(pair.BOARD_SIZE, np.int64)
         features, sides = (0, problem.halves.first, problem.features), []

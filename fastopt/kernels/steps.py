@@ -26,14 +26,13 @@ from fastopt.kernels.elementwise import (
     _store,
     update,
 )
-from fastopt.kernels.groups import FIRST, FIRST_BIAS, SCRATCH, N, batch_of, join, sum_of_squares
-from fastopt.kernels.lanes import BLOCK, squared_lanes
+from fastopt.kernels.groups import FIRST, FIRST_BIAS, SCRATCH, N, batch_of, join
+from fastopt.kernels.lanes import BLOCK
 from fastopt.kernels.memory import (
     as_element,
     call,
     clear,
     element_size,
-    lane_count,
     read,
     read_element,
     write,
@@ -54,6 +53,7 @@ from fastopt.kernels.pair import (
     together,
     wait_for_update,
 )
+from fastopt.kernels.parts import part_norm, part_of, part_squares, parts, squared_norm, stretches
 
 RUN = [
     "p",
@@ -71,9 +71,8 @@ RUN = [
     "side",
     "blocks",
 ]
-(P, G, S, K, K_COUNT, HANDS, OTHERS, CREW, PATIENCE, NUMBERS, UPDATE, UPDATE_BY_ROW, SIDE, BLOCKS) = range(
-    len(RUN)
-)
+(P, G, S, K, K_COUNT, HANDS, OTHERS, CREW, PATIENCE, NUMBERS, UPDATE, UPDATE_BY_ROW, SIDE,
+ BLOCKS) = range(len(RUN))  # fmt: skip
 
 # Of NUMBERS. LOSS: the sum over batches. NORM: of the last gradient. SCALE: 1/(weight of the batch).
 # ALPHA, SQUARES: see scaled.py.
@@ -94,75 +93,17 @@ def batch_weight(h, problem, begin, end):
 @kernel
 def record_norm(h, problem, run, w, scale, penalty):
     """The norm of the gradient scale*dW + penalty*w, scale*db."""
-    total = 0.0
-    for part in range(_parts(problem)):
-        total += _norm(h, problem, run, w, *_part(problem, part), scale, penalty)
+    dw, total = read(np.int64, read(np.int64, run, G), 0), 0.0
+    for part in range(parts(problem)):
+        total += part_norm(h, problem, w, dw, *part_of(problem, part), scale, penalty)
     _write_norm(h, problem, run, total, scale)
 
 
 @kernel
 def _write_norm(h, problem, run, of_weights, scale):
     db = read(np.int64, read(np.int64, run, G), 1)
-    of_biases = _squared(h, db, db, read(np.int64, problem, linear.CLASSES), scale, as_element(h, 0))
+    of_biases = squared_norm(h, db, db, read(np.int64, problem, linear.CLASSES), scale, as_element(h, 0))
     write(read(np.int64, run, NUMBERS), NORM, np.sqrt(of_weights + of_biases))
-
-
-@kernel
-def _norm(h, problem, run, w, first, last, scale, penalty):
-    """Squared norm of scale*dW + penalty*w over features [first, last)."""
-    dw = read(np.int64, read(np.int64, run, G), 0)
-    rows, apart, offset, count = _stretches(h, problem, first, last)
-    total = 0.0
-    for c in range(rows):
-        at = offset + c * apart
-        total += _squared(h, w + at, dw + at, count, scale, penalty)
-    return total
-
-
-@kernel
-def _squared(h, w, dw, count, scale, penalty):
-    total = 0.0
-    for i in range(0, count, lane_count(h)):
-        total += squared_lanes(h, w, dw, i, count, scale, penalty)
-    return total
-
-
-@kernel
-def _parts(problem):
-    """Into how many parts the features are cut, which are summed one by one."""
-    return 2 if read(np.int64, problem, linear.HALF) else 1
-
-
-@kernel
-def _part(problem, part):
-    """(first, last) feature."""
-    half, features = read(np.int64, problem, linear.HALF), read(np.int64, problem, linear.FEATURES)
-    return (half if part else 0), (half if half and not part else features)
-
-
-@kernel
-def _stretches(h, problem, first, last):
-    """Where features [first, last) of W lie: (stretches, bytes from one to the next and to the first, their size)."""
-    if not read(np.int64, problem, linear.HALF):
-        return 1, 0, 0, linear.elements_of(problem)
-    offset = first * element_size(h) + (read(np.int64, problem, linear.JUMP) if first else 0)
-    return (
-        read(np.int64, problem, linear.CLASSES),
-        read(np.int64, problem, linear.W_STRIDE),
-        offset,
-        last - first,
-    )
-
-
-@kernel
-def _squares(h, problem, first, last):
-    """Sum of squares of W over features [first, last)."""
-    w = read(np.int64, problem, linear.W)
-    rows, apart, offset, count = _stretches(h, problem, first, last)
-    total = 0.0
-    for c in range(rows):
-        total += sum_of_squares(h, w + offset + c * apart, count)
-    return total
 
 
 @kernel
@@ -187,14 +128,14 @@ def update_features(h, problem, run, k, first, last):
     """The rule on features [first, last) of W, and with the first of them on b; k: address of its coefficients."""
     p, g, s = read(np.int64, run, P), read(np.int64, run, G), read(np.int64, run, S)
     k, (scale, penalty) = _coefficients(h, k), _factors(h, run)
-    rows, apart, offset, count = _stretches(h, problem, first, last)
+    count, offset, apart, numbers = stretches(h, problem, first, last)
     before = _flush_denormals()
-    for c in range(rows):
-        begin = (offset + c * apart) // element_size(h)
-        _update(h, k, p, g, s, np.int64(0), begin, begin + count, scale, penalty)
+    for i in range(count):
+        begin = (offset + i * apart) // element_size(h)
+        _update(h, k, p, g, s, np.int64(0), begin, begin + numbers, scale, penalty)
     if first == 0:
-        begin, count = 0, read(np.int64, problem, linear.CLASSES)
-        _update(h, k, p, g, s, np.int64(1), begin, count, scale, as_element(h, 0))
+        begin, numbers = 0, read(np.int64, problem, linear.CLASSES)
+        _update(h, k, p, g, s, np.int64(1), begin, numbers, scale, as_element(h, 0))
     _restore_denormals(before)
     return 0.0
 
@@ -245,7 +186,7 @@ def _half_loss(h, problem, run, step):
     """As _batch_loss, of a pair: the gradient is that of one's own half; see is_lost."""
     hands, side = read(np.int64, run, HANDS), read(np.int64, run, SIDE)
     if read(np.float64, read(np.int64, run, NUMBERS), L2) != 0:
-        note(side, step, _squares(h, problem, *own_features(side)))
+        note(side, step, part_squares(h, problem, *own_features(side)))
     first, last, _ = batch_of(hands, step)
     dw, db = read(np.int64, hands, FIRST), read(np.int64, hands, FIRST_BIAS)
     if db:
@@ -270,8 +211,8 @@ def _value(h, problem, run, step, loss, paired):
         value += l2 * noted(side, step)
     elif l2 != 0:
         squares = 0.0
-        for part in range(_parts(problem)):
-            squares += _squares(h, problem, *_part(problem, part))
+        for part in range(parts(problem)):
+            squares += part_squares(h, problem, *part_of(problem, part))
         value += l2 * squares
     return value
 
@@ -281,7 +222,8 @@ def _note_norm(h, problem, run, step):
     """What one's own half adds to the squared norm of the gradient."""
     scale, penalty = _factors(h, run)
     side, w = read(np.int64, run, SIDE), read(np.int64, problem, linear.W)
-    note(side, step + 1, _norm(h, problem, run, w, *own_features(side), scale, penalty))
+    dw = read(np.int64, read(np.int64, run, G), 0)
+    note(side, step + 1, part_norm(h, problem, w, dw, *own_features(side), scale, penalty))
 
 
 @kernel
@@ -300,9 +242,8 @@ def steps(h, problem, run, begin, end):
     k_size, paired = read(np.int64, run, K_COUNT) * 8, False
     for step in range(begin, end):
         k = read(np.int64, run, K) + (step - begin) * k_size
-        by_row = (
-            read(np.int64, run, UPDATE_BY_ROW) != 0 and step < end - 1
-        )  # the last step is asked for the norm
+        # The last step is asked for the norm of its gradient, which by_row does not store.
+        by_row = read(np.int64, run, UPDATE_BY_ROW) != 0 and step < end - 1
         paired, loss = side != 0 and together(side, step + 1, blocks), 0.0
         if paired:
             loss = _half_loss(h, problem, run, step)
@@ -325,8 +266,8 @@ def steps(h, problem, run, begin, end):
         elif paired:
             _descend(problem, run, k, *own_features(side))
         else:
-            for part in range(_parts(problem)):
-                _descend(problem, run, k, *_part(problem, part))
+            for part in range(parts(problem)):
+                _descend(problem, run, k, *part_of(problem, part))
     if paired:
         wait_for_update(side)
         _write_norm(h, problem, run, noted(side, end), _factors(h, run)[0])
