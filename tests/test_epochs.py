@@ -110,6 +110,24 @@ def test_same_bits_when_every_helper_is_late(need, shared_always, kind, features
             assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
+@pytest.mark.parametrize("features, batch", [(512, 2), (513, 33), (600, 70), (2100, 40), (5000, 9)])
+def test_a_pair_like_numpy_and_alone(need, shared_always, features, batch):
+    """One block of rows a batch, several, blocks of fewer rows, a last batch of one; rows without weight."""
+    need("numba")
+    X, y = data("float64", n=8 * batch + 1, features=features)
+    weight = np.where(np.arange(len(y)) % 5 < 2, 0.0, np.linspace(0.5, 2, len(y)))
+    weight[:batch] = 0
+    for options in (
+        {"l2": 1e-3, "weight": weight},
+        {"rule": fo.Adam(0.01), "loss": fo.MulticlassHinge(squared=True)},
+    ):
+        alone = trained("numba", X, y, batch=batch, threads=1, **options)
+        together = trained("numba", X, y, batch=batch, threads=2, cuts=(2,), **options)
+        theirs = trained("numpy", X, y, batch=batch, **options)
+        for a, b, c in zip(alone, together, theirs, strict=True):
+            assert np.array_equal(a, b) and np.max(np.abs(a - c)) <= 1e-9 * (1 + np.max(np.abs(c)))
+
+
 @pytest.mark.parametrize("impatient", [False, True])
 def test_a_pair_ends_every_stretch(need, shared_always, impatient):
     """Steps as short as can be, in many stretches: nobody waits for what does not come."""
@@ -123,15 +141,18 @@ def test_a_pair_ends_every_stretch(need, shared_always, impatient):
         assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
-def test_a_pair_stops_where_the_loss_is_not_finite(need, shared_always):
+@pytest.mark.parametrize("batch", [20, 33, 70])
+def test_a_pair_stops_where_the_loss_is_not_finite(need, shared_always, batch):
     need("numba")
     X, y = data(n=3000, features=523)
-    with pytest.raises(fo.Diverged) as alone:
-        fo.train(X * 1e18, y, rule=fo.SGD(1e10), batch_size=33, threads=1)
-    with pytest.raises(fo.Diverged) as together:
-        fo.train(X * 1e18, y, rule=fo.SGD(1e10), batch_size=33, threads=2)
-    assert alone.value.step == together.value.step
-    assert np.array_equal(alone.value.fit.W, together.value.fit.W)
+    X[2000] *= 1e37  # in the middle of a stretch
+    stopped = []
+    for threads in (1, 2):
+        with pytest.raises(fo.Diverged) as error:
+            fo.train(X, y, rule=fo.SGD(10.0), batch_size=batch, sampling="sequential", threads=threads)
+        stopped.append(error.value)
+    assert stopped[0].step == stopped[1].step >= 2000 // batch
+    assert np.array_equal(stopped[0].fit.W, stopped[1].fit.W)
 
 
 LAZY = [
@@ -205,3 +226,35 @@ def test_stops_before_a_step_without_a_finite_loss(need):
     K = coefficient_table(fo.SGD(0.1), {}, 0, 300)
     stopped, total, _ = run(K, None, 0, 300, 0.0)
     assert stopped == 100 and np.isfinite(total) and np.isfinite(parameters[0][0]).all()
+
+
+@pytest.mark.parametrize("classes", [1, 3, 17])
+@pytest.mark.parametrize("index", ["int32", "int64"])
+@pytest.mark.parametrize("rule, l2", [(fo.SGD(0.05), 0.0), (fo.SGD(0.05, weight_decay=0.1), 1e-2)], ids=str)
+def test_single_sparse_rows_like_numpy(need, classes, index, rule, l2):
+    """Empty rows, columns that repeat, rows without weight, a learning rate that changes with every step."""
+    need("numba")
+    sparse = pytest.importorskip("scipy.sparse")
+    rng = np.random.default_rng(classes)
+    lengths = rng.integers(0, 9, 200)
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(index)
+    columns, values = rng.integers(0, 40, indptr[-1]).astype(index), rng.normal(size=indptr[-1])
+    X = sparse.csr_array((values, columns, indptr), shape=(200, 40))
+    weight = np.where(np.arange(200) % 7 == 3, 0.0, 1.0)
+    schedules = {"lr": fo.schedules.Cosine(steps=200)}
+    for loss in (fo.Softmax(), fo.Logistic(), fo.MulticlassHinge(squared=True), fo.SquaredError()):
+        if (classes == 1) != (loss.one_row == "binary"):
+            continue
+        y = rng.integers(0, max(2, classes), 200)
+        results = []
+        for backend in ("numba", "numpy"):
+            rows = checked_rows(loss, X, y, rows=classes, weight=weight)
+            start = np.random.default_rng(1).normal(size=(classes, 40))
+            parameters = [(start.copy(), []), (np.zeros(classes), [])]
+            run = bind_epoch(backend, rows, loss, rule, parameters, 1, l2, 1)
+            K = coefficient_table(rule, schedules, 0, 200)
+            results.append(
+                (*run(K[:90], None, 0, 90, 0.0)[:1], *run(K[90:], None, 90, 200, 0.0)[1:], parameters[0][0])
+            )
+        for a, b in zip(*results, strict=True):
+            assert np.max(np.abs(a - b)) <= 1e-9 * (1 + np.max(np.abs(b)))

@@ -145,7 +145,7 @@ def test_threads_that_compile_at_once(numba):
 @pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS"])
 @pytest.mark.parametrize("value, limit", [("1", 1), ("1,4", 1), ("", 64), ("0", 64), ("many", 64), ("3", 3)])
 def test_environment(name, value, limit, monkeypatch):
-    monkeypatch.setattr(policy, "_affinity", lambda: 64)
+    monkeypatch.setattr(policy, "cpus", lambda: 64)
     monkeypatch.setattr(policy, "_recent_quota", lambda: 64)
     for other in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
         monkeypatch.delenv(other, raising=False)

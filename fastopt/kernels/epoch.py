@@ -13,7 +13,7 @@ from fastopt.kernels.formula import formula_type
 from fastopt.kernels.lanes import BLOCK
 from fastopt.kernels.memory import element_type, native_address
 from fastopt.kernels.problem import Problem
-from fastopt.kernels.threads import share
+from fastopt.kernels.threads import cpus, share
 from fastopt.native import address
 from fastopt.rules import is_linear, linear_coefficients
 
@@ -52,7 +52,8 @@ class Epoch:
         (self.W, W_slots), (self.b, b_slots) = parameters
         halved = problem.halve(batch)
         groups, group_rows = (1, batch) if halved else problem.groups(batch)
-        work, most = batch * problem.work_per_row(), 2 if halved else groups
+        # Two threads of a pair on one CPU wait for each other: 2.1 times as slow as one
+        work, most = batch * problem.work_per_row(), min(2, cpus()) if halved else groups
         self.threads = min(threads, most) if work >= (PAIR_WORK if halved else CREW_WORK) else 1
         self.scaled = self._can_be_scaled(rows, groups)
         self.kernel = scaled.scaled_steps if self.scaled else steps.steps

@@ -5,16 +5,16 @@ a step are sums of scores, block by block: a hundredth of the gradient that two 
 each other (MNIST, batch 256: 21 ms an epoch, now 16; batch 32: 29, now 18). Both take the loss of all rows
 from the same scores, so they come to the same decisions without a word.
 
-Nobody waits long for the helper. Up to the moment when it begins to change its half of W, which it has to
-ask for, the leader may send it away: it then does the whole step anew alone, with the same bits, and works
-alone until the helper is back.
+The leader does not wait long for the helper's sums. Up to the moment when the helper begins to change its half
+of W, which it has to ask for, the leader may send it away: it then does the whole step anew alone, with the same
+bits, and works alone until the helper is back. A change that has begun is waited for (MNIST: 0.4 us of a step).
 
 A side is a table of int64 in the order of SIDE; the board is what the two share, all 0 before a stretch, a
 cache line each:
     STATE       of the helper: AWAY, READY, 2*ticket (computes that step, counted from 1), or 2*ticket + 1
                 (changes its half of W)
     STOP        1: the stretch is over
-    SEEN        two lines: exchanges to which the leader, the helper has come
+    SEEN        two lines: 1 + the number of the last exchange to which the leader, the helper has come
 """
 
 import numpy as np
@@ -24,7 +24,9 @@ from fastopt.kernels.compile import kernel
 from fastopt.kernels.memory import read, write
 
 # which: 0 leader, 1 helper.  first, last: its features.  mine, other: two blocks of scores in turns, then
-# two notes.  number: exchanges so far; ticket: the step; lost: the other is not to be waited for.
+# two notes.  number: of the next exchange, ticket * blocks of a batch + those in this step: it only grows, also
+# over steps that the leader did alone, so what was seen of an earlier one is never taken for it.  ticket: the
+# step, from 1; lost: the other is not to be waited for.
 SIDE = [
     "which",
     "first",
@@ -136,6 +138,14 @@ def may_update(side):
     if read(np.int64, side, WHICH):
         return replace_shared(state, 2 * ticket, 2 * ticket + 1)
     return _wait(side, state, 2 * ticket + 1)
+
+
+@kernel
+def wait_to_be_sent_away(side):
+    """Helper, where the loss is not finite: the leader finds so too, and ends the stretch."""
+    board, ticket = read(np.int64, side, BOARD), read(np.int64, side, TICKET)
+    while load_shared(board + STATE) == 2 * ticket and not load_shared(board + STOP):
+        spin()
 
 
 @kernel

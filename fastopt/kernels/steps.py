@@ -52,6 +52,7 @@ from fastopt.kernels.pair import (
     own_features,
     together,
     wait_for_update,
+    wait_to_be_sent_away,
 )
 from fastopt.kernels.parts import part_norm, part_of, part_squares, parts, squared_norm, stretches
 
@@ -297,8 +298,10 @@ def _help_steps(h, problem, run, step, begin, end):
     while step < end:
         begin_step(side, step + 1, blocks)
         loss = _half_loss(h, problem, run, step)
-        if is_lost(side) or not np.isfinite(_value(h, problem, run, step, loss, True)):
+        if is_lost(side):
             return
+        if not np.isfinite(_value(h, problem, run, step, loss, True)):
+            wait_to_be_sent_away(side)
         if not may_update(side):
             return
         if step == end - 1:

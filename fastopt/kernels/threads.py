@@ -154,7 +154,7 @@ def usable_threads():
     """min(CPU affinity, cgroup quota, OMP_NUM_THREADS, NUMBA_NUM_THREADS), at least 1."""
     if _forked:
         return 1
-    limits = [_affinity(), _recent_quota()]
+    limits = [cpus(), _recent_quota()]
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
         text = os.environ.get(name, "").split(",")[0].strip()
         if text.isdigit() and int(text) > 0:
@@ -171,7 +171,8 @@ def checked_threads(threads):
     return int(threads)
 
 
-def _affinity():
+def cpus():
+    """CPUs that this process may run on."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows
