@@ -131,7 +131,7 @@ static int known(int rule) { return rule >= 0 && rule < FO_RULE_COUNT; }
     int fo_rows_##F(const fo_data *data, const T *W, const T *b, int64_t begin, int64_t end, T *dW,   \
                     T *db, double *loss)                                                              \
     {                                                                                                 \
-        return fo_kernels()->linear->rows_##F(data, W, b, begin, end, dW, db, loss);                  \
+        return fo_kernels()->linear->rows_##F(data, W, b, begin, end, end, dW, db, loss);             \
     }
 
 FUNCTIONS(float, f32)

@@ -50,7 +50,7 @@ static double norm_f64(const double *g, int64_t n)
             int64_t last = first + t->batch < t->rows ? first + t->batch : t->rows;                  \
             double value = 0;                                                                        \
             memset(dW, 0, sizeof(T) * (size_t)(size + data->classes));                               \
-            if (linear->rows_##F(data, t->W, t->b, first, last, dW, db, &value) != FO_OK) {          \
+            if (linear->rows_##F(data, t->W, t->b, first, last, t->rows, dW, db, &value) != FO_OK) { \
                 step = FO_NO_MEMORY;                                                                 \
                 break;                                                                               \
             }                                                                                        \

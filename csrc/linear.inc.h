@@ -22,24 +22,28 @@ static void NAME(gather_labels)(const fo_data *data, int64_t first, NAME(block) 
     }
 }
 
-static void NAME(gather_dense)(const fo_data *data, int64_t first, int64_t end, NAME(block) *block)
+static void NAME(gather_dense)(const fo_data *data, int64_t first, int64_t stop, NAME(block) *block)
 {
     const T *x = data->x;
     for (int r = 0; r < ROWS; r++)
         block->x[r] = x + NAME(row)(data, first + (r < block->rows ? r : 0)) * data->features;
     int64_t next = first + block->rows;
-    block->fetch = next + R_MAX <= end;
+    block->fetch = next + R_MAX <= stop;
     for (int r = 0; block->fetch && r < R_MAX; r++)
         block->ahead[r] = x + NAME(row)(data, next + r) * data->features;
 }
 
-/* uint8 rows, scaled, in a buffer that the block then points to. */
-static void NAME(gather_uint8)(const fo_data *data, int64_t first, NAME(block) *block, T *buffer)
+/* uint8 rows, scaled, in a buffer that the block then points to; those of the next block are fetched meanwhile. */
+static void NAME(gather_uint8)(const fo_data *data, int64_t first, int64_t stop, NAME(block) *block, T *buffer)
 {
     const T scale = (T)data->scale;
+    const uint8_t *start = data->x;
     for (int r = 0; r < block->rows; r++) {
-        const uint8_t *x = (const uint8_t *)data->x + NAME(row)(data, first + r) * data->features;
+        const uint8_t *x = start + NAME(row)(data, first + r) * data->features;
+        int64_t next = first + block->rows + r;
+        const uint8_t *ahead = start + NAME(row)(data, next < stop ? next : first + r) * data->features;
         T *out = buffer + r * data->features;
+        for (int64_t f = 0; f < data->features; f += 64) PREFETCH(ahead + f);
         for (int64_t f = 0; f < data->features; f++) out[f] = (T)x[f] * scale;
     }
     for (int r = 0; r < ROWS; r++) block->x[r] = buffer + (r < block->rows ? r : 0) * data->features;
@@ -67,8 +71,8 @@ static double NAME(finish_block)(const fo_data *data, const NAME(block) *block, 
     return sum;
 }
 
-static int NAME(rows)(const fo_data *data, const T *W, const T *b, int64_t begin, int64_t end, T *dW, T *db,
-                      double *loss)
+static int NAME(rows)(const fo_data *data, const T *W, const T *b, int64_t begin, int64_t end, int64_t stop,
+                      T *dW, T *db, double *loss)
 {
     int sparse = data->storage == FO_CSR32 || data->storage == FO_CSR64;
     int64_t features = data->features, classes = data->classes;
@@ -91,9 +95,9 @@ static int NAME(rows)(const fo_data *data, const T *W, const T *b, int64_t begin
             continue;
         }
         if (converted)
-            NAME(gather_uint8)(data, first, &block, s + classes * ROWS);
+            NAME(gather_uint8)(data, first, stop, &block, s + classes * ROWS);
         else
-            NAME(gather_dense)(data, first, end, &block);
+            NAME(gather_dense)(data, first, stop, &block);
         NAME(dense_scores)(&block, W, b, features, classes, s);
         *loss += NAME(finish_block)(data, &block, s, db);
         NAME(dense_gradient)(&block, s, dW, features, classes);

@@ -6,10 +6,11 @@
 
 /* linear.c is compiled once for each instruction set, like rules.c. */
 typedef struct {
+    /* fo_rows; positions from end up to stop will be wanted next, and are fetched meanwhile. */
     int (*rows_f32)(const fo_data *data, const float *W, const float *b, int64_t begin, int64_t end,
-                    float *dW, float *db, double *loss);
+                    int64_t stop, float *dW, float *db, double *loss);
     int (*rows_f64)(const fo_data *data, const double *W, const double *b, int64_t begin, int64_t end,
-                    double *dW, double *db, double *loss);
+                    int64_t stop, double *dW, double *db, double *loss);
     /* dW = dW * scale + 2 * l2 * W; the answer is sum(W^2), or 0 where l2 is. */
     double (*penalise_f32)(float *dW, const float *W, int64_t n, double scale, double l2);
     double (*penalise_f64)(double *dW, const double *W, int64_t n, double scale, double l2);

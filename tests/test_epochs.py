@@ -77,6 +77,7 @@ SHARED = [(130, 1000), (523, 33)]
 
 @pytest.fixture
 def shared_always(monkeypatch):
+    pytest.importorskip("numba")
     from fastopt.kernels import epoch
 
     monkeypatch.setattr(epoch, "CREW_WORK", 0)
