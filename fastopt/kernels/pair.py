@@ -7,7 +7,7 @@ from the same scores, so they come to the same decisions without a word.
 
 The leader does not wait long for the helper's sums. Up to the moment when the helper begins to change its half
 of W, which it has to ask for, the leader may send it away: it then does the whole step anew alone, with the same
-bits, and works alone until the helper is back. A change that has begun is waited for (MNIST: 0.4 us of a step).
+bits, and works alone until the helper is back. A change that has begun is waited for.
 
 A side is a table of int64 in the order of SIDE; the board is what the two share, all 0 before a stretch, a
 cache line each:
