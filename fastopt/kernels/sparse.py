@@ -97,6 +97,7 @@ def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair)
     """linear.add_rows for CSR: X is the address of the values, x_kind the bits of an index.
 
     Without column numbers checked beforehand they are here, block by block: rows are then in order.
+    pair is 0: CSR rows are not shared by features.
     """
     scores, dscores, targets, weights, spans = dense.block_memory(h, problem, scratch)
     wide = row_numbers(h, problem)
