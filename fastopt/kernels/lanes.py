@@ -229,6 +229,18 @@ def store_lanes(typing, h, address, index, end, lanes):
 
 
 @intrinsic
+def same_lanes(typing, h, value):
+    """A number in every lane."""
+    result = Lanes(h.element)
+
+    def codegen(context, builder, signature, args):
+        value = context.cast(builder, args[1], signature.args[1], h.element)
+        return v.splat(builder, v.vector_type(llvm_element(h.element)), value).value
+
+    return result(h, value), codegen
+
+
+@intrinsic
 def store_first(typing, h, address, value):
     """Write a vector with the value in its first lane and 0 in the others.
 

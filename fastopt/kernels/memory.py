@@ -94,6 +94,17 @@ def write_element(typing, h, address, index, value):
 
 
 @intrinsic
+def fetch(typing, address):
+    """Ask for the line at an address, which need not be one of the process."""
+
+    def codegen(context, builder, signature, args):
+        v.prefetch(builder, args[0], ir.Constant(v.INT64, 0))
+        return context.get_dummy_value()
+
+    return types.none(address), codegen
+
+
+@intrinsic
 def clear(typing, address, size):
     """Set so many bytes to 0."""
 

@@ -68,8 +68,9 @@ def _row_slopes(h, problem, run, position, alpha):
     features, size = read(np.int64, problem, linear.FEATURES), element_size(h)
     store_first(h, targets, linear.label(h, problem, row))
     store_first(h, weights, linear.weight(h, problem, row))
-    linear.fill_table(problem, spans, position, position + 1, 1)
-    linear.fill_table(problem, following, position + 1, min(position + 2, read(np.int64, hands, N)), 1)
+    after, reach = min(position + 2, read(np.int64, hands, N)), features * size - 1
+    linear.fill_table(problem, spans, position, position + 1, 1, reach)
+    linear.fill_table(problem, following, position + 1, after, 1, reach)
     call(read(np.int64, problem, linear.SCORES), (problem, spans, following, 1, scores, 0, features))
     for c in range(classes):
         score = read_element(h, b, c) + factor * read_element(h, scores, c * BLOCK)

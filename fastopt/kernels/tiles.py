@@ -99,6 +99,7 @@ def _sum_tile(builder, vector, x, ahead, ws, count, scores):
     after = builder.append_basic_block("sums")
     builder.cbranch(builder.icmp_signed("<", full, count), tail, after)
     builder.position_at_end(tail)
+    v.prefetch(builder, ahead[0], builder.mul(full, ahead[1]))
     mask = v.first_lanes(builder, vector, builder.sub(count, full))
     more = multiply_add(sums, lambda address: v.load_masked(builder, address, vector, full, mask))
     builder.branch(after)
