@@ -55,7 +55,7 @@ class Epoch:
         # Two threads of a pair on one CPU wait for each other: 2.1 times as slow as one
         work, most = batch * problem.work_per_row(), min(2, cpus()) if halved else groups
         self.threads = min(threads, most) if work >= (PAIR_WORK if halved else CREW_WORK) else 1
-        self.scaled = self._can_be_scaled(rows, groups)
+        self.scaled = self._can_be_scaled(groups)
         self.kernel = scaled.scaled_steps if self.scaled else steps.steps
         if self.scaled and problem.sparse and batch == 1:
             self.kernel = lone.lone_steps
@@ -90,15 +90,17 @@ class Epoch:
             self._hire(fields, batch, groups, group_rows, work // groups)
         self.run = _run_table(fields)
 
-    def _can_be_scaled(self, rows, groups):
+    def _can_be_scaled(self, groups):
         if not is_linear(self.rule):
             return False
-        one_row = self.batch == 1 and rows.sparse is None and rows.X.dtype == rows.dtype
-        return one_row or (self.problem.sparse and groups == 1)
+        return self.batch == 1 or (self.problem.sparse and groups == 1)
 
     def _scaled_bytes(self):
         problem = self.problem
-        return scaled.scaled_bytes(problem.classes, problem.width, self.batch, problem.dtype.itemsize)
+        features = 0 if problem.sparse else problem.features
+        return scaled.scaled_bytes(
+            problem.classes, problem.width, self.batch, problem.dtype.itemsize, features
+        )
 
     def _hire(self, fields, batch, groups, group_rows, group_work):
         """Memory for the helpers of a crew."""

@@ -133,7 +133,7 @@ def _widen_rows(h, problem, table, rows, widened, target, first, last):
 
 
 @kernel
-def _feature_bytes(h, problem):
+def feature_bytes(h, problem):
     """Of X as it was given."""
     return 1 if read(np.int64, problem, X_KIND) == 1 else element_size(h)
 
@@ -180,7 +180,7 @@ def block_scores(h, problem, table, following, rows, scores, first, last):
         start = same_lanes(h, read_element(h, b, c) if b else zero(h))
         for r in range(0, BLOCK, lane_count(h)):  # one by one they take an eighth of 54 features' scores
             store_lanes(h, scores, c * BLOCK + r, c * BLOCK + BLOCK, start)
-    tile, step = BLOCK * size, _feature_bytes(h, problem)
+    tile, step = BLOCK * size, feature_bytes(h, problem)
     for offset in range(first * size, last * size, CHUNK):
         count = min(CHUNK, last * size - offset) // size
         apart = offset // size * step
@@ -243,7 +243,7 @@ def block_gradient(h, problem, table, following, rows, dscores, dw, fresh, begin
     first = 0
     for part in range(parts):
         last = first + (classes - first) // (parts - part)
-        gradient_strips(h, table, following, _feature_bytes(h, problem), rows, dscores + first * size,
+        gradient_strips(h, table, following, feature_bytes(h, problem), rows, dscores + first * size,
                         dw + first * stride, fresh, stride, begin, end, last - first)  # fmt: skip
         following = table
         first = last
@@ -304,7 +304,7 @@ def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair):
         clear(dw, classes * read(np.int64, problem, FEATURES) * element_size(h))
     fetched = 2 if classes > TILE_CLASSES else 1  # rows of each tile that scores fetch
     left, right = own_features(pair) if pair else (0, read(np.int64, problem, FEATURES))
-    reach = right * _feature_bytes(h, problem) - 1
+    reach = right * feature_bytes(h, problem) - 1
     fill_table(problem, table, begin, min(begin + block, end), BLOCK, reach)
     for first in range(begin, end, block):
         last = min(first + block, end)

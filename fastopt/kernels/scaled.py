@@ -20,6 +20,7 @@ from fastopt.kernels.memory import (
     lane_count,
     read,
     read_element,
+    widen,
     write,
     write_element,
 )
@@ -43,10 +44,11 @@ SMALLEST, LARGEST = 1e-6, 1e6
 AHEAD = BLOCK  # rows between the one at hand and the one that is fetched
 
 
-def scaled_bytes(classes, width, batch, itemsize):
-    """Scratch memory of a batch."""
+def scaled_bytes(classes, width, batch, itemsize, features):
+    """Scratch memory of a batch; features: of a dense row, else 0."""
     rows = -(-batch // BLOCK) * BLOCK
-    return (2 * classes + 2) * BLOCK * itemsize + (rows + BLOCK) * 16 + rows * max(64, width * itemsize) + 192
+    row = rows * max(64, width * itemsize) + features * itemsize
+    return (2 * classes + 2) * BLOCK * itemsize + (rows + BLOCK) * 16 + row + 192
 
 
 @kernel
@@ -62,15 +64,19 @@ def layout(h, problem, hands, count):
 def _row_slopes(h, problem, run, position, alpha):
     """_batch_slopes of one dense row: nothing is read as a vector that was written as an element."""
     hands, classes = read(np.int64, run, HANDS), read(np.int64, problem, linear.CLASSES)
-    scores, dscores, targets, weights, following, spans, _ = layout(h, problem, hands, 1)
+    scores, dscores, targets, weights, following, spans, widened = layout(h, problem, hands, 1)
     b, db = read(np.int64, read(np.int64, run, P), 1), read(np.int64, read(np.int64, run, G), 1)
     row, factor = linear.row_at(problem, position), as_element(h, alpha)
     features, size = read(np.int64, problem, linear.FEATURES), element_size(h)
     store_first(h, targets, linear.label(h, problem, row))
     store_first(h, weights, linear.weight(h, problem, row))
-    after, reach = min(position + 2, read(np.int64, hands, N)), features * size - 1
+    after, reach = min(position + 2, read(np.int64, hands, N)), features * linear.feature_bytes(h, problem) - 1
     linear.fill_table(problem, spans, position, position + 1, 1, reach)
     linear.fill_table(problem, following, position + 1, after, 1, reach)
+    if read(np.int64, problem, linear.X_KIND) == 1:
+        scale = read(np.float64, read(np.int64, problem, linear.NUMBERS), 0)
+        widen(h, read(np.int64, spans, 0), widened, features, scale)
+        write(spans, 0, widened)
     call(read(np.int64, problem, linear.SCORES), (problem, spans, following, 1, scores, 0, features))
     for c in range(classes):
         score = read_element(h, b, c) + factor * read_element(h, scores, c * BLOCK)
@@ -84,7 +90,7 @@ def _row_slopes(h, problem, run, position, alpha):
 @kernel
 def _batch_slopes(h, problem, run, first, last, alpha):
     """The loss of a batch; the slopes by its scores in the scratch memory, their sums over rows in db."""
-    if read(np.int64, problem, linear.X_KIND) == 0:
+    if read(np.int64, problem, linear.X_KIND) < 2:
         return _row_slopes(h, problem, run, first, alpha)
     hands, classes = read(np.int64, run, HANDS), read(np.int64, problem, linear.CLASSES)
     scores, dscores, targets, weights, following, spans, slopes = layout(h, problem, hands, last - first)
@@ -122,7 +128,7 @@ def _descend(h, problem, run, first, last, target, factor, squares):
     hands, classes = read(np.int64, run, HANDS), read(np.int64, problem, linear.CLASSES)
     _, dscores, _, _, _, spans, slopes = layout(h, problem, hands, last - first)
     features, size, factor = read(np.int64, problem, linear.FEATURES), element_size(h), as_element(h, factor)
-    if read(np.int64, problem, linear.X_KIND):
+    if read(np.int64, problem, linear.X_KIND) > 1:
         rows, wide = last - first, sparse.row_numbers(h, problem)
         for i in range(rows * wide):
             write(slopes, i, factor * read_element(h, slopes, i))
