@@ -30,7 +30,7 @@ def _c_epoch(rows, loss, rule, parameters, batch, l2, threads):
 
     def run(K, order, begin, end, total):
         data.set_order(order)
-        training = native.Training(number, K, batch, rows.n, l2, W, b, W_slots, b_slots)
+        training = native.Training(number, np.ascontiguousarray(K), batch, rows.n, l2, W, b, W_slots, b_slots)
         training.struct.loss = total
         stopped = native.epoch(data, training, begin, end)
         return stopped, training.loss, training.gradient_norm

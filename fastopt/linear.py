@@ -37,16 +37,12 @@ def value_and_grad(
         raise ValueError(f"X has {rows.features} features, W has {W.shape[1]}")
     l2 = checked_l2(l2)
     dW, db = _buffers(out, W, b, rows)
-    if threads is None and _entries(rows) * len(W) < ALONE:
+    if threads is None and rows.entries * len(W) < ALONE:
         threads = 1
     threads = checked_threads(threads)
     gradient = {"numba": _numba_gradient, "c": _c_gradient, "numpy": _numpy_gradient}[backend]
     value = gradient(loss, W, b, rows, l2, dW, db, threads)
     return (value, dW) if b is None else (value, dW, db)
-
-
-def _entries(rows):
-    return rows.n * rows.features if rows.sparse is None else len(rows.sparse[0])
 
 
 def _checked_weights(W, b):

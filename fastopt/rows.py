@@ -27,6 +27,11 @@ class Rows(NamedTuple):
     dtype: np.dtype
     scale: float
 
+    @property
+    def entries(self):
+        """Numbers of X that are there."""
+        return self.n * self.features if self.sparse is None else len(self.sparse[0])
+
     def labels(self, loss):
         """y as the loss's formula wants it: see fastopt.losses on models of one row."""
         return self.y - 1 if self.rows == 1 and loss.one_row == "binary" else self.y

@@ -21,7 +21,9 @@ from fastopt.rules import Momentum
 from fastopt.schedules import checked_schedules, for_run, values_at
 
 STRETCH = 0.05  # seconds inside the compiled loop between two looks at progress and Ctrl-C
-FIRST_STRETCH = 1 << 28  # multiply-adds of the first one: some 10 ms
+FIRST_STRETCH = (
+    1 << 28
+)  # multiply-adds of the first one: some 10 ms; an entry of a sparse row takes as long as 64
 DIGESTED = 1 << 20  # numbers of X that tell one training set from another
 HISTORY = (
     "epoch", "loss_train", "loss_validation", "accuracy_validation", "lr", "gradient_norm", "seconds",
@@ -144,8 +146,8 @@ class _Run:
         self._epoch_loop = bind_epoch(
             self.backend, self.data, self.loss, self.rule, parameters, self.batch, self.l2, self.threads
         )
-        work = self.batch * self.data.features * self.data.rows
-        self._steps_at_once = max(1, FIRST_STRETCH // work)
+        work = self.data.entries * (self.data.rows if self.data.sparse is None else 64) / self.steps_per_epoch
+        self._steps_at_once = max(1, int(FIRST_STRETCH / max(work, 1)))
 
     def one_epoch(self, progress):
         """One epoch, in stretches of about STRETCH seconds."""
@@ -267,14 +269,17 @@ class _Run:
 
 
 def coefficient_table(rule, schedules, first, count):
-    """The rule's coefficients at the steps first+1, ..., first+count: (count, k) float64."""
+    """The rule's coefficients at the steps first+1, ..., first+count: (count, k) float64.
+
+    Where all rows are the same they are one in memory.
+    """
     if not schedules:
         try:
             row = rule.coefficients(rule, None)  # a rule that does not look at t has one row for all
         except TypeError:
             rows = [rule.coefficients(rule, float(t)) for t in range(first + 1, first + count + 1)]
             return np.array(rows, np.float64)
-        return np.tile(np.array(row, np.float64), (count, 1))
+        return np.broadcast_to(np.array(row, np.float64), (count, len(row)))
     values = values_at(schedules, rule, np.arange(first, first + count))
     columns = {name: np.broadcast_to(v, count).tolist() for name, v in values.items()}
     rows = []

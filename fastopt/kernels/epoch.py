@@ -146,7 +146,8 @@ class Epoch:
         """Steps [begin, end) with one row of coefficients each: (stopped, loss + theirs, gradient norm)."""
         order = None if order is None else np.ascontiguousarray(order, np.int64)
         self.problem.set("order", order)
-        run = self._bind(np.ascontiguousarray(coefficients, np.float64))
+        same = coefficients.strides[0] == 0 or len(coefficients) == 1
+        run = self._bind(np.ascontiguousarray(coefficients[:1] if same else coefficients, np.float64))
         self.numbers[steps.LOSS] = loss
         self._move_in(begin)
         stopped = self._share(lambda: run(None, self.problem.at, address(self.run), begin, end), begin, end)
@@ -158,13 +159,11 @@ class Epoch:
         dtype = self.problem.dtype_name
         if self.scaled:
             K = linear_coefficients(self.rule, self.l2, K)
-            apart = K.shape[1] if len(K) > 1 else 0
         else:
-            apart = K.shape[1]
             whole, by_row = _rule_addresses(formula_type(type(self.rule), dtype, K.shape[1]))
             self.run[steps.UPDATE], self.run[steps.UPDATE_BY_ROW] = whole, by_row if self.by_row else 0
         self._K = K
-        self.run[steps.K], self.run[steps.K_COUNT] = address(K), apart
+        self.run[steps.K], self.run[steps.K_COUNT] = address(K), K.shape[1] if len(K) > 1 else 0
         if self.pair is not None:
             for i in (steps.UPDATE, steps.K, steps.K_COUNT):
                 self.pair[i] = self.run[i]

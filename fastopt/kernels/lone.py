@@ -41,6 +41,7 @@ def lone_steps(h, problem, run, begin, end):
     v, b = read(np.int64, problem, linear.W), read(np.int64, read(np.int64, run, P), 1)
     db, n = read(np.int64, read(np.int64, run, G), 1), read(np.int64, hands, N)
     scores, dscores, target, _, following, span, slopes = layout(h, problem, hands, 1)
+    near = following + sparse.SPAN
     size, wide = element_size(h), sparse.row_numbers(h, problem)
     classes, loss_kernel = read(np.int64, problem, linear.CLASSES), read(np.int64, problem, linear.LOSS)
     weights, elements = read(np.int64, problem, linear.WEIGHTS), linear.elements_of(problem)
@@ -53,8 +54,9 @@ def lone_steps(h, problem, run, begin, end):
         row, factor = linear.row_at(problem, step), as_element(h, alpha)
         store_first(h, target, linear.label(h, problem, row))
         sparse.fill_spans(problem, span, step, step + 1, n)
+        sparse.fill_spans(problem, near, step + sparse.NEAR, step + sparse.NEAR + 1, n)
         sparse.fill_spans(problem, following, step + AHEAD, step + AHEAD + 1, n)
-        sparse.block_dots(h, problem, span, following, 1, v, wide, slopes)
+        sparse.block_dots(h, problem, span, near, following, 1, v, wide, slopes)
         for c in range(classes):
             score = read_element(h, b, c) + factor * read_element(h, slopes, c)
             store_first(h, scores + c * BLOCK * size, score)

@@ -88,13 +88,10 @@ class Problem:
             result[:, : self.classes] = W.T
         return result
 
-    def entries_per_row(self):
-        return len(self.rows.sparse[0]) / max(1, self.n)
-
     def work_per_row(self):
         """Multiply-adds of a row's scores; an entry of a sparse row takes as long as some 64."""
         if self.sparse:
-            return int(self.entries_per_row() * max(64, 4 * self.width))
+            return int(self.rows.entries / max(1, self.n) * max(64, 4 * self.width))
         return self.features * self.classes
 
     def partial_elements(self):

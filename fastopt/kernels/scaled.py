@@ -70,7 +70,10 @@ def _row_slopes(h, problem, run, position, alpha):
     features, size = read(np.int64, problem, linear.FEATURES), element_size(h)
     store_first(h, targets, linear.label(h, problem, row))
     store_first(h, weights, linear.weight(h, problem, row))
-    after, reach = min(position + 2, read(np.int64, hands, N)), features * linear.feature_bytes(h, problem) - 1
+    after, reach = (
+        min(position + 2, read(np.int64, hands, N)),
+        features * linear.feature_bytes(h, problem) - 1,
+    )
     linear.fill_table(problem, spans, position, position + 1, 1, reach)
     linear.fill_table(problem, following, position + 1, after, 1, reach)
     if read(np.int64, problem, linear.X_KIND) == 1:
@@ -105,7 +108,7 @@ def _batch_slopes(h, problem, run, first, last, alpha):
         linear.load_rows(h, problem, begin, end, targets, weights)
         sparse.fill_spans(problem, own, begin, end, n)
         sparse.fill_spans(problem, following, begin + AHEAD, end + AHEAD, n)
-        sparse.block_dots(h, problem, own, following, end - begin, v, wide, place)
+        sparse.block_dots(h, problem, own, following, following, end - begin, v, wide, place)
         sparse.spread_scores(h, problem, end - begin, wide, place, b, alpha, scores)
         arguments = (problem, end - begin, scores, dscores, targets, weights, db)
         total += call(read(np.int64, problem, linear.LOSS), arguments)

@@ -22,6 +22,9 @@ from fastopt.kernels.memory import (
 from fastopt.kernels.sparse_tiles import WIDE, largest_index, sparse_adds, sparse_dots
 from fastopt.kernels.vectors import VECTOR_BYTES
 
+SPAN = 16  # bytes of a row's span: its first entry and its end
+NEAR = 3  # rows between the one at hand and the one that is fetched to the first-level cache
+
 
 def padded_classes(classes, itemsize):
     lanes = VECTOR_BYTES // itemsize
@@ -48,16 +51,26 @@ def fill_spans(problem, spans, begin, end, stop):
 
 
 @kernel
-def block_dots(h, problem, spans, following, rows, w, wide, out):
-    """out[r, c] = W[c] X[r], `wide` numbers a row, for the rows of `spans`."""
+def fill_coming(problem, spans, block, first, end, coming, stop):
+    """The spans of a later block (0: this one) than the one that begins at `first`; after `end` comes `coming`."""
+    place, begin = spans + block * BLOCK * SPAN, first + block * BLOCK
+    own = max(0, min(BLOCK, end - begin))
+    fill_spans(problem, place, begin, begin + own, end)
+    begin = max(coming, coming + begin - end)
+    fill_spans(problem, place + own * SPAN, begin, begin + BLOCK - own, stop)
+
+
+@kernel
+def block_dots(h, problem, spans, near, far, rows, w, wide, out):
+    """out[r, c] = W[c] X[r], `wide` numbers a row, for the rows of `spans`; near, far: see sparse_dots."""
     values, indices = read(np.int64, problem, dense.X), read(np.int64, problem, dense.INDICES)
     width, size, lanes = read(np.int64, problem, dense.WIDTH), element_size(h), lane_count(h)
     selection = _selection(problem, min(width, lanes))
     for c in range(0, width, lanes):
-        ahead = following if c == 0 else spans
         sparse_dots(
-            h, selection, values, indices, spans, ahead, rows, w + c * size, width, out + c * size, wide
+            h, selection, values, indices, spans, near, far, rows, w + c * size, width, out + c * size, wide
         )
+        near = far = spans
 
 
 @kernel
@@ -101,30 +114,29 @@ def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair)
     """
     scores, dscores, targets, weights, spans = dense.block_memory(h, problem, scratch)
     wide = row_numbers(h, problem)
-    following = spans + 2 * BLOCK * 8
-    by_row = following + 2 * BLOCK * 8
+    by_row = spans + 3 * BLOCK * SPAN
     w, b = read(np.int64, problem, dense.W), read(np.int64, problem, dense.B)
     unchecked = read(np.int64, problem, dense.UNCHECKED)
     total = 0.0
     clear(dw, dense.elements_of(problem) * element_size(h))
-    fill_spans(problem, spans, begin, min(begin + BLOCK, end), end)
+    fill_coming(problem, spans, 0, begin, end, coming, stop)
+    fill_coming(problem, spans, 1, begin, end, coming, stop)
     for first in range(begin, end, BLOCK):
         last = min(first + BLOCK, end)
         rows = last - first
         if unchecked and not _indices_fit(problem, first, last):
             return 0.0
         dense.load_rows(h, problem, first, last, targets, weights)
-        if last < end:
-            fill_spans(problem, following, last, last + rows, end)
-        else:
-            fill_spans(problem, following, coming, coming + rows, stop)
-        block_dots(h, problem, spans, following, rows, w, wide, by_row)
+        fill_coming(problem, spans, 2, first, end, coming, stop)
+        near, far = spans + NEAR * SPAN, spans + 2 * BLOCK * SPAN
+        block_dots(h, problem, spans, near, far, rows, w, wide, by_row)
         spread_scores(h, problem, rows, wide, by_row, b, 1.0, scores)
         arguments = (problem, rows, scores, dscores, targets, weights, db)
         total += call(read(np.int64, problem, dense.LOSS), arguments)
         gather_slopes(h, problem, rows, wide, dscores, by_row)
         block_adds(h, False, problem, spans, rows, by_row, wide, dw)
-        spans, following = following, spans
+        for i in range(2 * BLOCK * SPAN // 8):
+            write(spans, i, read(np.int64, spans + BLOCK * SPAN, i))
     return total
 
 

@@ -218,10 +218,10 @@ def _mangled(vector):
     return f"v{vector.count}" + {"float": "f32", "double": "f64", "i8": "i8"}[str(vector.element)]
 
 
-def prefetch(builder, address, offset):
-    """Ask for the line that holds the byte, for the second-level cache."""
+def prefetch(builder, address, offset, level=2):
+    """Ask for the line that holds the byte, for the cache of a level."""
     where = pointer(builder, address, ir.IntType(8), offset)
-    kinds = [ir.Constant(INT32, v) for v in (0, 2, 1)]
+    kinds = [ir.Constant(INT32, v) for v in (0, 4 - level, 1)]
     function_type = ir.FunctionType(ir.VoidType(), [where.type, INT32, INT32, INT32])
     builder.call(declare(builder.module, function_type, "llvm.prefetch.p0"), [where, *kinds])
 
