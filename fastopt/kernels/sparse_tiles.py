@@ -95,7 +95,7 @@ def sparse_adds(typing, h, squares, selection, values, indices, spans, rows, tar
     """target[feature * stride + c] += value * slopes[r * step + c] for all rows and a vector of c.
 
     Rows whose slopes are all 0 are passed over. With squares (a literal) it returns how much the sum of
-    squares of the target grew, else 0; that chain of additions takes as long as all the rest.
+    squares of the target grew, in four sums: one chain of additions would take as long as all the rest. Else 0.
     """
     result, wanted = h.element, squares.literal_value
 
@@ -106,23 +106,33 @@ def sparse_adds(typing, h, squares, selection, values, indices, spans, rows, tar
         def emit(number):
             vector, bits, apart = _variant(h, number, stride)
 
-            def one(i, totals, slope):
+            def one(i, total, slope):
                 x, j = _entry(builder, h, (values, indices), i, bits)
                 place = builder.mul(j, apart)
                 before = v.load(builder, target, vector, place)
                 change = slope * v.splat(builder, vector, x)
                 after = before + change
                 v.store(after, target, place)
-                return [totals[0] + change * (before + after)] if wanted else totals
+                return total + change * (before + after) if wanted else total
+
+            def four(i, totals, slope):
+                places = [builder.add(i, ir.Constant(v.INT64, k)) for k in range(4)]
+                return [one(place, total, slope) for place, total in zip(places, totals, strict=True)]
 
             def row(r, totals):
                 slope = v.load(builder, slopes, vector, builder.mul(r, step))
                 begin, end = _span(builder, spans, r)
                 end = builder.select(_any(builder, slope.compare("!=", 0)), end, begin)
-                return v.loop(builder, begin, end, 1, totals, lambda i, t: one(i, t, slope))
+                if not wanted:
+                    v.loop(builder, begin, end, 1, [], lambda i, none: one(i, none, slope))
+                    return []
+                middle = builder.add(begin, builder.and_(builder.sub(end, begin), ir.Constant(v.INT64, -4)))
+                totals = v.loop(builder, begin, middle, 4, totals, lambda i, t: four(i, t, slope))
+                rest = v.loop(builder, middle, end, 1, totals[:1], lambda i, t: [one(i, t[0], slope)])
+                return rest + totals[1:]
 
             zero = v.splat(builder, vector, 0.0)
-            totals = v.loop(builder, ir.Constant(v.INT64, 0), rows, 1, [zero] * wanted, row)
+            totals = v.loop(builder, ir.Constant(v.INT64, 0), rows, 1, [zero] * (4 * wanted), row)
             value = zero.lane(0)
             for total in totals:
                 for c in range(vector.count):
