@@ -23,6 +23,7 @@
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 #define PREFETCH(p) __builtin_prefetch(p)
+#define PREFETCH_LATER(p) __builtin_prefetch(p, 0, 2) /* for the second-level cache */
 #define LANES_OF(T) ((int)(VECTOR_BYTES / sizeof(T)))
 typedef float vec_f32 __attribute__((vector_size(VECTOR_BYTES)));
 typedef double vec_f64 __attribute__((vector_size(VECTOR_BYTES)));
@@ -32,6 +33,7 @@ typedef double loose_f64 __attribute__((vector_size(VECTOR_BYTES), aligned(8), m
 #define ALWAYS_INLINE __forceinline
 #define UNROLL
 #define PREFETCH(p) ((void)(p))
+#define PREFETCH_LATER(p) ((void)(p))
 #define LANES_OF(T) 1
 typedef float vec_f32, loose_f32;
 typedef double vec_f64, loose_f64;

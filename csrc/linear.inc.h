@@ -89,7 +89,7 @@ static int NAME(rows)(const fo_data *data, const T *W, const T *b, int64_t begin
         block.rows = end - first < step ? (int)(end - first) : step;
         NAME(gather_labels)(data, first, &block);
         if (sparse) {
-            NAME(sparse_scores)(&table, data, b, first, block.rows, s);
+            NAME(sparse_scores)(&table, data, b, first, block.rows, stop, s);
             *loss += NAME(finish_block)(data, &block, s, db);
             NAME(sparse_gradient)(&table, data, first, block.rows, s);
             continue;
@@ -130,3 +130,4 @@ static double NAME(penalise)(T *dW, const T *W, int64_t n, double scale, double 
 }
 
 #include "scaled.inc.h"
+#undef EACH_COUNT

@@ -5,27 +5,52 @@
 #define ALPHA_MIN 1e-6
 #define ALPHA_MAX 1e6
 
-/* V += factor * (dscores X) for the rows of one block; returns how much the sum of V^2 grew. */
-static double NAME(scaled_add)(const fo_data *data, T *V, int64_t first, int rows, const T *s, T factor)
+/* C classes of one row; returns how much the sum of V^2 grew if that is wanted. */
+static ALWAYS_INLINE T NAME(entries_add)(const fo_data *data, T *V, int64_t i, int64_t stop, const T *slope,
+                                         int squares, const int C)
 {
     const T *x = data->x;
+    T grown[SPARSE_MAX] = {0}, sum = 0;
+    for (; i < stop; i++) {
+        T *v = V + NAME(entry)(data, data->indices, i) * data->classes, value = x[i];
+        UNROLL for (int c = 0; c < C; c++) {
+            T change = value * slope[c], before = v[c];
+            v[c] = before + change;
+            if (squares) grown[c] += change * (before + v[c]);
+        }
+    }
+    UNROLL for (int c = 0; c < C; c++) sum += grown[c];
+    return sum;
+}
+#define ENTRIES_ADD(data, V, i, stop, slope, squares, C) \
+    part += NAME(entries_add)(data, V, i, stop, slope, squares, C)
+
+/* V += factor * (dscores X) for the rows of one block that have slopes; returns how much the sum of V^2 grew,
+ * 0 without squares. */
+static double NAME(scaled_add)(const fo_data *data, T *V, int64_t first, int rows, const T *s, T factor,
+                               int squares)
+{
     int64_t classes = data->classes;
     double grown = 0;
     for (int r = 0; r < rows; r++) {
         int64_t row = NAME(csr_row)(data, first + r);
         int64_t i = NAME(entry)(data, data->indptr, row), stop = NAME(entry)(data, data->indptr, row + 1);
-        for (; i < stop; i++) {
-            T *v = V + NAME(entry)(data, data->indices, i) * classes, part = 0, entry = factor * x[i];
-            for (int64_t c = 0; c < classes; c++) {
-                T change = entry * s[c * ROWS + r], before = v[c];
-                v[c] = before + change;
-                part += change * (before + v[c]);
+        for (int64_t c = 0; c < classes; c += SPARSE_MAX) {
+            int n = classes - c < SPARSE_MAX ? (int)(classes - c) : SPARSE_MAX, any = 0;
+            T slope[SPARSE_MAX], part = 0;
+            for (int k = 0; k < n; k++) slope[k] = factor * s[(c + k) * ROWS + r], any |= slope[k] != 0;
+            if (!any) continue;
+            if (squares) {
+                EACH_COUNT(ENTRIES_ADD, n, data, V + c, i, stop, slope, 1)
+            } else {
+                EACH_COUNT(ENTRIES_ADD, n, data, V + c, i, stop, slope, 0)
             }
             grown += (double)part;
         }
     }
     return grown;
 }
+#undef ENTRIES_ADD
 
 static double NAME(scaled_squares)(const T *V, int64_t n)
 {
@@ -43,7 +68,7 @@ static double NAME(scaled_norm)(const fo_data *data, const fo_training *t, int64
     double sum = 0;
     memset(dV, 0, sizeof(T) * (size_t)n);
     for (int64_t at = first; at < last; at += ROWS, s += classes * ROWS)
-        NAME(scaled_add)(data, dV, at, last - at < ROWS ? (int)(last - at) : ROWS, s, 1);
+        NAME(scaled_add)(data, dV, at, last - at < ROWS ? (int)(last - at) : ROWS, s, 1, 0);
     for (int64_t i = 0; i < n; i++) {
         double g = scale * (double)dV[i] + 2 * t->l2 * t->alpha * (double)V[i];
         sum += g * g;
@@ -69,7 +94,7 @@ static int64_t NAME(scaled)(const fo_data *data, fo_training *t, int64_t begin, 
             NAME(block) block;
             block.rows = last - at < ROWS ? (int)(last - at) : ROWS;
             NAME(gather_labels)(data, at, &block);
-            NAME(sparse_scores)(&table, data, 0, at, block.rows, own);
+            NAME(sparse_scores)(&table, data, 0, at, block.rows, t->rows, own);
             for (int64_t c = 0; c < classes; c++)
                 for (int r = 0; r < ROWS; r++)
                     own[c * ROWS + r] = own[c * ROWS + r] * (T)t->alpha + (b ? b[c] : 0);
@@ -92,8 +117,8 @@ static int64_t NAME(scaled)(const fo_data *data, fo_training *t, int64_t begin, 
         }
         for (int64_t at = first; at < last; at += ROWS)
             grown += NAME(scaled_add)(data, V, at, last - at < ROWS ? (int)(last - at) : ROWS,
-                                      s + (at - first) / ROWS * tile, (T)(slope / t->alpha));
-        t->squares = taken_over ? NAME(scaled_squares)(V, n) : t->squares + grown;
+                                      s + (at - first) / ROWS * tile, (T)(slope / t->alpha), t->l2 != 0);
+        t->squares = taken_over && t->l2 != 0 ? NAME(scaled_squares)(V, n) : t->squares + grown;
         for (int64_t c = 0; b && c < classes; c++) b[c] = (T)(k[1] * (double)b[c] + slope * (double)db[c]);
     }
     free(s);
