@@ -11,6 +11,7 @@ import numpy as np
 
 import fastopt as fo
 from fastopt import backends, data, losses, rules, schedules
+from fastopt.bench import GROUPS
 from fastopt.checking.command import check
 from fastopt.fit import Fit
 
@@ -288,20 +289,27 @@ def warmup(backend):
 
 @main.command()
 @click.option("--quick", is_flag=True, help="The essential part, in under two minutes.")
+@click.option(
+    "--only", type=click.Choice(GROUPS), multiple=True, help="A group to measure; may be given several times."
+)
 @_json_option
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Keep the record in this JSON file."
 )
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with pictures.")
-def bench(quick, as_json, out, html):
+def bench(quick, only, as_json, out, html):
     """Measure fastopt against NumPy, peers that are installed, and this machine's limits."""
     from rich.console import Console
 
     from fastopt.bench import page, suite, tables
 
+    if quick and set(only) == {"scaling"}:
+        raise click.UsageError("scaling is not part of --quick: leave one of them out")
     console = Console(stderr=True)
     with console.status("measuring") as status:
-        record = suite.run(quick, lambda done, total, what: status.update(f"{done}/{total} {what}"))
+        record = suite.run(
+            quick, lambda done, total, what: status.update(f"{done}/{total} {what}"), only or GROUPS
+        )
     if out is not None:
         out.write_text(json.dumps(record, indent=1) + "\n")
     if html is not None:

@@ -143,7 +143,9 @@ def test_cases_say_what_is_missing():
 
 
 def test_every_case_can_be_made():
-    assert len(list(suite.quick_cases())) > 10 and len(list(suite.full_cases())) > 40
+    quick, full = list(suite.quick_cases()), list(suite.full_cases())
+    assert len(quick) > 10 and len(full) > 40
+    assert {group for group, _ in quick + full} == set(suite.GROUPS) - {"first call", "scaling"}
     assert set(numpy_rules.UPDATES) == {rule.__name__ for rule in RULES}
 
 
@@ -234,7 +236,7 @@ def test_command_measures(monkeypatch, tmp_path):
     small = small._replace(
         makers={n: m for n, m in small.makers.items() if n.startswith(("fastopt", "NumPy"))}
     )
-    monkeypatch.setattr(suite, "quick_cases", lambda: [lambda: small])
+    monkeypatch.setattr(suite, "quick_cases", lambda: [("rules", lambda: small)])
     monkeypatch.setattr(roofline, "machine", lambda quick: LIMITS)
     monkeypatch.setattr(suite.first_call, "programs", lambda: {"nothing": ("pass", False)})
     arguments = [
@@ -252,3 +254,8 @@ def test_command_measures(monkeypatch, tmp_path):
     assert record == json.loads(done.stdout.strip().splitlines()[-1])
     assert [r["group"] for r in record["results"]] == ["rules", "first call"]
     assert (tmp_path / "r.html").exists()
+    done = testing.CliRunner().invoke(main, [*arguments, "--only", "rules"])
+    record = json.loads((tmp_path / "r.json").read_text())
+    assert [r["group"] for r in record["results"]] == ["rules"] and record["scaling"] == []
+    done = testing.CliRunner().invoke(main, ["bench", "--only", "rule"])
+    assert done.exit_code == 2 and "'gradient', 'epoch'" in done.output

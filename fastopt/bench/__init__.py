@@ -3,3 +3,5 @@
 problems -> peers -> cases -> suite (a record) -> tables, page
 timing, roofline                                 how it is measured, and against what
 """
+
+GROUPS = ("rules", "gradient", "epoch", "numeric", "first call", "scaling")  # of what is measured

@@ -10,7 +10,7 @@ import numpy as np
 
 import fastopt as fo
 from fastopt import info
-from fastopt.bench import cases, first_call, problems, roofline, scaling, timing
+from fastopt.bench import GROUPS, cases, first_call, problems, roofline, scaling, timing
 from fastopt.bench.peers import installed
 from fastopt.kernels.threads import usable_threads
 
@@ -19,23 +19,26 @@ PEERS = ("torch", "sklearn", "optax", "scipy")
 
 
 def quick_cases():
-    """Functions that give the cases of `fastopt bench --quick`."""
+    """(group, a function that gives the case) of `fastopt bench --quick`."""
     adam = fo.Adam()
-    yield lambda: cases.step(adam, 1000)
-    yield lambda: cases.step(adam, 1000, arrays=100)
-    yield lambda: cases.step(adam, 1000, arrays=100, fresh=True)
+    yield "rules", lambda: cases.step(adam, 1000)
+    yield "rules", lambda: cases.step(adam, 1000, arrays=100)
+    yield "rules", lambda: cases.step(adam, 1000, arrays=100, fresh=True)
     for rule in (adam, fo.Momentum()):
-        yield lambda rule=rule: cases.step(rule, 1_000_000)
-    yield lambda: cases.subnormal_step(adam, 100_000)
-    yield lambda: cases.step(adam, 5_000_000)
-    yield lambda: cases.dense_gradient(60_000, 784, 10)
-    yield lambda: cases.dense_gradient(200_000, 54, 7, loss="MulticlassHinge")
+        yield "rules", lambda rule=rule: cases.step(rule, 1_000_000)
+    yield "rules", lambda: cases.subnormal_step(adam, 100_000)
+    yield "rules", lambda: cases.step(adam, 5_000_000)
+    yield "gradient", lambda: cases.dense_gradient(60_000, 784, 10)
+    yield "gradient", lambda: cases.dense_gradient(200_000, 54, 7, loss="MulticlassHinge")
     if installed("scipy"):
-        yield lambda: cases.gradient(problems.a9a, "CSR a9a, 32,561 x 123 x 2")
-    yield lambda: cases.epoch(lambda: _rows(problems.mnist(), 20_000), "20,000 rows of MNIST", 32)
-    yield lambda: cases.epoch(lambda: _rows(problems.mnist(), 20_000), "20,000 rows of MNIST", 256)
-    yield lambda: cases.epoch(lambda: _rows(problems.mnist(), 5_000), "5,000 rows of MNIST", 1, "Hinge", 0)
-    yield cases.numeric
+        yield "gradient", lambda: cases.gradient(problems.a9a, "CSR a9a, 32,561 x 123 x 2")
+    yield "epoch", lambda: cases.epoch(lambda: _rows(problems.mnist(), 20_000), "20,000 rows of MNIST", 32)
+    yield "epoch", lambda: cases.epoch(lambda: _rows(problems.mnist(), 20_000), "20,000 rows of MNIST", 256)
+    yield (
+        "epoch",
+        lambda: cases.epoch(lambda: _rows(problems.mnist(), 5_000), "5,000 rows of MNIST", 1, "Hinge", 0),
+    )
+    yield "numeric", cases.numeric
 
 
 def full_cases():
@@ -43,51 +46,52 @@ def full_cases():
     adam, sizes = fo.Adam(), (1000, 10_000, 100_000, 1_000_000, 20_000_000)
     for dtype in ("float32", "float64"):
         for size in sizes:
-            yield lambda size=size, dtype=dtype: cases.step(adam, size, dtype)
-    yield lambda: cases.step(adam, 1000, arrays=100)
-    yield lambda: cases.step(adam, 1000, arrays=100, fresh=True)
+            yield "rules", lambda size=size, dtype=dtype: cases.step(adam, size, dtype)
+    yield "rules", lambda: cases.step(adam, 1000, arrays=100)
+    yield "rules", lambda: cases.step(adam, 1000, arrays=100, fresh=True)
     for size in (1000, 1_000_000, 20_000_000):
         for rule in cases.every_rule():
             if type(rule) is not fo.Adam:
-                yield lambda rule=rule, size=size: cases.step(rule, size)
-    yield lambda: cases.subnormal_step(adam, 100_000)
+                yield "rules", lambda rule=rule, size=size: cases.step(rule, size)
+    yield "rules", lambda: cases.subnormal_step(adam, 100_000)
     for loss in ("Softmax", "MulticlassHinge"):
         for shape in ((50_000, 3072, 10), (60_000, 784, 10), (200_000, 54, 7), (20_000, 20_000, 2)):
-            yield lambda shape=shape, loss=loss: cases.dense_gradient(*shape, loss=loss)
-    yield lambda: cases.dense_gradient(20_000, 512, 1000)
-    yield lambda: cases.dense_gradient(60_000, 784, 10, "float64")
+            yield "gradient", lambda shape=shape, loss=loss: cases.dense_gradient(*shape, loss=loss)
+    yield "gradient", lambda: cases.dense_gradient(20_000, 512, 1000)
+    yield "gradient", lambda: cases.dense_gradient(60_000, 784, 10, "float64")
     if installed("scipy"):
-        yield lambda: cases.gradient(problems.a9a, "CSR a9a, 32,561 x 123 x 2")
+        yield "gradient", lambda: cases.gradient(problems.a9a, "CSR a9a, 32,561 x 123 x 2")
         sparse = "CSR 500,000 x 50,000, 75 a row, 2 classes, "
         for index in ("int32", "int64"):
             make = lambda index=index: problems.sparse(500_000, 50_000, 75, 2, index=index)  # noqa: E731
-            yield lambda make=make, index=index: cases.gradient(make, sparse + index)
+            yield "gradient", lambda make=make, index=index: cases.gradient(make, sparse + index)
     for batch in (32, 256):
-        yield lambda batch=batch: cases.epoch(problems.mnist, "MNIST", batch)
-        yield lambda batch=batch: cases.epoch(lambda: problems.mnist("uint8"), "MNIST uint8", batch)
-    yield lambda: cases.epoch(problems.mnist, "MNIST", 1, "Hinge", 0)
+        yield "epoch", lambda batch=batch: cases.epoch(problems.mnist, "MNIST", batch)
+        yield "epoch", lambda batch=batch: cases.epoch(lambda: problems.mnist("uint8"), "MNIST uint8", batch)
+    yield "epoch", lambda: cases.epoch(problems.mnist, "MNIST", 1, "Hinge", 0)
     if installed("scipy"):
-        yield lambda: cases.epoch(problems.a9a, "a9a CSR", 1, "Hinge", 0)
-        yield lambda: cases.epoch(problems.mnist_csr, "MNIST CSR", 1, "Hinge", 0, l2=1e-5)
+        yield "epoch", lambda: cases.epoch(problems.a9a, "a9a CSR", 1, "Hinge", 0)
+        yield "epoch", lambda: cases.epoch(problems.mnist_csr, "MNIST CSR", 1, "Hinge", 0, l2=1e-5)
         for classes in (2, 10):
             big = lambda classes=classes: problems.sparse(100_000, 50_000, 75, classes)  # noqa: E731
             title = f"CSR 100,000 x 50,000, 75 a row, {classes} classes"
-            yield lambda big=big, title=title: cases.epoch(big, title, 1, "Hinge", 0, l2=1e-5)
-    yield cases.numeric
+            yield "epoch", lambda big=big, title=title: cases.epoch(big, title, 1, "Hinge", 0, l2=1e-5)
+    yield "numeric", cases.numeric
 
 
 def _rows(problem, n):
     return problem._replace(X=np.ascontiguousarray(problem.X[:n]), y=problem.y[:n])
 
 
-def run(quick=False, progress=None):
+def run(quick=False, progress=None, only=GROUPS):
     """The record: a dict that JSON can hold.
 
-    progress: a function called with (done, of how many, what comes).
+    progress: a function called with (done, of how many, what comes). only: the GROUPS to measure.
     """
-    say, busy = progress or (lambda *_: None), _others_at_work()
-    began, makers = time.perf_counter(), list(quick_cases() if quick else full_cases())
-    total = len(makers) + 2 + (not quick)
+    say, busy, began = progress or (lambda *_: None), _others_at_work(), time.perf_counter()
+    makers = [make for group, make in (quick_cases() if quick else full_cases()) if group in only]
+    curved = not quick and "scaling" in only
+    total = len(makers) + ("first call" in only) + curved + 1
     say(0, total, "the machine's limits")
     machine = roofline.machine(quick)
     results, seconds = [], 1.2 if quick else 6.0
@@ -97,14 +101,15 @@ def run(quick=False, progress=None):
         say(i + 1, total, case.name)
         results.append(measure(case, machine, seconds))
         gc.collect()
-    say(len(makers) + 1, total, "first calls")
-    rows = first_call.measure(1 if quick else 5)
-    results.append(
-        {"group": "first call", "name": "a new process", "bytes": 0, "operations": 0, "contestants": rows}
-    )
+    if "first call" in only:
+        say(len(makers) + 1, total, "first calls")
+        rows = first_call.measure(1 if quick else 5)
+        results.append(
+            {"group": "first call", "name": "a new process", "bytes": 0, "operations": 0, "contestants": rows}
+        )
     curves = []
-    if not quick:
-        say(len(makers) + 2, total, "scaling")
+    if curved:
+        say(total - 1, total, "scaling")
         curves = scaling.curves()
     say(total, total, "done")
     return {
