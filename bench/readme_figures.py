@@ -30,9 +30,13 @@ def newest():
 def text(record):
     """Markdown: the machine, a table a group, a row a case."""
     machine, limits = record["machine"], record["limits"]
+    packages = (
+        (name, machine.get(name, "not installed")) for name in ("numpy", "numba", "torch", "optax", "sklearn")
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in packages if version != "not installed")
     lines = [
-        f"{machine['cpu']}, {machine['threads']} threads, {machine['cpu_features']}; numpy {machine['numpy']}, "
-        f"numba {machine['numba']}, torch {machine['torch']}; {record['when'][:10]}. Limits in the same run: "
+        f"{machine['cpu']}, {machine['threads']} threads, {machine['cpu_features']}; {versions}; "
+        f"{record['when'][:10]}. Limits in the same run: "
         f"{max(limits['moved'].values()) / 1e9:.1f} GB/s, {max(limits['float32'].values()) / 1e9:.0f} GFLOP/s SGEMM. "
         "Best of the threads of each; medians, in turns.",
     ]

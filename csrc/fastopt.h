@@ -123,7 +123,7 @@ typedef struct fo_training {
     /* 0, or, for SGD on CSR rows, lazily scaled weights: W is then (features x classes), times alpha,
      * and a row of coefficients is (decay of W, decay of b, what the mean gradient is multiplied with). */
     double alpha;
-    double squares;              /* with alpha: the sum of the squares of W as it stands */
+    double squares;              /* with alpha and l2: the sum of the squares of W as it stands; kept up */
 } fo_training;
 
 /* Steps [begin, end). Returns end, or the first step whose value is not finite: that step is not taken;

@@ -5,12 +5,12 @@
 #define ALPHA_MIN 1e-6
 #define ALPHA_MAX 1e6
 
-/* C classes of one row; returns how much the sum of V^2 grew if that is wanted. */
-static ALWAYS_INLINE T NAME(entries_add)(const fo_data *data, T *V, int64_t i, int64_t stop, const T *slope,
-                                         int squares, const int C)
+/* C classes of one row; adds how much the sum of V^2 grew to *squares, if there is one. */
+static ALWAYS_INLINE void NAME(entries_add)(const fo_data *data, T *V, int64_t i, int64_t stop, const T *slope,
+                                            T *squares, const int C)
 {
     const T *x = data->x;
-    T grown[SPARSE_MAX] = {0}, sum = 0;
+    T grown[SPARSE_MAX] = {0};
     for (; i < stop; i++) {
         T *v = V + NAME(entry)(data, data->indices, i) * data->classes, value = x[i];
         UNROLL for (int c = 0; c < C; c++) {
@@ -19,11 +19,8 @@ static ALWAYS_INLINE T NAME(entries_add)(const fo_data *data, T *V, int64_t i, i
             if (squares) grown[c] += change * (before + v[c]);
         }
     }
-    UNROLL for (int c = 0; c < C; c++) sum += grown[c];
-    return sum;
+    UNROLL for (int c = 0; squares && c < C; c++) *squares += grown[c];
 }
-#define ENTRIES_ADD(data, V, i, stop, slope, squares, C) \
-    part += NAME(entries_add)(data, V, i, stop, slope, squares, C)
 
 /* V += factor * (dscores X) for the rows of one block that have slopes; returns how much the sum of V^2 grew,
  * 0 without squares. */
@@ -41,16 +38,15 @@ static double NAME(scaled_add)(const fo_data *data, T *V, int64_t first, int row
             for (int k = 0; k < n; k++) slope[k] = factor * s[(c + k) * ROWS + r], any |= slope[k] != 0;
             if (!any) continue;
             if (squares) {
-                EACH_COUNT(ENTRIES_ADD, n, data, V + c, i, stop, slope, 1)
+                EACH_COUNT(NAME(entries_add), n, data, V + c, i, stop, slope, &part)
             } else {
-                EACH_COUNT(ENTRIES_ADD, n, data, V + c, i, stop, slope, 0)
+                EACH_COUNT(NAME(entries_add), n, data, V + c, i, stop, slope, 0)
             }
             grown += (double)part;
         }
     }
     return grown;
 }
-#undef ENTRIES_ADD
 
 static double NAME(scaled_squares)(const T *V, int64_t n)
 {

@@ -21,9 +21,8 @@ from fastopt.rules import Momentum
 from fastopt.schedules import checked_schedules, for_run, values_at
 
 STRETCH = 0.05  # seconds inside the compiled loop between two looks at progress and Ctrl-C
-FIRST_STRETCH = (
-    1 << 28
-)  # multiply-adds of the first one: some 10 ms; an entry of a sparse row takes as long as 64
+# Multiply-adds of the first one: some 10 ms. An entry of a sparse row takes as long as 64.
+FIRST_STRETCH = 1 << 28
 DIGESTED = 1 << 20  # numbers of X that tell one training set from another
 HISTORY = (
     "epoch", "loss_train", "loss_validation", "accuracy_validation", "lr", "gradient_norm", "seconds",

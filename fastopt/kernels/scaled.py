@@ -24,6 +24,7 @@ from fastopt.kernels.memory import (
     write,
     write_element,
 )
+from fastopt.kernels.sparse import NEAR, SPAN
 from fastopt.kernels.steps import (
     ALPHA,
     HANDS,
@@ -48,7 +49,7 @@ def scaled_bytes(classes, width, batch, itemsize, features):
     """Scratch memory of a batch; features: of a dense row, else 0."""
     rows = -(-batch // BLOCK) * BLOCK
     row = rows * max(64, width * itemsize) + features * itemsize
-    return (2 * classes + 2) * BLOCK * itemsize + (rows + BLOCK) * 16 + row + 192
+    return (2 * classes + 2) * BLOCK * itemsize + (rows + BLOCK + NEAR) * SPAN + row + 192
 
 
 @kernel
@@ -57,7 +58,7 @@ def layout(h, problem, hands, count):
     scratch = read(np.int64, hands, SCRATCH)
     scores, dscores, targets, weights, following = linear.block_memory(h, problem, scratch)
     spans = following + 2 * BLOCK * 8
-    return scores, dscores, targets, weights, following, spans, spans + 2 * count * 8
+    return scores, dscores, targets, weights, following, spans, spans + (count + NEAR) * SPAN
 
 
 @kernel
@@ -70,10 +71,8 @@ def _row_slopes(h, problem, run, position, alpha):
     features, size = read(np.int64, problem, linear.FEATURES), element_size(h)
     store_first(h, targets, linear.label(h, problem, row))
     store_first(h, weights, linear.weight(h, problem, row))
-    after, reach = (
-        min(position + 2, read(np.int64, hands, N)),
-        features * linear.feature_bytes(h, problem) - 1,
-    )
+    after = min(position + 2, read(np.int64, hands, N))
+    reach = features * linear.feature_bytes(h, problem) - 1
     linear.fill_table(problem, spans, position, position + 1, 1, reach)
     linear.fill_table(problem, following, position + 1, after, 1, reach)
     if read(np.int64, problem, linear.X_KIND) == 1:
@@ -101,14 +100,14 @@ def _batch_slopes(h, problem, run, first, last, alpha):
     db, n = read(np.int64, read(np.int64, run, G), 1), read(np.int64, hands, N)
     wide, size = sparse.row_numbers(h, problem), element_size(h)
     clear(db, classes * size)
+    sparse.fill_spans(problem, spans, first, last + NEAR, n)
     total = 0.0
     for begin in range(first, last, BLOCK):
         end = min(begin + BLOCK, last)
-        own, place = spans + (begin - first) * 16, slopes + (begin - first) * wide * size
+        own, place = spans + (begin - first) * SPAN, slopes + (begin - first) * wide * size
         linear.load_rows(h, problem, begin, end, targets, weights)
-        sparse.fill_spans(problem, own, begin, end, n)
         sparse.fill_spans(problem, following, begin + AHEAD, end + AHEAD, n)
-        sparse.block_dots(h, problem, own, following, following, end - begin, v, wide, place)
+        sparse.block_dots(h, problem, own, own + NEAR * SPAN, following, end - begin, v, wide, place)
         sparse.spread_scores(h, problem, end - begin, wide, place, b, alpha, scores)
         arguments = (problem, end - begin, scores, dscores, targets, weights, db)
         total += call(read(np.int64, problem, linear.LOSS), arguments)

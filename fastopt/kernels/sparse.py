@@ -23,6 +23,9 @@ from fastopt.kernels.sparse_tiles import WIDE, largest_index, sparse_adds, spars
 from fastopt.kernels.vectors import VECTOR_BYTES
 
 SPAN = 16  # bytes of a row's span: its first entry and its end
+SMALL = (
+    16 << 10
+)  # bytes of W that leave room for rows in the first-level cache: to fetch them takes longer then
 NEAR = 3  # rows between the one at hand and the one that is fetched to the first-level cache
 
 
@@ -51,13 +54,15 @@ def fill_spans(problem, spans, begin, end, stop):
 
 
 @kernel
-def fill_coming(problem, spans, block, first, end, coming, stop):
-    """The spans of a later block (0: this one) than the one that begins at `first`; after `end` comes `coming`."""
-    place, begin = spans + block * BLOCK * SPAN, first + block * BLOCK
-    own = max(0, min(BLOCK, end - begin))
+def _fill_block(problem, place, ring, count, begin, end, coming, stop):
+    """`count` spans of rows from `begin` on, in a place of the ring; what comes after `end` is `coming`."""
+    own = max(0, min(count, end - begin))
     fill_spans(problem, place, begin, begin + own, end)
     begin = max(coming, coming + begin - end)
-    fill_spans(problem, place + own * SPAN, begin, begin + BLOCK - own, stop)
+    fill_spans(problem, place + own * SPAN, begin, begin + count - own, stop)
+    if place == ring:  # so that those near the end of the ring go on behind it
+        for i in range(2 * NEAR):
+            write(ring + 3 * BLOCK * SPAN, i, read(np.int64, place, i))
 
 
 @kernel
@@ -114,29 +119,30 @@ def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair)
     """
     scores, dscores, targets, weights, spans = dense.block_memory(h, problem, scratch)
     wide = row_numbers(h, problem)
-    by_row = spans + 3 * BLOCK * SPAN
+    by_row = spans + (3 * BLOCK + NEAR) * SPAN
     w, b = read(np.int64, problem, dense.W), read(np.int64, problem, dense.B)
     unchecked = read(np.int64, problem, dense.UNCHECKED)
     total = 0.0
     clear(dw, dense.elements_of(problem) * element_size(h))
-    fill_coming(problem, spans, 0, begin, end, coming, stop)
-    fill_coming(problem, spans, 1, begin, end, coming, stop)
+    few = min(BLOCK, end - begin + NEAR)  # a small batch has no use for more
+    own, following, far = spans, spans + BLOCK * SPAN, spans + 2 * BLOCK * SPAN
+    _fill_block(problem, own, spans, few, begin, end, coming, stop)
+    if few == BLOCK:
+        _fill_block(problem, following, spans, BLOCK, begin + BLOCK, end, coming, stop)
     for first in range(begin, end, BLOCK):
         last = min(first + BLOCK, end)
         rows = last - first
         if unchecked and not _indices_fit(problem, first, last):
             return 0.0
         dense.load_rows(h, problem, first, last, targets, weights)
-        fill_coming(problem, spans, 2, first, end, coming, stop)
-        near, far = spans + NEAR * SPAN, spans + 2 * BLOCK * SPAN
-        block_dots(h, problem, spans, near, far, rows, w, wide, by_row)
+        _fill_block(problem, far, spans, BLOCK if last < end else rows, first + 2 * BLOCK, end, coming, stop)
+        block_dots(h, problem, own, own + NEAR * SPAN, far, rows, w, wide, by_row)
         spread_scores(h, problem, rows, wide, by_row, b, 1.0, scores)
         arguments = (problem, rows, scores, dscores, targets, weights, db)
         total += call(read(np.int64, problem, dense.LOSS), arguments)
         gather_slopes(h, problem, rows, wide, dscores, by_row)
-        block_adds(h, False, problem, spans, rows, by_row, wide, dw)
-        for i in range(2 * BLOCK * SPAN // 8):
-            write(spans, i, read(np.int64, spans + BLOCK * SPAN, i))
+        block_adds(h, False, problem, own, rows, by_row, wide, dw)
+        own, following, far = following, far, own
     return total
 
 

@@ -194,15 +194,14 @@ def _span(builder, spans, r):
 
 
 def _prefetch_span(builder, address, element, begin, end, level):
-    """The lines from the first on, and the last; for short rows, whose lengths vary, without a branch.
+    """The first line, the last and those between; for short rows, whose lengths vary, without a branch.
 
-    Their number depends on the number of entries alone: by addresses it would be guessed wrongly in rows of
-    one length too.
+    How many depends on the number of entries alone: by addresses it would be guessed wrongly in rows of one length
+    too. So a line between may be left out where a row has fewer than 96 bytes.
     """
     size = v.size_of(element)
-    first = builder.mul(begin, ir.Constant(v.INT64, size))
+    address = builder.add(address, builder.mul(begin, ir.Constant(v.INT64, size)))
     bytes_ = builder.mul(builder.sub(end, begin), ir.Constant(v.INT64, size))
-    address = builder.add(address, first)
 
     def fetch(i, _):
         v.prefetch(builder, address, i, level)
@@ -210,7 +209,7 @@ def _prefetch_span(builder, address, element, begin, end, level):
 
     fetch(ir.Constant(v.INT64, 0), [])
     fetch(builder.sub(bytes_, ir.Constant(v.INT64, 1)), [])
-    v.loop(builder, ir.Constant(v.INT64, 64), bytes_, 64, [], fetch)
+    v.loop(builder, ir.Constant(v.INT64, 64), builder.sub(bytes_, ir.Constant(v.INT64, 32)), 64, [], fetch)
 
 
 def _any(builder, mask):
