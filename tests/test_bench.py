@@ -190,6 +190,11 @@ def test_table(capsys):
     text = capsys.readouterr().out
     for piece in ("4.00", "GB/s", "torch is not", "Some <CPU>", "50"):
         assert piece in text
+    record = made_up()
+    record["results"][0]["name"] = "a long name " * 9
+    tables.print_record(record, Console(width=60))
+    text = capsys.readouterr().out
+    assert "…" not in text and "4.00" in text and text.count("a long name") == 9
 
 
 def test_page_needs_nothing_from_outside(tmp_path):

@@ -78,7 +78,7 @@ def _limits(limits):
 
 def _table(group, results):
     table = Table(title=TITLES[group], title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")  # in a narrow window names are folded, numbers stay whole
     headings = ("us", UNITS[group], "% roof", "x NumPy") if UNITS[group] else ("us",)
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
