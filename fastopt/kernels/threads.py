@@ -180,11 +180,11 @@ def cpus():
 
 
 def _recent_quota():
-    """The quota as of a second ago at most: to read the files takes 60 us."""
+    """The quota as of ten seconds ago at most: to read the files takes 60 us, and twice that after a pause."""
     global _known_quota
     now = time.monotonic()
     if now >= _known_quota[0]:
-        _known_quota = (now + 1, _quota())
+        _known_quota = (now + 10, _quota())
     return _known_quota[1]
 
 
