@@ -23,9 +23,6 @@ from fastopt.kernels.sparse_tiles import WIDE, largest_index, sparse_adds, spars
 from fastopt.kernels.vectors import VECTOR_BYTES
 
 SPAN = 16  # bytes of a row's span: its first entry and its end
-SMALL = (
-    16 << 10
-)  # bytes of W that leave room for rows in the first-level cache: to fetch them takes longer then
 NEAR = 3  # rows between the one at hand and the one that is fetched to the first-level cache
 
 
