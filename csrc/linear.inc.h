@@ -1,13 +1,13 @@
 /* Rows of a linear model: scores -> loss rows -> dscores -> gradient, a block of rows at a time. */
 
-#include "losses.inc.h"
-#include "tiles.inc.h"
-#include "sparse.inc.h"
-
 static inline int64_t NAME(row)(const fo_data *data, int64_t position)
 {
     return data->order ? data->order[position] : position;
 }
+
+#include "losses.inc.h"
+#include "tiles.inc.h"
+#include "sparse.inc.h"
 
 /* Labels, weights and targets of the positions from `first` on; block->rows of them. */
 static void NAME(gather_labels)(const fo_data *data, int64_t first, NAME(block) *block)

@@ -30,7 +30,7 @@ static double NAME(scaled_add)(const fo_data *data, T *V, int64_t first, int row
     int64_t classes = data->classes;
     double grown = 0;
     for (int r = 0; r < rows; r++) {
-        int64_t row = NAME(csr_row)(data, first + r);
+        int64_t row = NAME(row)(data, first + r);
         int64_t i = NAME(entry)(data, data->indptr, row), stop = NAME(entry)(data, data->indptr, row + 1);
         for (int64_t c = 0; c < classes; c += SPARSE_MAX) {
             int n = classes - c < SPARSE_MAX ? (int)(classes - c) : SPARSE_MAX, any = 0;
@@ -113,7 +113,8 @@ static int64_t NAME(scaled)(const fo_data *data, fo_training *t, int64_t begin, 
         }
         for (int64_t at = first; at < last; at += ROWS)
             grown += NAME(scaled_add)(data, V, at, last - at < ROWS ? (int)(last - at) : ROWS,
-                                      s + (at - first) / ROWS * tile, (T)(slope / t->alpha), t->l2 != 0);
+                                      s + (at - first) / ROWS * tile, (T)(slope / t->alpha),
+                                      t->l2 != 0 && !taken_over);
         t->squares = taken_over && t->l2 != 0 ? NAME(scaled_squares)(V, n) : t->squares + grown;
         for (int64_t c = 0; b && c < classes; c++) b[c] = (T)(k[1] * (double)b[c] + slope * (double)db[c]);
     }

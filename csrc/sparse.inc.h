@@ -13,17 +13,12 @@ static inline int64_t NAME(entry)(const fo_data *data, const void *table, int64_
     return data->storage == FO_CSR32 ? ((const int32_t *)table)[i] : ((const int64_t *)table)[i];
 }
 
-static inline int64_t NAME(csr_row)(const fo_data *data, int64_t position)
-{
-    return data->order ? data->order[position] : position;
-}
-
 static int NAME(sparse_open)(NAME(sparse) *table, const fo_data *data, const T *W, T *dW, int64_t begin,
                              int64_t end)
 {
     int64_t features = data->features, classes = data->classes, entries = 0;
     for (int64_t i = begin; i < end && entries < 4 * features; i++) {
-        int64_t row = NAME(csr_row)(data, i);
+        int64_t row = NAME(row)(data, i);
         entries += NAME(entry)(data, data->indptr, row + 1) - NAME(entry)(data, data->indptr, row);
     }
     *table = (NAME(sparse)){W, dW, 0, features, 1};
@@ -51,7 +46,7 @@ static void NAME(sparse_close)(NAME(sparse) *table, const fo_data *data, T *dW)
 static ALWAYS_INLINE void NAME(fetch_row)(const fo_data *data, int64_t position, int64_t stop, const int soon)
 {
     if (position >= stop) return;
-    int64_t row = NAME(csr_row)(data, position), size = data->storage == FO_CSR32 ? 4 : 8;
+    int64_t row = NAME(row)(data, position), size = data->storage == FO_CSR32 ? 4 : 8;
     int64_t i = NAME(entry)(data, data->indptr, row), n = NAME(entry)(data, data->indptr, row + 1) - i;
     const char *x = (const char *)((const T *)data->x + i), *f = (const char *)data->indices + i * size;
     for (int64_t j = 0; j < n * (int64_t)sizeof(T); j += 64) soon ? PREFETCH(x + j) : PREFETCH_LATER(x + j);
@@ -118,7 +113,7 @@ static void NAME(sparse_scores)(const NAME(sparse) *table, const fo_data *data, 
     int wide = data->storage == FO_CSR64;
     for (int64_t j = 0; j < data->classes * ROWS; j++) s[j] = 0;
     for (int r = 0; r < rows; r++) {
-        int64_t row = NAME(csr_row)(data, first + r);
+        int64_t row = NAME(row)(data, first + r);
         int64_t i = NAME(entry)(data, data->indptr, row), stop = NAME(entry)(data, data->indptr, row + 1);
         NAME(fetch_row)(data, first + r + NEAR, end, 1);
         NAME(fetch_row)(data, first + r + FAR, end, 0);
@@ -143,7 +138,7 @@ static void NAME(sparse_gradient)(const NAME(sparse) *table, const fo_data *data
 {
     int wide = data->storage == FO_CSR64;
     for (int r = 0; r < rows; r++) {
-        int64_t row = NAME(csr_row)(data, first + r);
+        int64_t row = NAME(row)(data, first + r);
         int64_t i = NAME(entry)(data, data->indptr, row), stop = NAME(entry)(data, data->indptr, row + 1);
         for (int64_t c = 0; c < data->classes; c += SPARSE_MAX) {
             int n = data->classes - c < SPARSE_MAX ? (int)(data->classes - c) : SPARSE_MAX;

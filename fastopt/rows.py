@@ -32,6 +32,11 @@ class Rows(NamedTuple):
         """Numbers of X that are there."""
         return self.n * self.features if self.sparse is None else len(self.sparse[0])
 
+    @property
+    def work(self):
+        """Multiply-adds of the scores of all rows; an entry of a sparse row takes as long as some 64."""
+        return self.entries * (self.rows if self.sparse is None else max(64, 4 * self.rows))
+
     def labels(self, loss):
         """y as the loss's formula wants it: see fastopt.losses on models of one row."""
         return self.y - 1 if self.rows == 1 and loss.one_row == "binary" else self.y

@@ -21,8 +21,7 @@ from fastopt.rules import Momentum
 from fastopt.schedules import checked_schedules, for_run, values_at
 
 STRETCH = 0.05  # seconds inside the compiled loop between two looks at progress and Ctrl-C
-# Multiply-adds of the first one: some 10 ms. An entry of a sparse row takes as long as 64.
-FIRST_STRETCH = 1 << 28
+FIRST_STRETCH = 1 << 28  # multiply-adds of the first one: some 10 ms
 DIGESTED = 1 << 20  # numbers of X that tell one training set from another
 HISTORY = (
     "epoch", "loss_train", "loss_validation", "accuracy_validation", "lr", "gradient_norm", "seconds",
@@ -145,8 +144,7 @@ class _Run:
         self._epoch_loop = bind_epoch(
             self.backend, self.data, self.loss, self.rule, parameters, self.batch, self.l2, self.threads
         )
-        work = self.data.entries * (self.data.rows if self.data.sparse is None else 64) / self.steps_per_epoch
-        self._steps_at_once = max(1, int(FIRST_STRETCH / max(work, 1)))
+        self._steps_at_once = max(1, FIRST_STRETCH * self.steps_per_epoch // max(1, self.data.work))
 
     def one_epoch(self, progress):
         """One epoch, in stretches of about STRETCH seconds."""

@@ -53,7 +53,7 @@ class Epoch:
         halved = problem.halve(batch)
         groups, group_rows = (1, batch) if halved else problem.groups(batch)
         # Two threads of a pair on one CPU wait for each other: 2.1 times as slow as one
-        work, most = batch * problem.work_per_row(), min(2, cpus()) if halved else groups
+        work, most = batch * rows.work // rows.n, min(2, cpus()) if halved else groups
         self.threads = min(threads, most) if work >= (PAIR_WORK if halved else CREW_WORK) else 1
         self.scaled = self._can_be_scaled(groups)
         self.kernel = scaled.scaled_steps if self.scaled else steps.steps

@@ -117,7 +117,7 @@ def fill_table(problem, table, begin, end, count, reach):
 
 
 @kernel
-def _widen_rows(h, problem, table, rows, widened, target, first, last):
+def widen_rows(h, problem, table, rows, widened, target, first, last):
     """Copy features [first, last) of uint8 rows, scaled, to a block of the formula's dtype.
 
     `widened` is the table of the copies' addresses.
@@ -317,7 +317,7 @@ def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair):
         x = table
         if wide:
             x = widened
-            _widen_rows(h, problem, table, rows, widened, widened + BLOCK * 8, left, right)
+            widen_rows(h, problem, table, rows, widened, widened + BLOCK * 8, left, right)
         if pair:
             slot = own_slot(pair)
             call(read(np.int64, problem, SCORES), (problem, x, following, rows, slot, left, right))

@@ -90,12 +90,6 @@ class Problem:
             result[:, : self.classes] = W.T
         return result
 
-    def work_per_row(self):
-        """Multiply-adds of a row's scores; an entry of a sparse row takes as long as some 64."""
-        if self.sparse:
-            return int(self.rows.entries / max(1, self.n) * max(64, 4 * self.width))
-        return self.features * self.classes
-
     def partial_elements(self):
         return self.width * self.features + self.classes
 
@@ -208,7 +202,7 @@ def gradient(problem, W, b, dW, db, scale, l2, threads):
 
 def _gradient(problem, dW, db, scale, l2, threads):
     groups, group_rows = problem.groups(problem.n)
-    if problem.n * problem.work_per_row() < PARALLEL_WORK:
+    if problem.rows.work < PARALLEL_WORK:
         threads = 1
     counter, places = np.zeros(1, np.int64), problem.places(groups)
     hands = [

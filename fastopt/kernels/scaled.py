@@ -20,7 +20,6 @@ from fastopt.kernels.memory import (
     lane_count,
     read,
     read_element,
-    widen,
     write,
     write_element,
 )
@@ -76,9 +75,8 @@ def _row_slopes(h, problem, run, position, alpha):
     linear.fill_table(problem, spans, position, position + 1, 1, reach)
     linear.fill_table(problem, following, position + 1, after, 1, reach)
     if read(np.int64, problem, linear.X_KIND) == 1:
-        scale = read(np.float64, read(np.int64, problem, linear.NUMBERS), 0)
-        widen(h, read(np.int64, spans, 0), widened, features, scale)
-        write(spans, 0, widened)
+        # Up to TILE_ROWS addresses are written: there is room for NEAR + 1 spans, twice as long
+        linear.widen_rows(h, problem, spans, 1, spans, widened, 0, features)
     call(read(np.int64, problem, linear.SCORES), (problem, spans, following, 1, scores, 0, features))
     for c in range(classes):
         score = read_element(h, b, c) + factor * read_element(h, scores, c * BLOCK)
