@@ -6,7 +6,7 @@ import pytest
 
 from fastopt.bench import cases, problems
 from fastopt.bench.peers import installed
-from fastopt.kernels.threads import usable_threads
+from fastopt.threads import usable_threads
 
 COUNT = "1 thread" if usable_threads() == 1 else f"{usable_threads()} threads"
 WHO = ["fastopt numba", "fastopt c", "fastopt numpy", "fastopt numba, float32", "fastopt c, float32", "NumPy",

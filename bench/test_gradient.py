@@ -6,7 +6,7 @@ import pytest
 
 from fastopt.bench import cases, problems
 from fastopt.bench.peers import installed
-from fastopt.kernels.threads import usable_threads
+from fastopt.threads import usable_threads
 
 COUNTS = sorted({1, usable_threads()})
 THREADS = ["1 thread" if count == 1 else f"{count} threads" for count in COUNTS]

@@ -4,8 +4,8 @@ import pytest
 
 import fastopt as fo
 from fastopt.bench import cases
-from fastopt.kernels.threads import usable_threads
 from fastopt.rules import RULES
+from fastopt.threads import usable_threads
 
 SIZES = (1000, 10_000, 100_000, 1_000_000, 20_000_000)
 BACKENDS = ("numba", "c", "numpy")

@@ -19,10 +19,10 @@
     __atomic_compare_exchange_n(x, &(int64_t){old}, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 #endif
 
-/* A board as fastopt/kernels/threads.py describes it, in int64 numbers. */
+/* A board as fastopt/threads.py describes it, in int64 numbers. */
 enum { LOOK = 0, TAKEN = 8, BAD = 16, SEEN = 24, PATIENCE = 1 << 16 };
 
-/* plan: rule, k, p, g, s, arrays, chunks (fastopt/kernels/elementwise.py, where step_together is explained). */
+/* plan: rule, k, p, g, s, arrays, chunks (fastopt/kernels/step/elementwise.py, where step_together is explained). */
 #define STEP(T, F)                                                                                   \
     static int64_t first_nonfinite_##F(const int64_t *a, int64_t begin, int64_t end)                 \
     {                                                                                                \

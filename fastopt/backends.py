@@ -9,10 +9,10 @@ import numpy as np
 
 from fastopt import native
 from fastopt.arrays import aligned_zeros
-from fastopt.kernels.threads import BAD, SEEN, share
 from fastopt.losses import LOSSES
 from fastopt.native import address
 from fastopt.rules import RULES
+from fastopt.threads import BAD, SEEN, share
 
 # Numbers read and written above which a step is shared among threads: 0.4 ms of work and more, some 0.2 ms
 # to share it (SGD of 1M elements took 460 us on two threads, 220 on one).
@@ -119,8 +119,8 @@ def shared_from(rule):
 
 
 def _numba_step(rule, table, threads):
-    from fastopt.kernels import elementwise
-    from fastopt.kernels.formula import formula_type
+    from fastopt.kernels.language.formula import formula_type
+    from fastopt.kernels.step import elementwise
 
     rule_type = formula_type(type(rule), table.dtype.name, len(table.k))
     plan, chunks = table.plan, len(table.chunks)

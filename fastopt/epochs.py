@@ -87,6 +87,6 @@ def _numpy_epoch(rows, loss, rule, parameters, batch, l2, threads):
 
 
 def _numba_epoch(rows, loss, rule, parameters, batch, l2, threads):
-    from fastopt.kernels.epoch import Epoch
+    from fastopt.kernels.training.epoch import Epoch
 
     return Epoch(rows, loss, rule, parameters, batch, l2, threads)

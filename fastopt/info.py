@@ -31,7 +31,7 @@ def info():
     found["machine"] = f"{platform.system()} {platform.machine()}"
     found["backend"] = backends.resolve()
     found["cpu_features"] = _features()
-    from fastopt.kernels.threads import usable_threads
+    from fastopt.threads import usable_threads
 
     found["threads"] = usable_threads()
     found["threading_layer"] = found["cache_directory"] = None
@@ -57,8 +57,8 @@ def _features():
 
 
 def _add_numba(found):
-    from fastopt.kernels import elementwise  # noqa: F401  a kernel whose cache can be asked for its place
-    from fastopt.kernels.compile import cache_directory, threading_layer
+    from fastopt.kernels.language.compile import cache_directory, threading_layer
+    from fastopt.kernels.step import elementwise  # noqa: F401  a kernel whose cache can be asked for its place
 
     found["threading_layer"] = threading_layer()
     directory = cache_directory()

@@ -4,8 +4,8 @@ import numpy as np
 
 from fastopt import backends, losses, native
 from fastopt.arrays import check_float, check_parameter, checked_l2, meet, span
-from fastopt.kernels.threads import checked_threads
 from fastopt.rows import check_columns, checked_rows
+from fastopt.threads import checked_threads
 
 BLOCK = 2048  # rows scored at once by the NumPy back end
 ALONE = 1 << 20  # multiply-adds below which it takes longer to ask how many threads there are (60 us)
@@ -145,7 +145,7 @@ def _c_gradient(loss, W, b, rows, l2, dW, db, threads):
 
 
 def _numba_gradient(loss, W, b, rows, l2, dW, db, threads):
-    from fastopt.kernels.problem import Problem, gradient
+    from fastopt.kernels.gradient.problem import Problem, gradient
 
     problem = Problem(rows, loss, unchecked=rows.sparse is not None)
     value = gradient(problem, W, b, dW, db, _one_over_weights(rows), l2, threads)

@@ -7,7 +7,7 @@ import contextlib
 
 import numpy as np
 
-from fastopt.kernels.threads import share
+from fastopt.threads import share
 
 try:
     from fastopt._native import ffi, lib
@@ -61,7 +61,7 @@ def step_function(dtype):
     """step(plan, check, begin, end) -> -1, or, where `check` is set and a gradient has NaN or inf, that
     array's number, and nothing is done.
 
-    plan: the address of an int64 array (rule, k, p, g, s, arrays, chunks), see kernels/elementwise.py.
+    plan: the address of an int64 array (rule, k, p, g, s, arrays, chunks), see kernels/step/elementwise.py.
     """
     return getattr(lib, f"step_{_SUFFIX[dtype]}")
 
@@ -69,7 +69,7 @@ def step_function(dtype):
 def step_together_function(dtype):
     """step_together(plan, check, chunks, board): what each thread of a shared step does.
 
-    board: the address of a board (kernels/threads.py), where the first chunk with NaN or inf is then found.
+    board: the address of a board (threads.py), where the first chunk with NaN or inf is then found.
     """
     return getattr(lib, f"step_together_{_SUFFIX[dtype]}")
 

@@ -6,10 +6,10 @@ from operator import is_
 import numpy as np
 
 from fastopt import arrays, backends, rules
-from fastopt.kernels.threads import checked_threads
 from fastopt.parameters import Parameters
 from fastopt.schedules import checked_schedules, values_at
 from fastopt.table import NOTHING, Table
+from fastopt.threads import checked_threads
 
 
 class Optimizer:

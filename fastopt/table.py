@@ -45,7 +45,7 @@ class Table:
         self.chunks = _chunks(self.parameters)
         number = native.rule_number(rule) if native.available() else -1
         k, p, g, st, chunks = map(arrays.address, (self.k, self._p, self._g, self._s, self.chunks))
-        # What one call of a kernel needs (kernels/elementwise.py).
+        # What one call of a kernel needs (kernels/step/elementwise.py).
         self._plan = np.array([number, k, p, g, st, len(parameters), chunks], np.int64)
         self.plan = arrays.address(self._plan)
         taken = [*self.parameters, *self._blocks, *others]

@@ -14,11 +14,11 @@ from fastopt import checkpoint as files
 from fastopt.arrays import aligned_zeros, checked_l2, checked_number
 from fastopt.epochs import bind_epoch
 from fastopt.fit import Fit, checked_classes
-from fastopt.kernels.threads import checked_threads
 from fastopt.losses import Softmax
 from fastopt.rows import checked_rows
 from fastopt.rules import Momentum
 from fastopt.schedules import checked_schedules, for_run, values_at
+from fastopt.threads import checked_threads
 
 STRETCH = 0.05  # seconds inside the compiled loop between two looks at progress and Ctrl-C
 FIRST_STRETCH = 1 << 28  # multiply-adds of the first one: some 10 ms

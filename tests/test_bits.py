@@ -126,8 +126,8 @@ print(hashlib.sha256(p.tobytes()).hexdigest())
 ASSEMBLY = """
 import sys
 import fastopt as fo
-from fastopt.kernels import elementwise
-from fastopt.kernels.formula import formula_type
+from fastopt.kernels.step import elementwise
+from fastopt.kernels.language.formula import formula_type
 from fastopt.rules import RULES
 for cls in RULES:
     h = cls()

@@ -38,7 +38,7 @@ import fastopt as fo
 p = np.zeros(3)
 opt = fo.Optimizer(p, {rule}, backend="numba")
 opt.step(np.ones(3))
-from fastopt.kernels.compile import statistics
+from fastopt.kernels.language.compile import statistics
 print(p[0], sum(row["compiled"] for row in statistics()))
 """
 CELL = """
@@ -125,7 +125,7 @@ backends.PARALLEL_NUMBERS = 1
 g = np.ones(9)
 for threads in {threads}:
     fo.Optimizer(np.zeros(9), fo.Nesterov(), backend="numba", threads=threads).step(g)
-from fastopt.kernels.compile import statistics
+from fastopt.kernels.language.compile import statistics
 print(sum(row["compiled"] for row in statistics()), sum(row["loaded"] for row in statistics()))
 """
 
@@ -183,7 +183,7 @@ def test_index_and_code_of_different_rules(python, tmp_path, numba):
 
 
 def test_steps_and_new_optimizers_do_not_compile(numba):
-    from fastopt.kernels.compile import statistics
+    from fastopt.kernels.language.compile import statistics
 
     def use():
         p = [np.zeros(5, "f4"), np.zeros((2, 2), "f4")]

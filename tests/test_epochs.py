@@ -78,7 +78,7 @@ SHARED = [(130, 1000), (523, 33)]
 @pytest.fixture
 def shared_always(monkeypatch):
     pytest.importorskip("numba")
-    from fastopt.kernels import epoch
+    from fastopt.kernels.training import epoch
 
     monkeypatch.setattr(epoch, "CREW_WORK", 0)
     monkeypatch.setattr(epoch, "PAIR_WORK", 0)

@@ -231,8 +231,8 @@ def test_hot_kernels_hold_packed_instructions(numba):
         pytest.skip("reads x86 assembly")
     from numba.core import types
 
-    from fastopt.kernels import linear
-    from fastopt.kernels.memory import element_type
+    from fastopt.kernels.gradient import linear
+    from fastopt.kernels.language.memory import element_type
 
     h = element_type("float32")
     for kernel, integers in ((linear.block_scores, 7), (linear.block_gradient, 9)):

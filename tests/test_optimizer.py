@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import fastopt as fo
-from fastopt import native, table
-from fastopt.kernels import threads
+from fastopt import native, table, threads
 
 
 def snapshot(opt):
@@ -255,8 +254,8 @@ def test_what_another_thread_took_and_does_not_look_at_is_looked_at(taken, backe
     opt.step(g)
     plan = opt._tables[0].plan
     if backend == "numba":
-        from fastopt.kernels.elementwise import step_together_entry
-        from fastopt.kernels.formula import formula_type
+        from fastopt.kernels.language.formula import formula_type
+        from fastopt.kernels.step.elementwise import step_together_entry
 
         compiled = step_together_entry(formula_type(fo.SGD, "float32", len(opt._tables[0].k)))
         together = functools.partial(compiled, None, True, plan)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastopt as fo
-from fastopt.kernels import threads as policy
+from fastopt import threads as policy
 
 # What each script below starts with: steps large enough to be shared, and their right result.
 COMMON = """
@@ -181,7 +181,7 @@ def test_affinity(python):
     code = """
 import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-from fastopt.kernels.threads import usable_threads
+from fastopt.threads import usable_threads
 print(usable_threads())
 """
     assert python(code) == "1\n"
@@ -229,7 +229,7 @@ INTERRUPTED = """
 import collections, faulthandler, threading, time
 import numpy as np
 import fastopt as fo
-from fastopt.kernels import threads
+from fastopt import threads
 
 armed = False
 

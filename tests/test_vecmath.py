@@ -5,9 +5,9 @@ import pytest
 
 pytest.importorskip("numba")
 
-from fastopt.kernels.compile import entry, kernel  # noqa: E402
-from fastopt.kernels.lanes import load_lanes, store_lanes  # noqa: E402
-from fastopt.kernels.memory import element_type, lane_count  # noqa: E402
+from fastopt.kernels.language.compile import entry, kernel  # noqa: E402
+from fastopt.kernels.language.lanes import load_lanes, store_lanes  # noqa: E402
+from fastopt.kernels.language.memory import element_type, lane_count  # noqa: E402
 
 
 @kernel

@@ -17,7 +17,7 @@ from fastopt.arrays import aligned_zeros
 from fastopt.bench import problems, roofline
 from fastopt.bench.peers import blas_threads, numpy_linear, numpy_rules
 from fastopt.bench.timing import Contestant
-from fastopt.kernels.threads import usable_threads
+from fastopt.threads import usable_threads
 
 FRESH = 64  # lists of new gradient arrays that take turns
 LARGE = 1_000_000  # elements from which a step is also shown without its look for NaN, as peers take it

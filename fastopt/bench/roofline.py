@@ -6,7 +6,7 @@ from fastopt import backends
 from fastopt.bench import timing
 from fastopt.bench.peers import blas_threads
 from fastopt.bench.timing import Contestant
-from fastopt.kernels.threads import ranges, share, usable_threads
+from fastopt.threads import ranges, share, usable_threads
 
 BLOCK = 32_768  # elements: four float32 arrays of a block lie in the second cache
 REPEATS = 100  # of small work inside one call, so that the call itself does not count
@@ -20,7 +20,7 @@ def traffic(p, g, slots, threads):
 
 
 def _numba_traffic(p, g, slots, threads):
-    from fastopt.kernels import traffic as kernels
+    from fastopt.kernels.step import traffic as kernels
 
     if not slots:
         slots = (p[:0],)  # a tuple that Numba can type; its slices are empty

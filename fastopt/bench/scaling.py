@@ -5,7 +5,7 @@ import numpy as np
 import fastopt as fo
 from fastopt.bench import cases, problems, timing
 from fastopt.bench.timing import Contestant
-from fastopt.kernels.threads import usable_threads
+from fastopt.threads import usable_threads
 
 AXES = {
     "rows": (2000, 8000, 32_000, 128_000),

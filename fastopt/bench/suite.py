@@ -12,7 +12,7 @@ import fastopt as fo
 from fastopt import info
 from fastopt.bench import GROUPS, cases, first_call, problems, roofline, scaling, timing
 from fastopt.bench.peers import installed
-from fastopt.kernels.threads import usable_threads
+from fastopt.threads import usable_threads
 
 FORMAT = 1  # of the record
 PEERS = ("torch", "sklearn", "optax", "scipy")

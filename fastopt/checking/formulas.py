@@ -173,7 +173,7 @@ def _first_difference(reference, result):
 def _packed(report, rule):
     if not backends.has_numba() or not re.search("x86|amd64", platform.machine(), re.I):
         return
-    from fastopt.kernels.assembly import step_instructions
+    from fastopt.kernels.language.assembly import step_instructions
 
     found = step_instructions(type(rule), "float32", len(rule.coefficients(rule, 1.0)))
     packed = {i for i in found if re.fullmatch(r"(add|sub|mul|div|sqrt|max|min)ps", i)}

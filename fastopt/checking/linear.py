@@ -43,7 +43,7 @@ def numeric_linear_gradient(loss, W, X, y, b=None, *, l2=0.0, sample_weight=None
 
 def _weights(loss, scores, X, y, weight, steps):
     if backends.has_numba():
-        from fastopt.kernels.linear_differences import differences
+        from fastopt.kernels.differences.linear_differences import differences
 
         return differences(loss, scores, X, y, weight, steps)
     return by_formula(loss, scores, X, y, weight, steps)

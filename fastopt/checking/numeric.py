@@ -196,7 +196,7 @@ def _probe_compiled(function, h, two_sided):
     compiled = hasattr(function.f, "py_func") and hasattr(function.f, "nopython_signatures")
     if not compiled or function.point.kind != "array" or function.shape != () or len(h) < _COMPILED_FROM:
         return None
-    from fastopt.kernels import numeric as kernels
+    from fastopt.kernels.differences import numeric as kernels
 
     x = function.point.arrays[0].astype(function.dtype)
     result = kernels.probe(function.f, x, np.ascontiguousarray(h, dtype=np.float64), two_sided)

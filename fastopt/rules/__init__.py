@@ -6,7 +6,7 @@ A rule is a NamedTuple whose fields are its hyperparameters, with
     coefficients(h, t)       once a step, in float64; t counts from 1
     update(h, k, p, g, s)    once an element, in the array's dtype: the new p and the new slots
     linear                   True where the new p is a*p + b*g and there are no slots: training then
-                             shrinks all weights by one number (kernels/scaled.py, csrc/scaled.inc.h)
+                             shrinks all weights by one number (kernels/training/scaled.py, csrc/scaled.inc.h)
 `update` has no literals (they would turn float32 into float64) and no branches; it is called by
 the kernels on single elements and by the NumPy back end on whole arrays.
 """

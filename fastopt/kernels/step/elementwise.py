@@ -15,10 +15,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
-from fastopt.kernels.atomic import add_shared, load_shared, replace_shared, spin, store_shared
-from fastopt.kernels.compile import entry, kernel
-from fastopt.kernels.threads import BAD, LOOK, SEEN, STEP
-from fastopt.kernels.vectors import X86
+from fastopt.kernels.language.atomic import add_shared, load_shared, replace_shared, spin, store_shared
+from fastopt.kernels.language.compile import entry, kernel
+from fastopt.kernels.language.vectors import X86
+from fastopt.threads import BAD, LOOK, SEEN, STEP
 
 _INT32 = ir.IntType(32)
 _INT64 = ir.IntType(64)

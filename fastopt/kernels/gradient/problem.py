@@ -7,14 +7,14 @@ import numpy as np
 from numba.core import types
 
 from fastopt.arrays import NAMES, aligned_empty, aligned_zeros
-from fastopt.kernels import linear, sparse
-from fastopt.kernels.compile import entry
-from fastopt.kernels.formula import formula_type
-from fastopt.kernels.groups import MOST, finish_gradient, take_groups
-from fastopt.kernels.lanes import BLOCK
-from fastopt.kernels.memory import element_type, native_address
-from fastopt.kernels.threads import share
+from fastopt.kernels.gradient import linear, sparse
+from fastopt.kernels.gradient.groups import MOST, finish_gradient, take_groups
+from fastopt.kernels.language.compile import entry
+from fastopt.kernels.language.formula import formula_type
+from fastopt.kernels.language.lanes import BLOCK
+from fastopt.kernels.language.memory import element_type, native_address
 from fastopt.native import address
+from fastopt.threads import share
 
 # Of partial gradients. Those of CSR rows are met at random: 500,000 x 50,000 took 41 ms with 16 MB, 37 with 8 or less.
 PARTIALS_BYTES, SPARSE_PARTIALS_BYTES = 16 << 20, 8 << 20

@@ -136,7 +136,7 @@ def _find_current_cpu():
 _current_cpu = _find_current_cpu()
 
 
-# A board is what threads share that are together in one step of a rule (kernels/elementwise.py and
+# A board is what threads share that are together in one step of a rule (kernels/step/elementwise.py and
 # csrc/prelude.h): int64 numbers, here as offsets in bytes, each on a cache line of its own. LOOK and STEP
 # count the chunks that were taken to be looked at for NaN, and to be updated; BAD is the first chunk with NaN
 # or inf, or -1; from SEEN on, whether a chunk has been looked at, 8 bytes each.

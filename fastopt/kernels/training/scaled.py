@@ -8,11 +8,12 @@ Stochastic Gradient Descent Tricks, section 5.1.
 
 import numpy as np
 
-from fastopt.kernels import linear, sparse
-from fastopt.kernels.compile import kernel
-from fastopt.kernels.groups import SCRATCH, N, batch_of, sum_of_squares
-from fastopt.kernels.lanes import BLOCK, load_lanes, store_first, store_lanes
-from fastopt.kernels.memory import (
+from fastopt.kernels.gradient import linear, sparse
+from fastopt.kernels.gradient.groups import SCRATCH, N, batch_of, sum_of_squares
+from fastopt.kernels.gradient.sparse import NEAR, SPAN
+from fastopt.kernels.language.compile import kernel
+from fastopt.kernels.language.lanes import BLOCK, load_lanes, store_first, store_lanes
+from fastopt.kernels.language.memory import (
     as_element,
     call,
     clear,
@@ -23,8 +24,7 @@ from fastopt.kernels.memory import (
     write,
     write_element,
 )
-from fastopt.kernels.sparse import NEAR, SPAN
-from fastopt.kernels.steps import (
+from fastopt.kernels.training.steps import (
     ALPHA,
     HANDS,
     K_COUNT,

@@ -16,10 +16,10 @@ from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, make_attribute_wrapper, models, register_model
 
-from fastopt.kernels import vecmath
-from fastopt.kernels import vectors as v
-from fastopt.kernels.compile import kernel
-from fastopt.kernels.vectors import VECTOR_BYTES, Vector
+from fastopt.kernels.language import vecmath
+from fastopt.kernels.language import vectors as v
+from fastopt.kernels.language.compile import kernel
+from fastopt.kernels.language.vectors import VECTOR_BYTES, Vector
 from fastopt.losses.vocabulary import zeros
 
 BLOCK = 32  # rows of a block; scores[c, r] lies at c * BLOCK + r

@@ -4,9 +4,9 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from fastopt.kernels import vectors as v
-from fastopt.kernels.lanes import llvm_element
-from fastopt.kernels.tiles import variants
+from fastopt.kernels.gradient.tiles import variants
+from fastopt.kernels.language import vectors as v
+from fastopt.kernels.language.lanes import llvm_element
 
 WIDE = 1024  # added to the width where indices have 64 bits
 

@@ -5,7 +5,7 @@ Functions of vectors.Vector, used while a kernel is compiled: what they return a
 
 from math import factorial, log
 
-from fastopt.kernels.vectors import size_of
+from fastopt.kernels.language.vectors import size_of
 
 # mantissa bits, terms of exp's series, terms of log's, head of log 2 (its product with any exponent
 # is exact), magic number that rounds to an integer, exponent bias

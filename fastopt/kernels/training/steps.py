@@ -13,31 +13,9 @@ not thrown together in one function, where LLVM no longer vectorised the rule (6
 
 import numpy as np
 
-from fastopt.kernels import linear
-from fastopt.kernels.atomic import load_shared, spin, store_shared
-from fastopt.kernels.compile import kernel
-from fastopt.kernels.crew import do_groups
-from fastopt.kernels.elementwise import (
-    _addresses,
-    _coefficients,
-    _flush_denormals,
-    _load,
-    _restore_denormals,
-    _store,
-    update,
-)
-from fastopt.kernels.groups import FIRST, FIRST_BIAS, SCRATCH, N, batch_of, join
-from fastopt.kernels.lanes import BLOCK
-from fastopt.kernels.memory import (
-    as_element,
-    call,
-    clear,
-    element_size,
-    read,
-    read_element,
-    write,
-)
-from fastopt.kernels.pair import (
+from fastopt.kernels.gradient import linear
+from fastopt.kernels.gradient.groups import FIRST, FIRST_BIAS, SCRATCH, N, batch_of, join
+from fastopt.kernels.gradient.pair import (
     AWAY,
     BOARD,
     READY,
@@ -54,7 +32,29 @@ from fastopt.kernels.pair import (
     wait_for_update,
     wait_to_be_sent_away,
 )
-from fastopt.kernels.parts import part_norm, part_of, part_squares, parts, squared_norm, stretches
+from fastopt.kernels.language.atomic import load_shared, spin, store_shared
+from fastopt.kernels.language.compile import kernel
+from fastopt.kernels.language.lanes import BLOCK
+from fastopt.kernels.language.memory import (
+    as_element,
+    call,
+    clear,
+    element_size,
+    read,
+    read_element,
+    write,
+)
+from fastopt.kernels.step.elementwise import (
+    _addresses,
+    _coefficients,
+    _flush_denormals,
+    _load,
+    _restore_denormals,
+    _store,
+    update,
+)
+from fastopt.kernels.training.crew import do_groups
+from fastopt.kernels.training.parts import part_norm, part_of, part_squares, parts, squared_norm, stretches
 
 RUN = [
     "p",

@@ -6,13 +6,13 @@ A weight of class c and feature j moves the scores of class c by h*x_j and no ot
 import numpy as np
 from numba.core import types
 
-from fastopt.kernels.compile import entry, kernel
-from fastopt.kernels.elementwise import _coefficients
-from fastopt.kernels.formula import formula_type
-from fastopt.kernels.lanes import BLOCK, load_lanes, scores_at, sum_lanes
-from fastopt.kernels.linear import loss_rows
-from fastopt.kernels.memory import lane_count
-from fastopt.kernels.threads import share, usable_threads
+from fastopt.kernels.gradient.linear import loss_rows
+from fastopt.kernels.language.compile import entry, kernel
+from fastopt.kernels.language.formula import formula_type
+from fastopt.kernels.language.lanes import BLOCK, load_lanes, scores_at, sum_lanes
+from fastopt.kernels.language.memory import lane_count
+from fastopt.kernels.step.elementwise import _coefficients
+from fastopt.threads import share, usable_threads
 
 _FEATURES = 128  # a piece of work: its columns of X, 1 KB a row, are copied in order
 _ROWS = 1024  # of which the pieces' columns stay in the second-level cache

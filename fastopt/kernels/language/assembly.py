@@ -5,8 +5,8 @@ import re
 from numba import njit
 from numba.core import types
 
-from fastopt.kernels import elementwise
-from fastopt.kernels.formula import formula_type
+from fastopt.kernels.language.formula import formula_type
+from fastopt.kernels.step import elementwise
 
 
 def step_instructions(cls, dtype, coefficients):

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from fastopt.kernels import linear
-from fastopt.kernels.compile import kernel
-from fastopt.kernels.groups import sum_of_squares
-from fastopt.kernels.lanes import squared_lanes
-from fastopt.kernels.memory import element_size, lane_count, read
+from fastopt.kernels.gradient import linear
+from fastopt.kernels.gradient.groups import sum_of_squares
+from fastopt.kernels.language.compile import kernel
+from fastopt.kernels.language.lanes import squared_lanes
+from fastopt.kernels.language.memory import element_size, lane_count, read
 
 
 @kernel

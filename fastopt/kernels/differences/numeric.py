@@ -11,8 +11,8 @@ import numpy as np
 from numba import typeof
 from numba.core.caching import NullCache
 
-from fastopt.kernels.compile import entry, kernel
-from fastopt.kernels.threads import share, usable_threads
+from fastopt.kernels.language.compile import entry, kernel
+from fastopt.threads import share, usable_threads
 
 _SAMPLE = 16  # entries that tell how long f takes
 _SHARED = 6e-4  # seconds of work from which it is shared: two threads cost 0.15 ms to wake and to join

@@ -12,11 +12,11 @@ a batch of all rows. A thread's hands are a table of int64 numbers in the order 
 
 import numpy as np
 
-from fastopt.kernels import linear
-from fastopt.kernels.atomic import add_shared
-from fastopt.kernels.compile import kernel
-from fastopt.kernels.lanes import load_lanes, store_lanes, sum_lanes
-from fastopt.kernels.memory import as_element, call, clear, element_size, lane_count, read, write
+from fastopt.kernels.gradient import linear
+from fastopt.kernels.language.atomic import add_shared
+from fastopt.kernels.language.compile import kernel
+from fastopt.kernels.language.lanes import load_lanes, store_lanes, sum_lanes
+from fastopt.kernels.language.memory import as_element, call, clear, element_size, lane_count, read, write
 
 HANDS = ["batch", "n", "group_rows", "first", "first_bias", "partials", "losses", "sources", "scratch"]
 (BATCH, N, GROUP_ROWS, FIRST, FIRST_BIAS, PARTIALS, LOSSES, SOURCES, SCRATCH) = range(len(HANDS))

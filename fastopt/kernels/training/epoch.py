@@ -6,16 +6,17 @@ import numpy as np
 from numba.core import types
 
 from fastopt.arrays import aligned_zeros
-from fastopt.kernels import linear, lone, pair, scaled, steps
-from fastopt.kernels.compile import entry
-from fastopt.kernels.crew import CREW_SIZE, STOP, TICKET, help_crew
-from fastopt.kernels.formula import formula_type
-from fastopt.kernels.lanes import BLOCK
-from fastopt.kernels.memory import element_type, native_address
-from fastopt.kernels.problem import Problem
-from fastopt.kernels.threads import cpus, share
+from fastopt.kernels.gradient import linear, pair
+from fastopt.kernels.gradient.problem import Problem
+from fastopt.kernels.language.compile import entry
+from fastopt.kernels.language.formula import formula_type
+from fastopt.kernels.language.lanes import BLOCK
+from fastopt.kernels.language.memory import element_type, native_address
+from fastopt.kernels.training import lone, scaled, steps
+from fastopt.kernels.training.crew import CREW_SIZE, STOP, TICKET, help_crew
 from fastopt.native import address
 from fastopt.rules import is_linear, linear_coefficients
+from fastopt.threads import cpus, share
 
 # Multiply-adds of a batch's scores above which a crew shares it (10 us of work, 1 us to hand it over), or a pair.
 CREW_WORK, PAIR_WORK = 400_000, 25_000

@@ -4,9 +4,9 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from fastopt.kernels import vectors as v
-from fastopt.kernels.compile import entry
-from fastopt.kernels.formula import formula_type
+from fastopt.kernels.language import vectors as v
+from fastopt.kernels.language.compile import entry
+from fastopt.kernels.language.formula import formula_type
 
 
 class Element:

@@ -1,6 +1,6 @@
 """The plain kernel that update rules are measured against: the same reads and writes, no arithmetic to speak of."""
 
-from fastopt.kernels.compile import kernel
+from fastopt.kernels.language.compile import kernel
 
 BLOCK = 2048  # elements that stay in the first cache while the arrays take their turns
 

@@ -16,10 +16,10 @@ A crew is a table of int64, all 0 before a stretch, a cache line for each number
 
 import numpy as np
 
-from fastopt.kernels.atomic import add_shared, load_shared, replace_shared, spin, store_shared
-from fastopt.kernels.compile import kernel
-from fastopt.kernels.groups import GROUP_ROWS, MOST, batch_of, do_group
-from fastopt.kernels.memory import read
+from fastopt.kernels.gradient.groups import GROUP_ROWS, MOST, batch_of, do_group
+from fastopt.kernels.language.atomic import add_shared, load_shared, replace_shared, spin, store_shared
+from fastopt.kernels.language.compile import kernel
+from fastopt.kernels.language.memory import read
 
 _LINE = 64
 TICKET, NEXT, LATE, DONE = (_LINE * i for i in range(4))

@@ -8,9 +8,9 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from fastopt.kernels import vectors as v
-from fastopt.kernels.lanes import BLOCK, llvm_element
-from fastopt.kernels.vectors import INT64, REGISTERS, Vector
+from fastopt.kernels.language import vectors as v
+from fastopt.kernels.language.lanes import BLOCK, llvm_element
+from fastopt.kernels.language.vectors import INT64, REGISTERS, Vector
 
 # 4 x 5 sums, 4 vectors of X and one of W: 25 of 32 registers
 TILE_ROWS = 4 if REGISTERS == 32 else 2

@@ -19,8 +19,8 @@ _KERNELS: list = []
 
 @functools.cache
 def _sources_digest():
-    package = Path(__file__).parents[1]
-    files = sorted([*package.glob("kernels/*.py"), *package.glob("losses/*.py")])
+    package = Path(__file__).parents[2]
+    files = sorted([*package.glob("kernels/**/*.py"), *package.glob("losses/*.py"), package / "threads.py"])
     return hashlib.sha256(b"\0".join(f.read_bytes() for f in files)).hexdigest()[:16]
 
 

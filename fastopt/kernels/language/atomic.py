@@ -4,7 +4,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from fastopt.kernels import vectors as v
+from fastopt.kernels.language import vectors as v
 
 
 @intrinsic

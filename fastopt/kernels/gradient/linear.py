@@ -9,10 +9,17 @@ while it stays in the second-level cache.
 import numpy as np
 from numba.extending import overload
 
-from fastopt.kernels.compile import kernel
-from fastopt.kernels.elementwise import _coefficients
-from fastopt.kernels.lanes import BLOCK, load_lanes, same_lanes, scores_at, store_lanes, sum_lanes
-from fastopt.kernels.memory import (
+from fastopt.kernels.gradient.pair import exchange, own_features, own_slot
+from fastopt.kernels.gradient.tiles import (
+    STRIP_CLASSES,
+    TILE_CLASSES,
+    TILE_ROWS,
+    gradient_strips,
+    scores_tile,
+)
+from fastopt.kernels.language.compile import kernel
+from fastopt.kernels.language.lanes import BLOCK, load_lanes, same_lanes, scores_at, store_lanes, sum_lanes
+from fastopt.kernels.language.memory import (
     as_element,
     call,
     clear,
@@ -26,8 +33,7 @@ from fastopt.kernels.memory import (
     write_element,
     zero,
 )
-from fastopt.kernels.pair import exchange, own_features, own_slot
-from fastopt.kernels.tiles import STRIP_CLASSES, TILE_CLASSES, TILE_ROWS, gradient_strips, scores_tile
+from fastopt.kernels.step.elementwise import _coefficients
 
 # numbers: float64 factor of a uint8 X, then the loss's coefficients.  y_shift: subtracted from y.
 # y_kind: size of an integer label, 0 for targets of X's dtype.  x_kind: 1 for uint8, 32 or 64 for

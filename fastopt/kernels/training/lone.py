@@ -8,12 +8,11 @@ row: 250 ns a row without, 130 with).
 
 import numpy as np
 
-from fastopt.kernels import linear, sparse
-from fastopt.kernels.compile import kernel
-from fastopt.kernels.elementwise import _coefficients
-from fastopt.kernels.groups import N, sum_of_squares
-from fastopt.kernels.lanes import BLOCK, first_lane, load_lanes, scores_at, store_first
-from fastopt.kernels.memory import (
+from fastopt.kernels.gradient import linear, sparse
+from fastopt.kernels.gradient.groups import N, sum_of_squares
+from fastopt.kernels.language.compile import kernel
+from fastopt.kernels.language.lanes import BLOCK, first_lane, load_lanes, scores_at, store_first
+from fastopt.kernels.language.memory import (
     as_element,
     call,
     clear,
@@ -24,8 +23,9 @@ from fastopt.kernels.memory import (
     write,
     write_element,
 )
-from fastopt.kernels.scaled import LARGEST, SMALLEST, layout, record_scaled, rescale
-from fastopt.kernels.steps import ALPHA, HANDS, K_COUNT, L2, LOSS, NUMBERS, SQUARES, G, K, P
+from fastopt.kernels.step.elementwise import _coefficients
+from fastopt.kernels.training.scaled import LARGEST, SMALLEST, layout, record_scaled, rescale
+from fastopt.kernels.training.steps import ALPHA, HANDS, K_COUNT, L2, LOSS, NUMBERS, SQUARES, G, K, P
 
 FAR = BLOCK - 4  # rows between the one at hand and the one that is fetched; spans of so many are in a ring
 

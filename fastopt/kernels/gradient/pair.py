@@ -19,9 +19,9 @@ cache line each:
 
 import numpy as np
 
-from fastopt.kernels.atomic import load_shared, replace_shared, spin, store_shared
-from fastopt.kernels.compile import kernel
-from fastopt.kernels.memory import read, write
+from fastopt.kernels.language.atomic import load_shared, replace_shared, spin, store_shared
+from fastopt.kernels.language.compile import kernel
+from fastopt.kernels.language.memory import read, write
 
 # which: 0 leader, 1 helper.  first, last: its features.  mine, other: two blocks of scores in turns, then
 # two notes.  number: of the next exchange, ticket * blocks of a batch + those in this step: it only grows, also

@@ -6,10 +6,11 @@ a power of two or to whole vectors, so that an entry of X touches one or few cac
 
 import numpy as np
 
-from fastopt.kernels import linear as dense
-from fastopt.kernels.compile import kernel
-from fastopt.kernels.lanes import BLOCK
-from fastopt.kernels.memory import (
+from fastopt.kernels.gradient import linear as dense
+from fastopt.kernels.gradient.sparse_tiles import WIDE, largest_index, sparse_adds, sparse_dots
+from fastopt.kernels.language.compile import kernel
+from fastopt.kernels.language.lanes import BLOCK
+from fastopt.kernels.language.memory import (
     as_element,
     call,
     clear,
@@ -19,8 +20,7 @@ from fastopt.kernels.memory import (
     read_element,
     write,
 )
-from fastopt.kernels.sparse_tiles import WIDE, largest_index, sparse_adds, sparse_dots
-from fastopt.kernels.vectors import VECTOR_BYTES
+from fastopt.kernels.language.vectors import VECTOR_BYTES
 
 SPAN = 16  # bytes of a row's span: its first entry and its end
 NEAR = 3  # rows between the one at hand and the one that is fetched to the first-level cache
