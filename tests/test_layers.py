@@ -18,7 +18,7 @@ LAYERS = [
     ("optimizer", "linear", "epochs", "gradcheck"),
     ("backends", "table", "parameters", "rows"),
     ("kernels", "native", "arrays"),
-    ("rules", "losses", "schedules"),
+    ("rules", "losses", "schedules", "fingerprint"),
 ]
 
 
