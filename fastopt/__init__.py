@@ -16,7 +16,7 @@ _NAMES = {
         "hessian_vector_product", "numeric_linear_gradient", "check_rule", "check_loss",
         "GradcheckError", "EvaluationError", "NotAnalyticError",
     ),
-    "backends": ("set_backend",),
+    "engines.choose": ("set_backend",),
     "warm": ("warmup",),
     "info": ("show_info",),
 }  # fmt: skip

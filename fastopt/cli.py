@@ -10,9 +10,10 @@ import click
 import numpy as np
 
 import fastopt as fo
-from fastopt import backends, data, losses, rules, schedules
+from fastopt import data, losses, rules, schedules
 from fastopt.bench import GROUPS
 from fastopt.checking.command import check
+from fastopt.engines import choose
 from fastopt.fit import Fit
 
 _LOSSES = {
@@ -45,7 +46,7 @@ main.add_command(check)
 
 
 def _backend_option(command):
-    choice = click.Choice(backends.BACKENDS)
+    choice = click.Choice(choose.BACKENDS)
     return click.option("--backend", type=choice, default="auto", show_default=True)(command)
 
 
@@ -117,9 +118,7 @@ def train(data_name, loss, rule, lr, schedule, epochs, batch_size, l2, seed, val
         raise click.ClickException(str(error)) from error
     if out is not None:
         fit.save(out)
-    _report(
-        fit, dataset, chosen, backends.resolve(backend, chosen), out, as_json, time.perf_counter() - began
-    )
+    _report(fit, dataset, chosen, choose.resolve(backend, chosen), out, as_json, time.perf_counter() - began)
     if fit.interrupted:
         sys.exit(130)
 
@@ -277,7 +276,7 @@ def warmup(backend):
 
     from fastopt.warm import usual_kernels
 
-    if backends.resolve(backend) != "numba":
+    if choose.resolve(backend) != "numba":
         click.echo("nothing to compile: the back end is not numba")
         return
     console = Console(stderr=True)

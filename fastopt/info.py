@@ -6,7 +6,7 @@ from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from fastopt import backends
+from fastopt.engines import choose
 
 
 def show_info(as_json=False):
@@ -29,14 +29,14 @@ def info():
     found = {name: _version(name) for name in ("fastopt", "numpy", "numba", "cffi")}
     found["python"] = platform.python_version()
     found["machine"] = f"{platform.system()} {platform.machine()}"
-    found["backend"] = backends.resolve()
+    found["backend"] = choose.resolve()
     found["cpu_features"] = _features()
     from fastopt.threads import usable_threads
 
     found["threads"] = usable_threads()
     found["threading_layer"] = found["cache_directory"] = None
     found["kernels"] = {}
-    if backends.has_numba():
+    if choose.has_numba():
         _add_numba(found)
     return found
 
@@ -49,7 +49,7 @@ def _version(package):
 
 
 def _features():
-    if not backends.has_c():
+    if not choose.has_c():
         return "the C library is not installed"
     from fastopt import native
 

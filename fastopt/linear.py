@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from fastopt import backends, losses, native
+from fastopt import losses, native
 from fastopt.arrays import check_float, check_parameter, checked_l2, meet, span
+from fastopt.engines import choose
 from fastopt.rows import check_columns, checked_rows
 from fastopt.threads import checked_threads
 
@@ -29,7 +30,7 @@ def value_and_grad(
     """
     losses.checked(loss)
     W, b = _checked_weights(W, b)
-    backend = backends.resolve(backend, loss=loss)
+    backend = choose.resolve(backend, loss=loss)
     rows = checked_rows(
         loss, X, y, rows=len(W), dtype=W.dtype, scale=scale, weight=sample_weight, columns=backend != "numba"
     )

@@ -5,7 +5,9 @@ from operator import is_
 
 import numpy as np
 
-from fastopt import arrays, backends, rules
+from fastopt import arrays, engines, rules
+from fastopt.engines import choose
+from fastopt.engines.coefficients import bind_coefficients
 from fastopt.parameters import Parameters
 from fastopt.schedules import checked_schedules, values_at
 from fastopt.table import NOTHING, Table
@@ -43,12 +45,13 @@ class Optimizer:
             raise ValueError(f"clip must be above 0, not {clip!r}")
         self.nonfinite, self.clip = nonfinite, clip
         self.t = self.skipped = 0
-        self.backend = backends.resolve(backend, rule)
+        self.backend = choose.resolve(backend, rule)
         self._coefficients = len(self._rule.coefficients(self._rule, 1.0))
         self._tables = self._make_tables()
         threads = checked_threads(threads)
-        self._runs = [backends.bind_step(self.backend, self._rule, t, threads) for t in self._tables]
-        self._fills = [backends.bind_coefficients(self._rule, t.k) for t in self._tables]
+        engine = engines.get(self.backend)
+        self._runs = [engine.bind_step(self._rule, t, threads) for t in self._tables]
+        self._fills = [bind_coefficients(self._rule, t.k) for t in self._tables]
         self._given = NOTHING
         # The way of one array without copies, schedules or clipping is short: 2 us of Python.
         self._plain = len(self._tables) == 1 and not (self._schedules or clip or self._tables[0].copied)

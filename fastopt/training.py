@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastopt import backends, losses, rules
 from fastopt import checkpoint as files
+from fastopt import losses, rules
 from fastopt.arrays import aligned_zeros, checked_l2, checked_number
+from fastopt.engines import choose
 from fastopt.epochs import bind_epoch
 from fastopt.fit import Fit, checked_classes
 from fastopt.losses import Softmax
@@ -127,7 +128,7 @@ class _Run:
         total = self.steps_per_epoch * self.epochs
         schedules = {k: for_run(s, max(1, total)) for k, s in (schedule or {}).items()}
         self.schedules = checked_schedules(schedules, self.rule)
-        self.backend = backends.resolve(backend, self.rule, self.loss)
+        self.backend = choose.resolve(backend, self.rule, self.loss)
         self.threads = checked_threads(threads)
         shape = (self.data.rows, self.data.features)
         starts = rules.initial(self.rule)

@@ -4,7 +4,8 @@ import threading
 
 import numpy as np
 
-from fastopt import backends, losses, rules
+from fastopt import losses, rules
+from fastopt.engines import choose
 
 
 def warmup(rules=(), losses=(), dtypes=("float32",), background=False):
@@ -30,7 +31,7 @@ def warmup(rules=(), losses=(), dtypes=("float32",), background=False):
 
 def usual_kernels(rule_list=(), loss_list=(), dtypes=("float32",)):
     """[(name, function that compiles it)], made by running each on a few numbers."""
-    if backends.resolve() != "numba":
+    if choose.resolve() != "numba":
         return []
     if not rule_list and not loss_list:
         rule_list = (rules.SGD(), rules.Momentum(), rules.Adam(), rules.AdamW())
@@ -52,7 +53,7 @@ def usual_kernels(rule_list=(), loss_list=(), dtypes=("float32",)):
 def _step(rule, dtype):
     from fastopt.optimizer import Optimizer
 
-    for size in (4, backends.shared_from(rule)):
+    for size in (4, choose.shared_from(rule)):
         p = np.zeros(size, dtype)
         Optimizer(p, rule, backend="numba").step(np.zeros_like(p))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastopt
-from fastopt import backends
+from fastopt.engines import choose
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,9 +33,9 @@ sys.path.insert(0, str(ROOT / "tests"))  # for naive.py, whatever pytest's impor
 
 
 def _need(backend):
-    if backend == "numba" and not backends.has_numba():
+    if backend == "numba" and not choose.has_numba():
         pytest.skip("numba is not installed")
-    if backend == "c" and not backends.has_c():
+    if backend == "c" and not choose.has_c():
         pytest.skip("fastopt._native is not built")
 
 
@@ -103,4 +103,4 @@ def python(tmp_path):
 @pytest.fixture
 def many_threads(monkeypatch):
     """Steps of any size are shared among threads."""
-    monkeypatch.setattr(backends, "PARALLEL_NUMBERS", 1)
+    monkeypatch.setattr(choose, "PARALLEL_NUMBERS", 1)

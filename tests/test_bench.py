@@ -123,7 +123,7 @@ def test_in_turns_and_summary():
 def test_traffic_reaches_every_element(slots, threads, numba, monkeypatch, need):
     if numba:
         need("numba")
-    monkeypatch.setattr(roofline.backends, "has_numba", lambda: numba)
+    monkeypatch.setattr(roofline.choose, "has_numba", lambda: numba)
     p, g = np.zeros(100_003, np.float32), np.ones(100_003, np.float32)
     state = [np.zeros_like(p) for _ in range(slots)]
     roofline.traffic(p, g, state, threads).call()

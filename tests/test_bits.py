@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fastopt as fo
-from fastopt import backends
+from fastopt.engines import choose
 from fastopt.rules import RULES
 from fastopt.table import CHUNK
 
@@ -83,7 +83,7 @@ def test_c_on_threads_equals_numpy(threads, many_threads, need):
 def test_fifty_large_steps_on_threads(dtype, need):
     """Above the measured size, without any help from the test."""
     need("numba")
-    size = (backends.shared_from(fo.Adam()) + 3,)
+    size = (choose.shared_from(fo.Adam()) + 3,)
     ours = run(fo.Adam(), dtype, size, "numba", threads=2)
     assert_same_bits(ours, run(fo.Adam(), dtype, size, "numpy"))
 

@@ -120,8 +120,8 @@ def test_same_name_in_two_modules(start, tmp_path):
 BUILT_IN = """
 import numpy as np
 import fastopt as fo
-from fastopt import backends
-backends.PARALLEL_NUMBERS = 1
+from fastopt.engines import choose
+choose.PARALLEL_NUMBERS = 1
 g = np.ones(9)
 for threads in {threads}:
     fo.Optimizer(np.zeros(9), fo.Nesterov(), backend="numba", threads=threads).step(g)

@@ -5,13 +5,14 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from fastopt import backends, losses, rules
+from fastopt import losses, rules
 from fastopt.checking import GradcheckError, check_loss, check_rule, gradcheck, numeric_linear_gradient
 from fastopt.checking.formulas import labels, rows
 from fastopt.checking.linear import by_formula
+from fastopt.engines import choose
 
 LOSSES = [*(loss() for loss in losses.LOSSES), losses.MulticlassHinge(margin=0.5, squared=True)]
-BACK_ENDS = ["numpy"] + ["numba"] * backends.has_numba() + ["c"] * backends.has_c()
+BACK_ENDS = ["numpy"] + ["numba"] * choose.has_numba() + ["c"] * choose.has_c()
 
 
 def _id(loss):

@@ -16,8 +16,8 @@ LAYERS = [
     ("estimators", "diagnostics", "warm", "info"),
     ("training", "minimize", "checkpoint", "fit", "data", "testing"),
     ("optimizer", "linear", "epochs", "gradcheck"),
-    ("backends", "table", "parameters", "rows"),
-    ("kernels", "native", "arrays"),
+    ("engines", "table", "parameters", "rows"),
+    ("kernels", "native", "arrays", "threads"),
     ("rules", "losses", "schedules", "fingerprint"),
 ]
 

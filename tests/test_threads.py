@@ -190,8 +190,8 @@ print(usable_threads())
 def test_no_layer_of_numba_is_started(python, numba):
     code = """
 import numpy as np, fastopt as fo, numba
-from fastopt import backends
-backends.PARALLEL_NUMBERS = 1
+from fastopt.engines import choose
+choose.PARALLEL_NUMBERS = 1
 opt = fo.Optimizer(np.zeros(99_999), fo.SGD(), backend="numba", threads=2)
 opt.step(np.ones(99_999))
 try:

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 import fastopt as fo
-from fastopt import backends, rules
+from fastopt import rules
 from fastopt.arrays import aligned_zeros
 from fastopt.bench import problems, roofline
 from fastopt.bench.peers import blas_threads, numpy_linear, numpy_rules
 from fastopt.bench.timing import Contestant
+from fastopt.engines import choose
 from fastopt.threads import usable_threads
 
 FRESH = 64  # lists of new gradient arrays that take turns
@@ -39,7 +40,7 @@ class Case(NamedTuple):
 
 def fastopt_backends():
     """The compiled back ends that are here."""
-    return [name for name, here in (("numba", backends.has_numba()), ("c", backends.has_c())) if here]
+    return [name for name, here in (("numba", choose.has_numba()), ("c", choose.has_c())) if here]
 
 
 # ---- one step of a rule ----
@@ -48,7 +49,7 @@ def fastopt_backends():
 def step(rule, size, dtype="float32", arrays=1, fresh=False, backend_names=None):
     """`arrays` arrays of `size` elements; fresh: with other gradient arrays at every step."""
     names = fastopt_backends() if backend_names is None else backend_names
-    counts = sorted({1, usable_threads()}) if size * arrays >= backends.shared_from(rule) else [1]
+    counts = sorted({1, usable_threads()}) if size * arrays >= choose.shared_from(rule) else [1]
     makers = {}
     for name in names:
         makers[f"fastopt {name}"] = lambda n=name: _fastopt_step(rule, size, dtype, arrays, fresh, n)

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import fastopt
-from fastopt import backends
 from fastopt.bench import timing
 from fastopt.bench.peers import installed
+from fastopt.engines import choose
 
 EPOCH = """
 import fastopt as fo
@@ -45,10 +45,10 @@ def seconds(code, cache):
 def programs():
     """{what: (code, whether it starts with an empty cache)}."""
     found = {"import numpy": ("import numpy", False)}
-    if backends.has_c():
+    if choose.has_c():
         found["first Adam step, fastopt c"] = (STEP.format(backend="c"), False)
         found["first epoch on digits, fastopt c"] = (EPOCH.format(backend="c"), False)
-    if backends.has_numba():
+    if choose.has_numba():
         found["first Adam step, fastopt numba, warm cache"] = (STEP.format(backend="numba"), False)
         found["first epoch on digits, fastopt numba, warm cache"] = (EPOCH.format(backend="numba"), False)
         found["first epoch on digits, fastopt numba, cold cache"] = (EPOCH.format(backend="numba"), True)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from fastopt import backends
 from fastopt.bench import timing
 from fastopt.bench.peers import blas_threads
 from fastopt.bench.timing import Contestant
+from fastopt.engines import choose
 from fastopt.threads import ranges, share, usable_threads
 
 BLOCK = 32_768  # elements: four float32 arrays of a block lie in the second cache
@@ -14,7 +14,7 @@ REPEATS = 100  # of small work inside one call, so that the call itself does not
 
 def traffic(p, g, slots, threads):
     """A contestant that reads p, g and the slots and writes p and the slots, adding g to each."""
-    if backends.has_numba():
+    if choose.has_numba():
         return _numba_traffic(p, g, tuple(slots), threads)
     return _numpy_traffic(p, g, slots, threads)
 

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastopt import backends, rules
+from fastopt import rules
 from fastopt.checking.check import gradcheck
 from fastopt.checking.report import GradcheckError
+from fastopt.engines import choose
 
 
 class Check(NamedTuple):
@@ -124,8 +125,8 @@ def _promotion(report, rule, dtype):
 
 def _same_bits(report, rule, dtype, steps):
     names = ["numpy"]
-    names += ["numba"] if backends.has_numba() else []
-    names += ["c"] if backends.has_c() and type(rule) in rules.RULES else []
+    names += ["numba"] if choose.has_numba() else []
+    names += ["c"] if choose.has_c() and type(rule) in rules.RULES else []
     runs = {}
     for name in names:
         for threads in (1, 2) if name != "numpy" else (1,):
@@ -150,7 +151,7 @@ def _run(rule, dtype, backend, steps, threads):
     from fastopt.optimizer import Optimizer
 
     rng = np.random.default_rng(1)
-    large = backends.shared_from(rule) + 13
+    large = choose.shared_from(rule) + 13
     results = []
     for sizes, count in (((1, 7, 1003), steps), ((large,), 2)):
         params = [rng.standard_normal(n).astype(dtype) for n in sizes]
@@ -171,7 +172,7 @@ def _first_difference(reference, result):
 
 
 def _packed(report, rule):
-    if not backends.has_numba() or not re.search("x86|amd64", platform.machine(), re.I):
+    if not choose.has_numba() or not re.search("x86|amd64", platform.machine(), re.I):
         return
     from fastopt.kernels.language.assembly import step_instructions
 
@@ -274,9 +275,7 @@ def _value_and_grad(report, loss):
         y = y + 1 if classes == 1 and loss.one_row == "binary" else y
         weight = rng.integers(1, 4, 70).astype(float)
         numeric = numeric_linear_gradient(loss, W, X, y, b, l2=0.1, sample_weight=weight)
-        for backend in (
-            ["numpy"] + ["numba"] * backends.has_numba() + ["c"] * (backends.has_c() and _in_c(loss))
-        ):
+        for backend in ["numpy"] + ["numba"] * choose.has_numba() + ["c"] * (choose.has_c() and _in_c(loss)):
             for dtype in ("float64", "float32"):
                 for kind in ["dense"] + ["CSR"] * (importlib.util.find_spec("scipy") is not None):
                     name = (

@@ -6,7 +6,7 @@ scores of class c by h*X[:, j], so a difference costs one pass of the loss's for
 
 import numpy as np
 
-from fastopt import backends
+from fastopt.engines import choose
 
 _CHUNK = 64  # features at a time: blocks of rows x 64 stay in the second-level cache
 _ROWS = 512
@@ -42,7 +42,7 @@ def numeric_linear_gradient(loss, W, X, y, b=None, *, l2=0.0, sample_weight=None
 
 
 def _weights(loss, scores, X, y, weight, steps):
-    if backends.has_numba():
+    if choose.has_numba():
         from fastopt.kernels.differences.linear_differences import differences
 
         return differences(loss, scores, X, y, weight, steps)
