@@ -9,6 +9,8 @@ _NAMES = {
         "Adam", "AdamW", "AMSGrad", "AdaDelta", "Adamax", "NAdam", "Lion",
     ),
     "losses": ("Softmax", "MulticlassHinge", "SquaredError", "Logistic", "Hinge"),
+    "penalties": ("L1", "L2", "ElasticNet"),
+    "objective": ("Objective",),
     "linear": ("value_and_grad",),
     "training": ("train", "Diverged"),
     "checking": (
@@ -21,7 +23,7 @@ _NAMES = {
     "info": ("show_info",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
-_MODULES = ("schedules", "rules", "losses", "testing")
+_MODULES = ("schedules", "rules", "losses", "penalties", "testing")
 
 __all__ = sorted([*_HOME, "schedules"])
 

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from fastopt import linear, native
+from fastopt import native
+from fastopt.engines.c import linear_data
+from fastopt.engines.numpy import mean_gradient
 from fastopt.rules import is_linear, linear_coefficients
 
 SCALED_BATCH = 512  # rows; in a larger batch the update of all weights is a small part of the work
@@ -24,7 +26,7 @@ def bind_epoch(backend, rows, loss, rule, parameters, batch, l2, threads):
 def _c_epoch(rows, loss, rule, parameters, batch, l2, threads):
     if rows.sparse is not None and is_linear(rule) and batch <= SCALED_BATCH:
         return _scaled_c_epoch(rows, loss, rule, parameters, batch, l2)
-    data = linear.c_data(loss, rows)
+    data = linear_data(loss, rows)
     number = native.rule_number(rule)
     (W, W_slots), (b, b_slots) = parameters
 
@@ -40,7 +42,7 @@ def _c_epoch(rows, loss, rule, parameters, batch, l2, threads):
 
 def _scaled_c_epoch(rows, loss, rule, parameters, batch, l2):
     """_c_epoch with weights kept as alpha * V, V being (features, classes), from one call to the next."""
-    data = linear.c_data(loss, rows)
+    data = linear_data(loss, rows)
     (W, _), (b, _) = parameters
     V, alpha, squares = np.empty(W.shape[::-1], W.dtype), 1.0, 0.0
 
@@ -70,7 +72,7 @@ def _numpy_epoch(rows, loss, rule, parameters, batch, l2, threads):
         for step in range(begin, end):
             first, last = step * batch, min((step + 1) * batch, rows.n)
             which = slice(first, last) if order is None else order[first:last]
-            value, dW, db = linear.numpy_gradient(loss, W, b, rows.take(which), l2)
+            value, dW, db = mean_gradient(loss, W, b, rows.take(which), l2)
             if not np.isfinite(value):
                 return step, total, norm
             total += value

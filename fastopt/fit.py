@@ -66,7 +66,7 @@ class Fit:
     def evaluate(self, X, y):
         """(mean loss without penalty, accuracy) for class numbers y; accuracy is NaN in regression."""
         scores = self.scores(X)
-        rows = checked_rows(self.loss, X, y, rows=len(self.W), dtype=self.W.dtype)
+        rows = checked_rows(self.loss, X, y, classes=len(self.W), dtype=self.W.dtype)
         k, labels = tuple(map(float, self.loss)), rows.labels(self.loss)
         total = 0.0
         for begin in range(0, rows.n, ROWS):

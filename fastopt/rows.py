@@ -14,7 +14,7 @@ class Rows(NamedTuple):
 
     X: C-ordered float32, float64 or uint8 (multiplied by scale), or None when sparse is the triple
         (data, indices, indptr). y: int64 class numbers, or targets of dtype for regression.
-    weight: of dtype, or None. dtype: that of W and of the arithmetic. rows: the rows of W.
+    weight: of dtype, or None. dtype: that of W and of the arithmetic. classes: the rows of W.
     """
 
     X: np.ndarray | None
@@ -23,7 +23,7 @@ class Rows(NamedTuple):
     weight: np.ndarray | None
     n: int
     features: int
-    rows: int
+    classes: int
     dtype: np.dtype
     scale: float
 
@@ -35,11 +35,21 @@ class Rows(NamedTuple):
     @property
     def work(self):
         """Multiply-adds of the scores of all rows; an entry of a sparse row takes as long as some 64."""
-        return self.entries * (self.rows if self.sparse is None else max(64, 4 * self.rows))
+        return self.entries * (self.classes if self.sparse is None else max(64, 4 * self.classes))
+
+    @property
+    def weight_sum(self):
+        return float(self.n if self.weight is None else np.sum(self.weight, dtype=np.float64))
+
+    @property
+    def one_over_weights(self):
+        """What makes a mean of a sum over the rows; 0 where there are none."""
+        total = self.weight_sum
+        return 1 / total if total else 0.0
 
     def labels(self, loss):
         """y as the loss's formula wants it: see fastopt.losses on models of one row."""
-        return self.y - 1 if self.rows == 1 and loss.one_row == "binary" else self.y
+        return self.y - 1 if self.classes == 1 and loss.one_row == "binary" else self.y
 
     def matrix(self, which):
         """Some of the rows as a matrix of dtype: a slice or an array of row numbers."""
@@ -60,10 +70,10 @@ class Rows(NamedTuple):
         return self._replace(X=X, sparse=sparse, y=y, weight=weight, n=len(y), scale=scale)
 
 
-def checked_rows(loss, X, y, *, rows=None, dtype=None, scale=None, weight=None, columns=True):
+def checked_rows(loss, X, y, *, classes=None, dtype=None, scale=None, weight=None, columns=True):
     """Rows, or TypeError/ValueError saying which argument does not fit and what would.
 
-    rows and dtype are those of W where there is one; else they follow from y and X. columns=False
+    classes and dtype are W's rows and dtype where there is one; else they follow from y and X. columns=False
     leaves the column numbers of a CSR matrix to `check_columns`.
     """
     sparse = hasattr(X, "indptr")
@@ -73,7 +83,7 @@ def checked_rows(loss, X, y, *, rows=None, dtype=None, scale=None, weight=None, 
         raise ValueError(f"X must be (n, features), not {X.shape}")
     n, features = X.shape
     dtype = _dtype(X, sparse, dtype)
-    y, rows = _labels(loss, y, n, rows, dtype)
+    y, classes = _labels(loss, y, n, classes, dtype)
     if scale is None:
         scale = 1 / 255 if X.dtype == np.uint8 else 1.0
     elif X.dtype != np.uint8 and scale != 1:
@@ -81,8 +91,8 @@ def checked_rows(loss, X, y, *, rows=None, dtype=None, scale=None, weight=None, 
     scale = checked_number(scale, "scale", "a number")
     weight = _weights(weight, n, dtype)
     if sparse:
-        return Rows(None, _csr(X, columns), y, weight, n, features, rows, dtype, 1.0)
-    return Rows(np.ascontiguousarray(X), None, y, weight, n, features, rows, dtype, scale)
+        return Rows(None, _csr(X, columns), y, weight, n, features, classes, dtype, 1.0)
+    return Rows(np.ascontiguousarray(X), None, y, weight, n, features, classes, dtype, scale)
 
 
 def _dtype(X, sparse, dtype):
@@ -99,13 +109,13 @@ def _dtype(X, sparse, dtype):
     return X.dtype
 
 
-def _labels(loss, y, n, rows, dtype):
+def _labels(loss, y, n, classes, dtype):
     """(labels or targets, rows of W)."""
     y = np.asarray(y)
     if y.shape != (n,):
         raise ValueError(f"y must have shape ({n},), one entry a row of X, not {y.shape}")
     one_row = loss.one_row
-    if one_row == "real" and (rows == 1 or (rows is None and y.dtype.kind == "f")):
+    if one_row == "real" and (classes == 1 or (classes is None and y.dtype.kind == "f")):
         targets = np.ascontiguousarray(y, dtype)
         if not np.isfinite(targets).all():
             raise ValueError(f"y has NaN or inf at row {int(np.argmin(np.isfinite(targets)))}")
@@ -114,14 +124,14 @@ def _labels(loss, y, n, rows, dtype):
         raise TypeError(f"y must hold class numbers 0, 1, ... (integers), not {y.dtype}")
     labels = np.ascontiguousarray(y, np.int64)
     high = int(labels.view(np.uint64).max()) if n else 0  # a negative number is a huge one
-    if rows is None:
-        rows = 1 if one_row == "binary" and high < 2 else max(2, int(labels.max(initial=0)) + 1)
-    top = 2 if rows == 1 and one_row == "binary" else rows
+    if classes is None:
+        classes = 1 if one_row == "binary" and high < 2 else max(2, int(labels.max(initial=0)) + 1)
+    top = 2 if classes == 1 and one_row == "binary" else classes
     if high >= top:
         at = int(np.argmax((labels < 0) | (labels >= top)))
         # Said in the user's dtype: uint64 labels above 2**63 are negative as int64.
-        raise ValueError(f"y must lie in 0..{top - 1} for {rows} rows of W; y[{at}] is {int(y[at])}")
-    return labels, rows
+        raise ValueError(f"y must lie in 0..{top - 1} for {classes} rows of W; y[{at}] is {int(y[at])}")
+    return labels, classes
 
 
 def _weights(weight, n, dtype):

@@ -114,7 +114,7 @@ class _Run:
         self.sampling, self.seed, self.classes = sampling, _whole(seed, "seed", 0), checked_classes(classes)
         rows = _model_rows(self.loss, y, self.classes)
         X, y, self.validation = _hold_out(X, y, validation, self.seed)
-        self.data = checked_rows(self.loss, X, y, rows=rows, scale=scale)
+        self.data = checked_rows(self.loss, X, y, classes=rows, scale=scale)
         n = self.data.n
         if n == 0:
             raise ValueError("X has no rows: there is nothing to train on")
@@ -130,7 +130,7 @@ class _Run:
         self.schedules = checked_schedules(schedules, self.rule)
         self.backend = choose.resolve(backend, self.rule, self.loss)
         self.threads = checked_threads(threads)
-        shape = (self.data.rows, self.data.features)
+        shape = (self.data.classes, self.data.features)
         starts = rules.initial(self.rule)
         self.W, *self.W_slots = (_filled(shape, self.data.dtype, v) for v in (0.0, *starts))
         self.b, *self.b_slots = (_filled(shape[:1], self.data.dtype, v) for v in (0.0, *starts))
@@ -232,7 +232,7 @@ class _Run:
             "seed": self.seed,
             "scale": float(self.data.scale),
             "rows": self.data.n,
-            "shape": [self.data.rows, self.data.features],
+            "shape": [self.data.classes, self.data.features],
             "dtype": self.data.dtype.name,
             "digest of X and y": self.digest,
         }

@@ -16,7 +16,7 @@ def trained(backend, X, y, *, loss=SOFTMAX, rule=MOMENTUM, batch=32, l2=0.0, cut
             weight=None, seed=0):  # fmt: skip
     """(W, b, loss, norm) after one epoch, which is interrupted after the steps `cuts`."""
     rows = checked_rows(loss, X, y, weight=weight)
-    shapes = ((rows.rows, rows.features), (rows.rows,))
+    shapes = ((rows.classes, rows.features), (rows.classes,))
     parameters = [(np.zeros(s, rows.dtype), [np.zeros(s, rows.dtype) for _ in rule.slots]) for s in shapes]
     run = bind_epoch(backend, rows, loss, rule, parameters, batch, l2, threads)
     order = np.random.default_rng(seed).permutation(rows.n)
@@ -249,7 +249,7 @@ def test_single_sparse_rows_like_numpy(need, classes, index, rule, l2):
         y = rng.integers(0, max(2, classes), 200)
         results = []
         for backend in ("numba", "numpy"):
-            rows = checked_rows(loss, X, y, rows=classes, weight=weight)
+            rows = checked_rows(loss, X, y, classes=classes, weight=weight)
             start = np.random.default_rng(1).normal(size=(classes, 40))
             parameters = [(start.copy(), []), (np.zeros(classes), [])]
             run = bind_epoch(backend, rows, loss, rule, parameters, 1, l2, 1)

@@ -9,16 +9,17 @@ import fastopt
 
 PACKAGE = Path(fastopt.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-FORMULAS = ("fastopt.rules", "fastopt.losses", "fastopt.schedules")
+FORMULAS = ("fastopt.rules", "fastopt.losses", "fastopt.penalties", "fastopt.schedules")
 # Layers from the top; a module may import what stands below it, and its neighbours in a line.
 LAYERS = [
     ("cli", "report"),
     ("estimators", "diagnostics", "warm", "info"),
     ("training", "minimize", "checkpoint", "fit", "data", "testing"),
-    ("optimizer", "linear", "epochs", "gradcheck"),
+    ("linear",),
+    ("optimizer", "objective", "epochs", "gradcheck"),
     ("engines", "table", "parameters", "rows"),
     ("kernels", "native", "arrays", "threads"),
-    ("rules", "losses", "schedules", "fingerprint"),
+    ("rules", "losses", "penalties", "schedules", "fingerprint"),
 ]
 
 

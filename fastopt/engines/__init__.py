@@ -2,6 +2,10 @@
 
     bind_step(rule, table, threads) -> run(check): one step of a rule on a table's arrays. run returns -1; or with
         check, where a gradient has NaN or inf, that array's number, and nothing has changed.
+    bind_gradient(loss, rows, threads, unchecked=False) -> run(W, b, dW, db, scale, l2): writes
+        scale * (sum over rows of w_i dL_i) and the gradient of l2*sum(W**2) to dW and db, and returns the
+        value; b and db may be None. Sums do not depend on the number of threads. unchecked: the column numbers
+        of CSR rows may be wrong and are looked at on the way, which Numba's engine alone does.
 
 `choose.py` says which; `get` gives the module.
 """

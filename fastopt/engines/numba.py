@@ -2,6 +2,7 @@
 
 from fastopt.engines.choose import shared_from
 from fastopt.engines.shared import shared_step
+from fastopt.rows import check_columns
 
 
 def bind_step(rule, table, threads):
@@ -20,3 +21,20 @@ def bind_step(rule, table, threads):
         return run
     together = elementwise.step_together_entry(rule_type)
     return shared_step(lambda check, board: together(None, check, plan, chunks, board), table, threads)
+
+
+def bind_gradient(loss, rows, threads, unchecked=False):
+    from fastopt.kernels.gradient.problem import BoundGradient
+
+    unchecked = unchecked and rows.sparse is not None
+    bound = BoundGradient(rows, loss, threads, unchecked)
+    if not unchecked:
+        return bound
+
+    def run(W, b, dW, db, scale, l2):
+        value = bound(W, b, dW, db, scale, l2)
+        if value is None:
+            check_columns(rows.sparse[1], rows.features)
+        return value
+
+    return run

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from fastopt import native
+from fastopt import native, penalties
+
+BLOCK = 2048  # rows scored at once
 
 
 def bind_step(rule, table, threads=1):
@@ -22,3 +24,45 @@ def bind_step(rule, table, threads=1):
         return -1
 
     return run
+
+
+def bind_gradient(loss, rows, threads=1, unchecked=False):
+    k, y = tuple(map(float, loss)), rows.labels(loss)
+
+    def run(W, b, dW, db, scale, l2):
+        dW[...] = 0
+        if db is not None:
+            db[...] = 0
+        total = 0.0
+        with np.errstate(all="ignore"):
+            for begin in range(0, rows.n, BLOCK):
+                part = slice(begin, begin + BLOCK)
+                X = rows.matrix(part)
+                s = block_scores(X, W, b)
+                d = np.empty_like(s)
+                loss_rows = loss.rows(k, s, y[part], d)
+                if rows.weight is not None:
+                    loss_rows = loss_rows * rows.weight[part]
+                    d *= rows.weight[part]
+                total += float(np.sum(loss_rows, dtype=np.float64))
+                dW += (X.T @ d.T).T
+                if db is not None:
+                    db += d.sum(axis=1)
+            return penalties.finish_sums(total, W, dW, db, scale, l2)
+
+    return run
+
+
+def block_scores(X, W, b):
+    """Scores (classes, rows) of a block of rows."""
+    s = np.ascontiguousarray((X @ W.T).T)
+    if b is not None:
+        s += b[:, None]
+    return s
+
+
+def mean_gradient(loss, W, b, rows, l2):
+    """(mean value, dW, db), the penalty included."""
+    dW, db = np.zeros_like(W), None if b is None else np.zeros_like(b)
+    value = bind_gradient(loss, rows)(W, b, dW, db, rows.one_over_weights, l2)
+    return value, dW, db

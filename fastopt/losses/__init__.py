@@ -11,6 +11,10 @@ np.abs, np.exp, np.log, np.log1p, np.sqrt, vocabulary.zeros and loops over the c
 only on k and len(s).
 d[c] may be read once it is written; s must not be written.
 
+A loss may have, written in the same way,
+    curvature(k, s, y, v, d)   its second derivative by the scores times v, written to d
+which Newton's methods need; where the gradient has a kink it is that of the side that `rows` takes.
+
 With one row of scores a "binary" loss sees y - 1 for y, so that `y == c` marks the positive rows
 there too.
 """
@@ -38,6 +42,11 @@ def checked(loss):
         if not isfinite(value) or (field == "margin" and value < 0):
             raise ValueError(f"{type(loss).__name__}({field}={value!r}) is impossible")
     return loss
+
+
+def has_curvature(loss):
+    """Whether Newton's methods can use the loss: the hinges that are not squared have none but 0."""
+    return hasattr(loss, "curvature") and bool(getattr(loss, "squared", True))
 
 
 def by_name(name):

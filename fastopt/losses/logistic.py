@@ -28,3 +28,9 @@ class Logistic(NamedTuple):
             q = np.where(m > 0, e, 1) / (1 + e)
             d[c] = np.where(positive, -q, q)
         return loss
+
+    @staticmethod
+    def curvature(k, s, y, v, d):
+        for c in range(len(s)):
+            e = np.exp(-np.abs(s[c]))
+            d[c] = v[c] * (e / ((1 + e) * (1 + e)))

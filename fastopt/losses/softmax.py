@@ -32,3 +32,19 @@ class Softmax(NamedTuple):
             share = d[c] * scale
             d[c] = np.where(y == c, share - 1, share)
         return np.log(total) + (top - own)
+
+    @staticmethod
+    def curvature(k, s, y, v, d):
+        top = s[0]
+        for c in range(1, len(s)):
+            top = np.maximum(top, s[c])
+        total = mean = zeros(top)
+        for c in range(len(s)):
+            e = np.exp(s[c] - top)
+            total = total + e
+            mean = mean + e * v[c]
+            d[c] = e
+        scale = 1 / total
+        mean = mean * scale
+        for c in range(len(s)):
+            d[c] = d[c] * scale * (v[c] - mean)

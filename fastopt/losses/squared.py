@@ -24,3 +24,8 @@ class SquaredError(NamedTuple):
             loss = loss + t * t
             d[c] = t
         return loss / 2
+
+    @staticmethod
+    def curvature(k, s, y, v, d):
+        for c in range(len(s)):
+            d[c] = v[c]

@@ -39,6 +39,20 @@ class MulticlassHinge(NamedTuple):
             d[c] = np.where(y == c, -slope, d[c])
         return loss
 
+    @staticmethod
+    def curvature(k, s, y, v, d):
+        margin, squared = k
+        own, own_v = s[0], v[0]
+        for c in range(1, len(s)):
+            own, own_v = np.where(y == c, s[c], own), np.where(y == c, v[c], own_v)
+        total = zeros(own)
+        for c in range(len(s)):
+            active = np.where(y == c, 0, np.where(s[c] - own + margin > 0, 2, 0))
+            d[c] = active * (v[c] - own_v) if squared else zeros(own)
+            total = total + d[c]
+        for c in range(len(s)):
+            d[c] = np.where(y == c, -total, d[c])
+
 
 class Hinge(NamedTuple):
     """L = sum_c max(0, 1 - z_c s_c), z_c = 1 for c = y and -1 otherwise;  dL/ds_c = -z_c [z_c s_c < 1].

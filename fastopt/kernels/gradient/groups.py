@@ -122,8 +122,9 @@ def sum_of_squares(h, p, count):
 
 
 @kernel
-def finish_gradient(h, problem, hands, scale, l2):
-    """The groups' sums, in order, to dW and db; the value is returned."""
+def finish_gradient(h, problem, hands, counter, scale, l2):
+    """Groups that nobody has taken, then all groups' sums, in order, to dW and db; the value is returned."""
+    take_groups(h, problem, hands, counter)
     _, _, groups = batch_of(hands, 0)
     loss = join(h, problem, hands, hands, 0, groups, scale, 2 * l2)
     penalty = (

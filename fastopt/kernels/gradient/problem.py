@@ -8,7 +8,7 @@ from numba.core import types
 
 from fastopt.arrays import NAMES, aligned_empty, aligned_zeros
 from fastopt.kernels.gradient import linear, sparse
-from fastopt.kernels.gradient.groups import MOST, finish_gradient, take_groups
+from fastopt.kernels.gradient.groups import FIRST, FIRST_BIAS, MOST, finish_gradient, take_groups
 from fastopt.kernels.language.compile import entry
 from fastopt.kernels.language.formula import formula_type
 from fastopt.kernels.language.lanes import BLOCK
@@ -40,12 +40,12 @@ class Problem:
     """Rows, a loss and the kernels for them; `at` is the address of the table they take.
 
     Keeps alive what the table points to, but for W and b, which are set before each use. unchecked:
-    column numbers of CSR rows have not been looked at; `gradient` does it on the way.
+    column numbers of CSR rows have not been looked at; a gradient does it on the way.
     """
 
     def __init__(self, rows, loss, unchecked=False):
         self.dtype, self.n = rows.dtype, rows.n
-        self.classes, self.features = rows.rows, rows.features
+        self.classes, self.features = rows.classes, rows.features
         self.numbers = np.array([rows.scale, *map(float, loss)], np.float64)
         self.rows, self._kept = rows, []
         itemsize, self.dtype_name = self.dtype.itemsize, NAMES[self.dtype]
@@ -110,12 +110,16 @@ class Problem:
 
     def hands(self, batch, groups, group_rows, dW, db, places, scratch_bytes):
         """Address of a thread's hands, as groups.py has them; several threads may share the places."""
+        table, memory = self.hands_table(batch, group_rows, dW, db, places, scratch_bytes)
+        self._kept += [table, *memory]
+        return address(table)
+
+    def hands_table(self, batch, group_rows, dW, db, places, scratch_bytes):
+        """(hands, the arrays that they point to); dW and db may be set later."""
         sources, scratch = np.zeros(2 * MOST, np.int64), aligned_zeros(scratch_bytes + 64, np.uint8)
         memory = (dW, db, *places, sources, scratch)  # in the order of HANDS, after the numbers
         addresses = [0 if array is None else address(array) for array in memory]
-        table = np.array([batch, self.n, group_rows, *addresses], np.int64)
-        self._kept += [table, *memory]
-        return address(table)
+        return np.array([batch, self.n, group_rows, *addresses], np.int64), memory
 
     def halve(self, batch):
         """Sum scores by halves of the features, if that suits such batches; whether it does."""
@@ -172,43 +176,62 @@ def kernel_addresses(loss_type, dtype, is_sparse):
 
 
 @functools.cache
-def _gradient_entries(dtype):
-    """The compiled take_groups and finish_gradient, whose first argument may be anything."""
-    h, integers = element_type(dtype), [types.int64] * 3
-    return entry(take_groups, h, *integers), entry(
-        finish_gradient, h, *integers[:2], types.float64, types.float64
-    )
+def _take_entry(dtype):
+    """The compiled take_groups, whose first argument may be anything."""
+    return entry(take_groups, element_type(dtype), *[types.int64] * 3)
 
 
-def gradient(problem, W, b, dW, db, scale, l2, threads):
-    """scale * (sum over rows) + the penalty's part, into dW and db (None: no bias); returns the value.
+@functools.cache
+def _finish_entry(dtype):
+    return entry(finish_gradient, element_type(dtype), *[types.int64] * 3, types.float64, types.float64)
 
-    None, and nothing is written, if unchecked column numbers are not all in X.
+
+class BoundGradient:
+    """The gradient of all rows, everything made once: called with (W, b, dW, db, scale, l2).
+
+    W, dW: (classes, features), b, db: (classes,) or None, C-ordered, of the rows' dtype. Writes
+    scale * (sum over rows) + the penalty's part to dW and db and returns the value; None, where column numbers
+    are unchecked and not all in X. Calls must not overlap: they share memory.
     """
-    problem.set("b", b)
-    if not problem.sparse:
-        problem.set("W", W)
-        return _gradient(problem, dW, db, scale, l2, threads)
-    problem.set("W", problem.by_feature(W))
-    by_feature, biases = problem.by_feature(), None if db is None else np.empty_like(db)
-    value = _gradient(problem, by_feature, biases, scale, l2, threads)
-    if problem.table[linear.BAD]:
-        return None
-    dW[...] = by_feature.T[: problem.classes]
-    if db is not None:
-        db[...] = biases
-    return value
 
+    def __init__(self, rows, loss, threads, unchecked=False):
+        self.problem = problem = Problem(rows, loss, unchecked)
+        groups, group_rows = problem.groups(problem.n)
+        self.threads = 1 if rows.work < PARALLEL_WORK else max(1, min(threads, groups))
+        self.counter = np.zeros(1, np.int64)
+        self.count_at = address(self.counter)
+        places = problem.places(groups)
+        made = [
+            problem.hands_table(problem.n, group_rows, None, None, places, problem.scratch_bytes)
+            for _ in range(self.threads)
+        ]
+        self.tables, self._memory = [table for table, _ in made], [memory for _, memory in made]
+        self.hands = [address(table) for table in self.tables]
+        self.finish = _finish_entry(problem.dtype_name)
+        self.held = (problem.by_feature(), problem.by_feature()) if problem.sparse else None
 
-def _gradient(problem, dW, db, scale, l2, threads):
-    groups, group_rows = problem.groups(problem.n)
-    if problem.rows.work < PARALLEL_WORK:
-        threads = 1
-    counter, places = np.zeros(1, np.int64), problem.places(groups)
-    hands = [
-        problem.hands(problem.n, groups, group_rows, dW, db, places, problem.scratch_bytes)
-        for _ in range(max(1, min(threads, groups)))
-    ]
-    take, finish = _gradient_entries(problem.dtype_name)
-    share(lambda own: take(None, problem.at, own, address(counter)), hands, threads)
-    return finish(None, problem.at, hands[0], scale, l2)
+    def __call__(self, W, b, dW, db, scale, l2):
+        problem = self.problem
+        if self.held is None:
+            return self._dense(W, b, dW, db, scale, l2)
+        by_feature, sums = self.held
+        by_feature[:, : problem.classes] = W.T
+        value = self._dense(by_feature, b, sums, db, scale, l2)
+        if problem.table[linear.BAD]:
+            return None
+        problem.table[linear.UNCHECKED] = 0
+        dW[...] = sums.T[: problem.classes]
+        return value
+
+    def _dense(self, W, b, dW, db, scale, l2):
+        """The same with W and dW as the kernels hold them."""
+        table, at = self.problem.table, self.problem.at
+        table[linear.W], table[linear.B] = address(W), 0 if b is None else address(b)
+        first, first_bias = address(dW), 0 if db is None else address(db)
+        for hands in self.tables:
+            hands[FIRST], hands[FIRST_BIAS] = first, first_bias
+        self.counter[0] = 0
+        if self.threads > 1:
+            take = _take_entry(self.problem.dtype_name)
+            share(lambda own: take(None, at, own, self.count_at), self.hands, self.threads)
+        return self.finish(None, at, self.hands[0], self.count_at, scale, l2)
