@@ -10,13 +10,16 @@ target_include_directories(fastopt PUBLIC
   $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 set_target_properties(fastopt PROPERTIES
   VERSION ${PROJECT_VERSION}
-  SOVERSION ${PROJECT_VERSION_MAJOR}
+  SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}  # agrees with SameMinorVersion below
   PUBLIC_HEADER csrc/fastopt.h)
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/fastopt)
 install(TARGETS fastopt EXPORT fastopt-targets)
 install(EXPORT fastopt-targets NAMESPACE fastopt:: DESTINATION ${package})
 configure_package_config_file(cmake/fastopt-config.cmake.in fastopt-config.cmake INSTALL_DESTINATION ${package})
+file(RELATIVE_PATH up /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+configure_file(cmake/fastopt.pc.in fastopt.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/fastopt.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 write_basic_package_version_file(fastopt-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES
   ${CMAKE_CURRENT_BINARY_DIR}/fastopt-config.cmake

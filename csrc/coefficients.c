@@ -136,17 +136,23 @@ int fo_rule_coefficients(int rule) { return known(rule) ? RULE_COEFFICIENTS[rule
 
 int fo_rule_by_name(const char *name)
 {
-    for (int rule = 0; rule < FO_RULE_COUNT; rule++)
+    for (int rule = 0; name && rule < FO_RULE_COUNT; rule++)
         if (strcmp(name, RULES[rule].name) == 0) return rule;
     return -1;
 }
 
-void fo_rule_defaults(int rule, double *h)
+int fo_rule_defaults(int rule, double *h)
 {
-    if (known(rule)) memcpy(h, RULES[rule].defaults, sizeof(double) * (size_t)RULES[rule].hyperparameters);
+    if (!known(rule)) return FO_UNKNOWN_RULE;
+    if (!h) return FO_NULL_POINTER;
+    memcpy(h, RULES[rule].defaults, sizeof(double) * (size_t)RULES[rule].hyperparameters);
+    return FO_OK;
 }
 
-void fo_coefficients(int rule, const double *h, double t, double *k)
+int fo_coefficients(int rule, const double *h, double t, double *k)
 {
-    if (known(rule)) RULES[rule].coefficients(h, t, k);
+    if (!known(rule)) return FO_UNKNOWN_RULE;
+    if (!h || !k) return FO_NULL_POINTER;
+    RULES[rule].coefficients(h, t, k);
+    return FO_OK;
 }

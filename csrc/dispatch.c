@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checks.h"
 #include "sets.h"
 
 #define DECLARE(set)                                 \
@@ -89,24 +90,95 @@ const char *fo_select_features(const char *disabled)
     return fo_features();
 }
 
-static int known(int rule) { return rule >= 0 && rule < FO_RULE_COUNT; }
+const char *fo_version(void) { return FO_VERSION_STRING; }
 
-/* The public functions of one dtype. */
+const char *fo_message(int64_t status)
+{
+    static const char *const MESSAGES[] = {
+        "no error", "no memory", "unknown loss", "unknown storage, or one that this function does not take",
+        "unknown rule", "NULL where a pointer is needed", "a size that is negative or impossible",
+        "a range that does not rise, or goes beyond the last step", "a value out of its range",
+    };
+    if (status > 0) return MESSAGES[0]; /* a step */
+    return status < FO_BAD_VALUE ? "unknown status" : MESSAGES[-status];
+}
+
+/* ---- what the values are, on request ---- */
+
+static int64_t number(const fo_data *data, const void *table, int64_t i)
+{
+    return data->storage == FO_CSR32 ? ((const int32_t *)table)[i] : ((const int64_t *)table)[i];
+}
+
+/* Labels that a loss takes: two where one row of W tells two classes apart. */
+static int64_t label_count(const fo_data *data)
+{
+    int one_row = data->classes == 1 && data->loss != FO_SOFTMAX && data->loss != FO_MULTICLASS_HINGE;
+    return one_row ? 2 : data->classes;
+}
+
+static int csr_row_status(const fo_data *data, int64_t row, int64_t entries)
+{
+    int64_t i = number(data, data->indptr, row), stop = number(data, data->indptr, row + 1);
+    if (i < 0 || stop < i || stop > entries) return FO_BAD_VALUE;
+    for (; i < stop; i++) {
+        int64_t f = number(data, data->indices, i);
+        if (f < 0 || f >= data->features) return FO_BAD_VALUE;
+    }
+    return FO_OK;
+}
+
+int fo_check_data(const fo_data *data, int64_t positions, int64_t rows, int64_t entries)
+{
+    int csr, status;
+    if (positions < 0 || rows < 0) return FO_BAD_SIZE;
+    if (positions == 0) return FO_OK;
+    status = fo_data_status(data);
+    csr = !status && (data->storage == FO_CSR32 || data->storage == FO_CSR64);
+    if (!status && csr && entries < 0) return FO_BAD_SIZE;
+    for (int64_t i = 0; !status && i < positions; i++) {
+        int64_t row = data->order ? data->order[i] : i;
+        if (row < 0 || row >= rows) return FO_BAD_VALUE;
+        if (data->y && (data->y[row] < 0 || data->y[row] >= label_count(data))) return FO_BAD_VALUE;
+        if (csr) status = csr_row_status(data, row, entries);
+    }
+    return status;
+}
+
+/* ---- the public functions of one dtype ---- */
+
+static int update_status(int rule, const double *k, const void *p, const void *g, const void *s)
+{
+    int slots = fo_rule_slots(rule);
+    if (slots < 0) return FO_UNKNOWN_RULE;
+    return k && p && g && (s || slots == 0) ? FO_OK : FO_NULL_POINTER;
+}
+
 #define FUNCTIONS(T, F)                                                                               \
-    void fo_update_##F(int rule, const double *k, T *p, const T *g, T *const *s, int64_t begin,       \
-                       int64_t end)                                                                   \
+    int fo_update_##F(int rule, const double *k, T *p, const T *g, T *const *s, int64_t begin,        \
+                      int64_t end)                                                                    \
     {                                                                                                 \
-        int slots = fo_rule_slots(rule);                                                              \
-        if (!known(rule)) return;                                                                     \
+        int slots = fo_rule_slots(rule), status = fo_range_status(begin, end);                        \
+        if (slots < 0) return FO_UNKNOWN_RULE;                                                        \
+        if (status || begin == end) return status;                                                    \
+        status = update_status(rule, k, p, g, s);                                                     \
+        for (int j = 0; !status && j < slots; j++)                                                    \
+            if (!s[j]) status = FO_NULL_POINTER;                                                      \
+        if (status) return status;                                                                    \
         fo_kernels()->rules->update_##F[rule](k, p, g, slots > 0 ? s[0] : 0, slots > 1 ? s[1] : 0,    \
                                               slots > 2 ? s[2] : 0, begin, end);                      \
+        return FO_OK;                                                                                 \
     }                                                                                                 \
                                                                                                       \
-    void fo_step_##F(int rule, const double *k, T *const *p, const T *const *g, T *const *s,          \
-                     int64_t arrays, const int64_t *chunks, int64_t begin, int64_t end)               \
+    int fo_step_##F(int rule, const double *k, T *const *p, const T *const *g, T *const *s,           \
+                    int64_t arrays, const int64_t *chunks, int64_t begin, int64_t end)                \
     {                                                                                                 \
-        int slots = fo_rule_slots(rule);                                                              \
-        if (!known(rule)) return;                                                                     \
+        int slots = fo_rule_slots(rule), status = fo_range_status(begin, end);                        \
+        if (slots < 0) return FO_UNKNOWN_RULE;                                                        \
+        if (status || begin == end) return status;                                                    \
+        if (arrays < 1) return FO_BAD_SIZE;                                                           \
+        status = chunks ? update_status(rule, k, p, g, s) : FO_NULL_POINTER;                          \
+        if (status) return status;                                                                    \
         fo_update_##F##_fn *update = fo_kernels()->rules->update_##F[rule];                           \
         for (int64_t c = begin; c < end; c++) {                                                       \
             int64_t a = chunks[3 * c];                                                                \
@@ -114,14 +186,19 @@ static int known(int rule) { return rule >= 0 && rule < FO_RULE_COUNT; }
             for (int j = 0; j < slots; j++) slot[j] = s[j * arrays + a];                              \
             update(k, p[a], g[a], slot[0], slot[1], slot[2], chunks[3 * c + 1], chunks[3 * c + 2]);   \
         }                                                                                             \
+        return FO_OK;                                                                                 \
     }                                                                                                 \
                                                                                                       \
-    int fo_all_finite_##F(const T *x, int64_t n) { return fo_kernels()->rules->all_finite_##F(x, n); } \
+    int fo_all_finite_##F(const T *x, int64_t n)                                                      \
+    {                                                                                                 \
+        if (n <= 0) return n < 0 ? FO_BAD_SIZE : 1;                                                   \
+        return x ? fo_kernels()->rules->all_finite_##F(x, n) : FO_NULL_POINTER;                       \
+    }                                                                                                 \
                                                                                                       \
     int64_t fo_first_nonfinite_##F(const T *const *x, const int64_t *chunks, int64_t begin,           \
                                    int64_t end)                                                       \
     {                                                                                                 \
-        for (int64_t c = begin; c < end; c++) {                                                       \
+        for (int64_t c = begin; x && chunks && c < end; c++) {                                        \
             const int64_t *chunk = chunks + 3 * c;                                                    \
             if (!fo_all_finite_##F(x[chunk[0]] + chunk[1], chunk[2] - chunk[1])) return chunk[0];     \
         }                                                                                             \
@@ -131,6 +208,11 @@ static int known(int rule) { return rule >= 0 && rule < FO_RULE_COUNT; }
     int fo_rows_##F(const fo_data *data, const T *W, const T *b, int64_t begin, int64_t end, T *dW,   \
                     T *db, double *loss)                                                              \
     {                                                                                                 \
+        int status = fo_range_status(begin, end);                                                     \
+        if (status || begin == end) return status;                                                    \
+        status = fo_data_status(data);                                                                \
+        if (status) return status;                                                                    \
+        if (!loss || (data->features > 0 && (!W || !dW))) return FO_NULL_POINTER;                     \
         return fo_kernels()->linear->rows_##F(data, W, b, begin, end, end, dW, db, loss);             \
     }
 

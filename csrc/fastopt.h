@@ -3,11 +3,27 @@
  * Functions come in pairs, _f32 for float and _f64 for double. None of them starts threads, allocates
  * more than a small working space, prints, or keeps state; work is cut by ranges [begin, end), so the
  * caller may spread it. Arrays that are written must not overlap any other argument.
+ *
+ * Promises of every function that returns an int or an int64_t as a status:
+ * - FO_OK is 0, errors are negative; on an error nothing has been written, but for FO_NO_MEMORY of an
+ *   epoch, which may come after some of its steps;
+ * - an unknown rule, loss or storage is an error, never computed as another one;
+ * - NULL where a pointer is needed, a negative size, begin > end, and steps that the rows do not have
+ *   are errors;
+ * - with nothing to do (n = 0, begin == end) no pointer is looked at: each may be NULL;
+ * - the values of y, order, indptr and indices are believed, because looking at them costs a pass over
+ *   memory at every call: `fo_check_data` looks at them once, for data that may be damaged.
  */
 #ifndef FASTOPT_H
 #define FASTOPT_H
 
 #include <stdint.h>
+
+/* Of this header. Versions with the same major and minor number have the same ABI. */
+#define FO_VERSION_MAJOR 0
+#define FO_VERSION_MINOR 1
+#define FO_VERSION_PATCH 0
+#define FO_VERSION_STRING "0.1.0"
 
 #if defined(FO_STATIC)
 #define FO_API
@@ -22,6 +38,27 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* The version of the library that runs, "0.1.0": it may differ from FO_VERSION_STRING, with which the
+ * program was compiled. */
+FO_API const char *fo_version(void);
+
+/* ---- status ---- */
+
+enum {
+    FO_OK = 0,
+    FO_NO_MEMORY = -1,
+    FO_UNKNOWN_LOSS = -2,
+    FO_UNKNOWN_STORAGE = -3,  /* also: a storage that the function does not take */
+    FO_UNKNOWN_RULE = -4,
+    FO_NULL_POINTER = -5,
+    FO_BAD_SIZE = -6,         /* a negative or impossible size */
+    FO_BAD_RANGE = -7,        /* begin > end, a negative begin, or steps beyond the last */
+    FO_BAD_VALUE = -8         /* a label, row, column or factor out of its range */
+};
+
+/* "no memory", "unknown loss" and so on; never NULL. */
+FO_API const char *fo_message(int64_t status);
 
 /* ---- instruction sets ---- */
 
@@ -43,35 +80,38 @@ enum {
 
 FO_API int fo_rule_count(void);
 FO_API const char *fo_rule_name(int rule);             /* "Adam", or NULL */
-FO_API int fo_rule_by_name(const char *name);          /* or -1 */
+FO_API int fo_rule_by_name(const char *name);          /* or -1; -1 for NULL too */
+/* Of a rule; -1 for an unknown one: */
 FO_API int fo_rule_slots(int rule);                    /* state arrays, each of the parameter's size */
 FO_API int fo_rule_hyperparameters(int rule);          /* length of h */
 FO_API int fo_rule_coefficients(int rule);             /* length of k, at most FO_MAX_COEFFICIENTS */
-FO_API void fo_rule_defaults(int rule, double *h);     /* hyperparameters, in the order of the fields */
+FO_API int fo_rule_defaults(int rule, double *h);      /* hyperparameters, in the order of the fields */
 
 /* Once a step: the coefficients k of step t (1, 2, ...) from the hyperparameters h. */
-FO_API void fo_coefficients(int rule, const double *h, double t, double *k);
+FO_API int fo_coefficients(int rule, const double *h, double t, double *k);
 
-/* Once an element: p and the slots' arrays s[0..], elements [begin, end). */
-FO_API void fo_update_f32(int rule, const double *k, float *p, const float *g, float *const *s,
-                          int64_t begin, int64_t end);
-FO_API void fo_update_f64(int rule, const double *k, double *p, const double *g, double *const *s,
-                          int64_t begin, int64_t end);
+/* Once an element: p and the slots' arrays s[0..], elements [begin, end). s may be NULL where the rule
+ * has no slots. */
+FO_API int fo_update_f32(int rule, const double *k, float *p, const float *g, float *const *s,
+                         int64_t begin, int64_t end);
+FO_API int fo_update_f64(int rule, const double *k, double *p, const double *g, double *const *s,
+                         int64_t begin, int64_t end);
 
 /* The same over tables of `arrays` arrays: p[a], g[a], s[slot * arrays + a]. A chunk is three integers
- * (array, first, last); the chunks [begin, end) are worked on. */
-FO_API void fo_step_f32(int rule, const double *k, float *const *p, const float *const *g,
-                        float *const *s, int64_t arrays, const int64_t *chunks, int64_t begin,
-                        int64_t end);
-FO_API void fo_step_f64(int rule, const double *k, double *const *p, const double *const *g,
-                        double *const *s, int64_t arrays, const int64_t *chunks, int64_t begin,
-                        int64_t end);
+ * (array, first, last); the chunks [begin, end) are worked on. The tables' entries are believed. */
+FO_API int fo_step_f32(int rule, const double *k, float *const *p, const float *const *g,
+                       float *const *s, int64_t arrays, const int64_t *chunks, int64_t begin,
+                       int64_t end);
+FO_API int fo_step_f64(int rule, const double *k, double *const *p, const double *const *g,
+                       double *const *s, int64_t arrays, const int64_t *chunks, int64_t begin,
+                       int64_t end);
 
-/* 1 if no element is infinite or NaN, else 0. */
+/* 1 if no element is infinite or NaN, else 0; 1 for n = 0, FO_BAD_SIZE or FO_NULL_POINTER. */
 FO_API int fo_all_finite_f32(const float *x, int64_t n);
 FO_API int fo_all_finite_f64(const double *x, int64_t n);
 
-/* The first array of a table x[0..] with such an element in one of the chunks [begin, end), or -1. */
+/* The first array of a table x[0..] with such an element in one of the chunks [begin, end), or -1: also
+ * where there is nothing to look at. */
 FO_API int64_t fo_first_nonfinite_f32(const float *const *x, const int64_t *chunks, int64_t begin,
                                       int64_t end);
 FO_API int64_t fo_first_nonfinite_f64(const double *const *x, const int64_t *chunks, int64_t begin,
@@ -81,24 +121,30 @@ FO_API int64_t fo_first_nonfinite_f64(const double *const *x, const int64_t *chu
 
 enum { FO_SOFTMAX, FO_MULTICLASS_HINGE, FO_SQUARED_ERROR, FO_LOGISTIC, FO_HINGE };
 enum { FO_DENSE, FO_UINT8, FO_CSR32, FO_CSR64 };
-enum { FO_OK = 0, FO_NO_MEMORY = -1 };
 
 /* Rows of data and the loss on them. Values are float in the functions _f32, double in _f64. */
 typedef struct fo_data {
     int loss;
     int storage;
     const double *h;       /* the loss's hyperparameters: (margin, squared) of the multiclass hinge */
-    int64_t features;
-    int64_t classes;       /* rows of W */
+    int64_t features;      /* 0 or more */
+    int64_t classes;       /* rows of W, 1 or more */
     const void *x;         /* row-major: values, or uint8; CSR: the stored values */
     const void *indptr;    /* CSR: int32 or int64, as the indices */
-    const void *indices;
+    const void *indices;   /* not NULL, as x, even if no value is stored */
     double scale;          /* uint8: a feature is x * scale */
-    const int64_t *y;      /* labels in [0, classes), or {0, 1} where W has one row */
-    const void *targets;   /* squared error with a one-row W: real targets in the place of y */
+    const int64_t *y;      /* labels in [0, classes); {0, 1} where W has one row and the loss is logistic,
+                              hinge or squared error */
+    const void *targets;   /* squared error with a one-row W: real targets in the place of y, which may
+                              then be NULL */
     const void *weight;    /* of each row, or NULL */
     const int64_t *order;  /* position -> row, or NULL */
 } fo_data;
+
+/* FO_OK if the description and every label, order, indptr and index of positions [0, positions) are good:
+ * then no call with these positions reads or writes out of place. `rows`: how many rows x has, `entries`:
+ * how many stored values a CSR x has (not looked at for the others). */
+FO_API int fo_check_data(const fo_data *data, int64_t positions, int64_t rows, int64_t entries);
 
 /* Positions [begin, end): adds sum_i w_i L_i to *loss, its gradients to dW (classes x features) and db. */
 FO_API int fo_rows_f32(const fo_data *data, const float *W, const float *b, int64_t begin, int64_t end,
@@ -111,25 +157,41 @@ FO_API int fo_rows_f64(const fo_data *data, const double *W, const double *b, in
 typedef struct fo_training {
     int rule;
     const double *coefficients;  /* one row a step, from the first step of the call on */
-    int64_t batch;
-    int64_t rows;
+    int64_t batch;               /* 1 or more */
+    int64_t rows;                /* positions: of `order` where there is one, else of x */
     double l2;
     void *W;                     /* classes x features */
     void *b;                     /* or NULL */
-    void *const *W_slots;
+    void *const *W_slots;        /* both may be NULL where the rule has no slots */
     void *const *b_slots;
     double loss;                 /* out: the sum of the batches' values is added here */
     double gradient_norm;        /* out: 2-norm of the last batch's gradient */
-    /* 0, or, for SGD on CSR rows, lazily scaled weights: W is then (features x classes), times alpha,
-     * and a row of coefficients is (decay of W, decay of b, what the mean gradient is multiplied with). */
-    double alpha;
-    double squares;              /* with alpha and l2: the sum of the squares of W as it stands; kept up */
 } fo_training;
 
 /* Steps [begin, end). Returns end, or the first step whose value is not finite: that step is not taken;
- * or FO_NO_MEMORY. */
+ * or an error. */
 FO_API int64_t fo_epoch_f32(const fo_data *data, fo_training *training, int64_t begin, int64_t end);
 FO_API int64_t fo_epoch_f64(const fo_data *data, fo_training *training, int64_t begin, int64_t end);
+
+/* The same by SGD on CSR rows with W kept as alpha * V: a penalty changes alpha alone, and a step touches
+ * the features of its rows only. Any other storage is FO_UNKNOWN_STORAGE. */
+typedef struct fo_scaled_training {
+    const double *coefficients;  /* (decay of W, decay of b, what the mean gradient is multiplied with) a step */
+    int64_t batch;
+    int64_t rows;
+    double l2;
+    void *V;                     /* features x classes */
+    void *b;                     /* or NULL */
+    double alpha;                /* in and out: finite and not 0; 1 where V is W */
+    double squares;              /* in and out: the sum of the squares of V, for the penalty's value */
+    double loss;                 /* as of fo_training */
+    double gradient_norm;
+} fo_scaled_training;
+
+FO_API int64_t fo_scaled_epoch_f32(const fo_data *data, fo_scaled_training *training, int64_t begin,
+                                   int64_t end);
+FO_API int64_t fo_scaled_epoch_f64(const fo_data *data, fo_scaled_training *training, int64_t begin,
+                                   int64_t end);
 
 #ifdef __cplusplus
 }

@@ -32,6 +32,7 @@
 #define T float
 #define SUFFIX f32
 #define INT int32_t
+#define UINT uint32_t
 #define MANTISSA 23
 #define BIAS 127
 #define ROUND 12582912.0f
@@ -52,6 +53,7 @@ static const float LOG_TERMS_f32[] = {1.0f / 7, 1.0f / 5, 1.0f / 3};
 #undef T
 #undef SUFFIX
 #undef INT
+#undef UINT
 #undef MANTISSA
 #undef BIAS
 #undef ROUND
@@ -67,6 +69,7 @@ static const float LOG_TERMS_f32[] = {1.0f / 7, 1.0f / 5, 1.0f / 3};
 #define T double
 #define SUFFIX f64
 #define INT int64_t
+#define UINT uint64_t
 #define MANTISSA 52
 #define BIAS 1023
 #define ROUND 6755399441055744.0

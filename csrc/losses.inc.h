@@ -93,6 +93,7 @@ static void NAME(loss_rows)(const fo_data *data, T *s, const INT *y, const T *ta
         break;
     case FO_SQUARED_ERROR: NAME(squared_error)(s, classes, y, data->targets ? targets : 0, loss); break;
     case FO_LOGISTIC: NAME(logistic)(s, classes, y, loss); break;
-    default: NAME(hinge)(s, classes, y, loss);
+    case FO_HINGE: NAME(hinge)(s, classes, y, loss); break;
+    default: break; /* refused in fo_data_status */
     }
 }

@@ -56,10 +56,10 @@ static double NAME(scaled_squares)(const T *V, int64_t n)
 }
 
 /* 2-norm of a batch's gradient: scale * (dV, db) and the penalty's part. */
-static double NAME(scaled_norm)(const fo_data *data, const fo_training *t, int64_t first, int64_t last,
+static double NAME(scaled_norm)(const fo_data *data, const fo_scaled_training *t, int64_t first, int64_t last,
                                 const T *s, const T *db, T *dV, double scale)
 {
-    const T *V = t->W;
+    const T *V = t->V;
     int64_t classes = data->classes, n = classes * data->features;
     double sum = 0;
     memset(dV, 0, sizeof(T) * (size_t)n);
@@ -73,11 +73,11 @@ static double NAME(scaled_norm)(const fo_data *data, const fo_training *t, int64
     return sqrt(sum);
 }
 
-static int64_t NAME(scaled)(const fo_data *data, fo_training *t, int64_t begin, int64_t end)
+static int64_t NAME(scaled)(const fo_data *data, fo_scaled_training *t, int64_t begin, int64_t end)
 {
     int64_t classes = data->classes, n = classes * data->features, tile = classes * ROWS, step = begin;
     int64_t batch = t->batch < t->rows ? t->batch : t->rows, blocks = (batch + ROWS - 1) / ROWS;
-    T *V = t->W, *b = t->b, *s = malloc(sizeof(T) * (size_t)(blocks * tile + classes + n));
+    T *V = t->V, *b = t->b, *s = malloc(sizeof(T) * (size_t)(blocks * tile + classes + n));
     if (!s) return FO_NO_MEMORY;
     T *db = s + blocks * tile, *dV = db + classes;
     NAME(sparse) table = {V, V, V, 1, classes};

@@ -14,9 +14,8 @@ typedef struct {
     /* dW = dW * scale + 2 * l2 * W; the answer is sum(W^2), or 0 where l2 is. */
     double (*penalise_f32)(float *dW, const float *W, int64_t n, double scale, double l2);
     double (*penalise_f64)(double *dW, const double *W, int64_t n, double scale, double l2);
-    /* fo_epoch with weights kept as alpha * V. */
-    int64_t (*scaled_f32)(const fo_data *data, fo_training *t, int64_t begin, int64_t end);
-    int64_t (*scaled_f64)(const fo_data *data, fo_training *t, int64_t begin, int64_t end);
+    int64_t (*scaled_f32)(const fo_data *data, fo_scaled_training *t, int64_t begin, int64_t end);
+    int64_t (*scaled_f64)(const fo_data *data, fo_scaled_training *t, int64_t begin, int64_t end);
 } fo_linear_kernels;
 
 typedef struct {

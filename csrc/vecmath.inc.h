@@ -1,6 +1,6 @@
 /* exp, log and log1p of one element, without branches, for loops that the compiler vectorises.
  *
- * INT is the integer as wide as T, MANTISSA the bits of T's fraction, TERMS the terms that its precision
+ * INT and UINT are the integers as wide as T, MANTISSA the bits of T's fraction, TERMS the terms that its precision
  * needs. Worst errors in units of the last place, float over its range and double over 4 million points:
  * exp 1.2, log 1.9, log1p 2.5.
  */
@@ -17,8 +17,11 @@ static inline INT NAME(to_bits)(T x)
     return u.i;
 }
 
+/* n * 2^MANTISSA for any n, as the bits of a NaN give: signed integers must not be shifted so far. */
+static inline INT NAME(to_exponent)(INT n) { return (INT)((UINT)n << MANTISSA); }
+
 /* 2^n for n in the exponent's range. */
-static inline T NAME(power_of_two)(INT n) { return NAME(from_bits)((n + BIAS) << MANTISSA); }
+static inline T NAME(power_of_two)(INT n) { return NAME(from_bits)(NAME(to_exponent)(n + BIAS)); }
 
 /* exp(x) = 2^n exp(r), |r| <= ln(2)/2, exp(r) by its Taylor series. Two factors for 2^n reach the
  * denormal range and infinity; a NaN passes the comparisons and stays. */
@@ -41,7 +44,7 @@ static inline T NAME(vlog)(T x)
 {
     INT bits = NAME(to_bits)(x) - NAME(to_bits)((T)0.70710678118654752440);
     INT n = bits >> MANTISSA;
-    T m = NAME(from_bits)(NAME(to_bits)(x) - (n << MANTISSA));
+    T m = NAME(from_bits)(NAME(to_bits)(x) - NAME(to_exponent)(n));
     T s = (m - 1) / (m + 1), z = s * s;
     T sum = LOG_LAST;
     LOG_SERIES(sum, z);

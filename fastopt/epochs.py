@@ -53,13 +53,11 @@ def _scaled_c_epoch(rows, loss, rule, parameters, batch, l2):
             alpha, squares = 1.0, float(np.sum(np.square(W, dtype=np.float64)))
         data.set_order(order)
         k = np.ascontiguousarray(np.broadcast_to(linear_coefficients(rule, l2, K), (len(K), 3)))
-        training = native.Training(native.rule_number(rule), k, batch, rows.n, l2, V, b, (), ())
-        struct = training.struct
-        struct.loss, struct.alpha, struct.squares = total, alpha, squares
-        stopped = native.epoch(data, training, begin, end)
-        alpha, squares = struct.alpha, struct.squares
+        training = native.ScaledTraining(k, batch, rows.n, l2, V, b, alpha, squares, total)
+        stopped = native.scaled_epoch(data, training, begin, end)
+        alpha, squares = training.struct.alpha, training.struct.squares
         np.multiply(V.T, W.dtype.type(alpha), out=W)
-        return stopped, training.loss, training.gradient_norm
+        return stopped, training.struct.loss, training.struct.gradient_norm
 
     return run
 

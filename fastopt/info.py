@@ -1,32 +1,32 @@
 """What fastopt runs on: versions, CPU, threads, the cache of compiled kernels."""
 
 import json
+import os
 import platform
 from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from fastopt.engines import choose
 
 
-def show_info(as_json=False):
-    """Print what `info` finds, as lines or as one line of JSON."""
+def show_info(as_json: bool = False, kernels: bool = False) -> None:
+    """Print what `info` finds, as lines or as one line of JSON; kernels: each of the cache by name."""
     found = info()
     if as_json:
         print(json.dumps(found))
         return
-    kernels = found.pop("kernels")
-    for name, value in found.items():
-        print(f"{name.replace('_', ' '):16} {value}")
-    if kernels:
-        print(f"{'compiled kernels':16} {sum(kernels.values())} in the cache")
-        for name, count in sorted(kernels.items()):
-            print(f"{'':16} {name}: {count}")
+    print("\n".join(_lines(found, kernels)))
 
 
-def info():
-    """A dict of versions, back end, CPU features, threads, threading layer, cache and kernels."""
-    found = {name: _version(name) for name in ("fastopt", "numpy", "numba", "cffi")}
+def info() -> dict[str, Any]:
+    """A dict of versions, back end, CPU features, threads, threading layer, cache and kernels.
+
+    "cpu_features" is the instruction set of the C library, "numba_vectors" the bytes of a vector of the
+    kernels that Numba compiles; both follow FASTOPT_DISABLE_CPU_FEATURES. "kernels": {name: how many}.
+    """
+    found: dict[str, Any] = {name: _version(name) for name in ("fastopt", "numpy", "numba", "cffi")}
     found["python"] = platform.python_version()
     found["machine"] = f"{platform.system()} {platform.machine()}"
     found["backend"] = choose.resolve()
@@ -34,11 +34,25 @@ def info():
     from fastopt.threads import usable_threads
 
     found["threads"] = usable_threads()
-    found["threading_layer"] = found["cache_directory"] = None
+    found["threading_layer"] = found["cache_directory"] = found["numba_vectors"] = None
     found["kernels"] = {}
     if choose.has_numba():
         _add_numba(found)
     return found
+
+
+def _lines(found, each_kernel):
+    kernels = found.pop("kernels")
+    vectors = found.pop("numba_vectors")
+    if vectors is not None:
+        found["cpu_features"] += f" (C); vectors of {vectors} bytes (Numba)"
+    yield from (f"{name.replace('_', ' '):16} {value}" for name, value in found.items())
+    if not kernels:
+        return
+    hint = "" if each_kernel else "; their names: fastopt info --kernels"
+    yield f"{'compiled kernels':16} {sum(kernels.values())} in the cache{hint}"
+    if each_kernel:
+        yield from (f"{'':16} {name}: {count}" for name, count in sorted(kernels.items()))
 
 
 def _version(package):
@@ -57,12 +71,17 @@ def _features():
 
 
 def _add_numba(found):
-    from fastopt.kernels.language.compile import cache_directory, threading_layer
-    from fastopt.kernels.step import elementwise  # noqa: F401  a kernel whose cache can be asked for its place
+    from fastopt.kernels.differences import numeric  # noqa: F401  a module of each folder with kernels, whose
+    from fastopt.kernels.gradient import groups  # noqa: F401      caches can then be asked for their places
+    from fastopt.kernels.language.compile import cache_directories, threading_layer
+    from fastopt.kernels.language.vectors import VECTOR_BYTES
+    from fastopt.kernels.step import elementwise  # noqa: F401
+    from fastopt.kernels.training import epoch  # noqa: F401
 
     found["threading_layer"] = threading_layer()
-    directory = cache_directory()
-    found["cache_directory"] = directory or "none can be written: kernels are compiled anew in every process"
-    if directory:
-        files = Path(directory).glob("*.nbc")
-        found["kernels"] = dict(Counter(f.name.split("-")[0] for f in files))
+    found["numba_vectors"] = VECTOR_BYTES
+    folders = cache_directories()
+    none = "none can be written: kernels are compiled anew in every process"
+    found["cache_directory"] = os.path.commonpath(folders) if folders else none
+    files = (file for folder in folders for file in Path(folder).glob("*.nbc"))
+    found["kernels"] = dict(Counter(file.name.split("-")[0] for file in files))

@@ -25,6 +25,11 @@ def available() -> bool:
     return lib is not None
 
 
+def version() -> str:
+    """That of the C library, which is the package's."""
+    return ffi.string(lib.fo_version()).decode()
+
+
 def features() -> str:
     """The instruction set in use: "plain", "avx2" or "avx512"."""
     return ffi.string(lib.fo_features()).decode()
@@ -213,9 +218,17 @@ def rows(data: Data, W, b, begin: int, end: int, dW, db) -> float:
     """Add the gradient of positions [begin, end) to dW and db; returns the sum of the weighted losses."""
     loss = ffi.new("double *")
     pointers = _values(dW, True), _values(db, True)
-    if _function("fo_rows", W.dtype)(data.struct, _values(W), _values(b), begin, end, *pointers, loss):
-        raise MemoryError("no memory for a block of rows")
+    _good(_function("fo_rows", W.dtype)(data.struct, _values(W), _values(b), begin, end, *pointers, loss))
     return loss[0]
+
+
+def _good(status):
+    """The status of a C function, or the exception that it stands for."""
+    if status == _NO_MEMORY:
+        raise MemoryError("no memory for a block of rows")
+    if status < 0:
+        raise ValueError(f"the C library refuses: {ffi.string(lib.fo_message(status)).decode()}")
+    return status
 
 
 _PARTIALS_BYTES = 16 << 20
@@ -289,7 +302,24 @@ class Training:
 
 def epoch(data: Data, training: Training, begin: int, end: int) -> int:
     """Steps [begin, end); returns end, or the step whose value was not finite and was not taken."""
-    done = _function("fo_epoch", training.dtype)(data.struct, training.struct, begin, end)
-    if done == _NO_MEMORY:
-        raise MemoryError("no memory for a block of rows")
-    return done
+    return _good(_function("fo_epoch", training.dtype)(data.struct, training.struct, begin, end))
+
+
+class ScaledTraining:
+    """SGD on CSR rows for `scaled_epoch`: W is alpha * V, V is (features, classes), b may be None.
+
+    coefficients: float64 (steps, 3), see fo_scaled_training in fastopt.h. squares: the sum of V's squares.
+    """
+
+    def __init__(self, coefficients, batch, rows, l2, V, b, alpha, squares, loss=0.0):
+        self.dtype = V.dtype
+        self.struct = struct = ffi.new("fo_scaled_training *")
+        self._kept = [ffi.from_buffer("double[]", coefficients), _values(V, True), _values(b, True)]
+        struct.coefficients, struct.V, struct.b = self._kept
+        struct.batch, struct.rows, struct.l2 = batch, rows, l2
+        struct.alpha, struct.squares, struct.loss = alpha, squares, loss
+
+
+def scaled_epoch(data: Data, training: ScaledTraining, begin: int, end: int) -> int:
+    """As `epoch`; V, b, alpha, squares, loss and gradient_norm of the struct change."""
+    return _good(_function("fo_scaled_epoch", training.dtype)(data.struct, training.struct, begin, end))

@@ -1,5 +1,7 @@
-"""The library for C programs: built, installed, found by another project's CMake, and run."""
+"""The library for C programs: built, installed, found by CMake and pkg-config, run, and told no."""
 
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -48,3 +50,57 @@ def test_example_trains_with_adam(prefix, tmp_path):
     output = run(program)
     assert "step 200: loss" in output
     assert float(output.split()[-1]) > 0.9
+
+
+def test_soversion_and_version_agree_with_the_package(prefix):
+    major, minor, patch = re.search(
+        r'^version = "(\d+)\.(\d+)\.(\d+)"', (ROOT / "pyproject.toml").read_text(), re.M
+    ).groups()
+    header = (ROOT / "csrc" / "fastopt.h").read_text()
+    for name, number in (("MAJOR", major), ("MINOR", minor), ("PATCH", patch)):
+        assert f"#define FO_VERSION_{name} {number}\n" in header
+    if list(prefix.rglob("*.so")):
+        assert list(prefix.rglob(f"libfastopt.so.{major}.{minor}")), (
+            "a program must not load another minor version"
+        )
+
+
+def test_pkg_config(prefix, tmp_path):
+    require(shutil.which("pkg-config") and shutil.which("cc"), "pkg-config or cc is not installed")
+    folder = next(prefix.rglob("fastopt.pc")).parent
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(folder)}
+    command = ["pkg-config", "--cflags", "--libs", "fastopt >= 0.1"]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    library = next(prefix.rglob("libfastopt.*")).parent
+    program = tmp_path / "adam"
+    run(
+        "cc",
+        ROOT / "examples" / "c" / "adam.c",
+        "-o",
+        program,
+        *found.stdout.split(),
+        f"-Wl,-rpath,{library}",
+    )
+    assert "accuracy" in run(program)
+
+
+@pytest.mark.parametrize("sanitizer", ["none", "undefined,address"])
+def test_bad_arguments_are_refused(sanitizer, tmp_path):
+    """tests/refusals.c, with the undefined behaviour of NaN's bits looked for as well."""
+    require((ROOT / "csrc").is_dir(), "the C sources are not here")
+    compiler = shutil.which("gcc") or shutil.which("clang")
+    require(compiler, "neither gcc nor clang is installed")
+    sources = [
+        ROOT / "csrc" / f"{name}.c" for name in ("rules", "coefficients", "dispatch", "epoch", "linear")
+    ]
+    options = ["-std=gnu11", "-O1", "-DFO_SET=plain", f"-I{ROOT / 'csrc'}"]
+    if sanitizer != "none":
+        options += [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
+    program = tmp_path / "refusals"
+    built = subprocess.run([compiler, *options, ROOT / "tests" / "refusals.c", *sources, "-o", program, "-lm"],
+                           capture_output=True, text=True)  # fmt: skip
+    if built.returncode and sanitizer != "none" and "san" in built.stderr:
+        pytest.skip("the sanitizers' libraries are not installed")
+    assert built.returncode == 0, built.stderr
+    run(program)

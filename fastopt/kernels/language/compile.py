@@ -14,6 +14,8 @@ import numba
 from numba import njit
 from numba.core.caching import FunctionCache, NullCache
 
+from fastopt.kernels.language.vectors import VECTOR_BYTES
+
 _KERNELS: list = []
 
 
@@ -26,7 +28,7 @@ def _sources_digest():
 
 class _Cache(FunctionCache):
     def _index_key(self, sig, codegen):
-        return (*super()._index_key(sig, codegen), _sources_digest())
+        return (*super()._index_key(sig, codegen), _sources_digest(), VECTOR_BYTES)
 
     def load_overload(self, sig, target_context):
         """None, so that the kernel is compiled, where the files are damaged or hold another kernel.
@@ -87,9 +89,9 @@ def statistics():
     return rows
 
 
-def cache_directory():
-    for dispatcher in _KERNELS:
-        return dispatcher.stats.cache_path
+def cache_directories():
+    """One for each folder of kernels that is imported; none where no file can be written."""
+    return sorted({d.stats.cache_path for d in _KERNELS if d.stats.cache_path})
 
 
 def threading_layer():

@@ -4,13 +4,22 @@ Written by hand because the compiler prefers half-wide vectors on machines with 
 handles a remainder of the features element by element.
 """
 
+import os
 import platform
 
 from llvmlite import binding, ir
 
 X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 _FEATURES = binding.get_host_cpu_features()
-VECTOR_BYTES = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx") else 16
+# The variable that the C library reads too; the rest of Numba's code follows NUMBA_CPU_FEATURES.
+_DISABLED = os.environ.get("FASTOPT_DISABLE_CPU_FEATURES", "").replace(",", " ").split()
+
+
+def _has(feature, name):
+    return bool(_FEATURES.get(feature)) and name not in _DISABLED
+
+
+VECTOR_BYTES = 64 if _has("avx512f", "avx512") else 32 if _has("avx", "avx2") else 16
 REGISTERS = 32 if VECTOR_BYTES == 64 else 16
 
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
