@@ -14,9 +14,9 @@ FORMULAS = ("fastopt.rules", "fastopt.losses", "fastopt.penalties", "fastopt.sch
 LAYERS = [
     ("cli", "report"),
     ("estimators", "diagnostics", "warm", "info"),
-    ("training", "minimize", "checkpoint", "fit", "data", "testing"),
+    ("training", "minimize", "minimization", "checkpoint", "fit", "data", "testing", "checking"),
     ("linear",),
-    ("optimizer", "objective", "epochs", "gradcheck"),
+    ("optimizer", "objective", "epochs", "functions"),
     ("engines", "table", "parameters", "rows"),
     ("kernels", "native", "arrays", "threads"),
     ("rules", "losses", "penalties", "schedules", "fingerprint"),

@@ -3,7 +3,6 @@
 from fastopt.checking.check import gradcheck
 from fastopt.checking.complexstep import NotAnalyticError
 from fastopt.checking.formulas import check_loss, check_rule
-from fastopt.checking.function import EvaluationError
 from fastopt.checking.hessian import gradgradcheck
 from fastopt.checking.linear import numeric_linear_gradient
 from fastopt.checking.numeric import (
@@ -13,6 +12,7 @@ from fastopt.checking.numeric import (
     numeric_jacobian,
 )
 from fastopt.checking.report import GradcheckError
+from fastopt.functions.guarded import EvaluationError
 
 __all__ = [
     "EvaluationError",

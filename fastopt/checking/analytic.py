@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastopt.checking.function import EvaluationError
-from fastopt.checking.point import Workspace
+from fastopt.functions.guarded import EvaluationError
+from fastopt.functions.point import Workspace
 
 
 class Analytic(NamedTuple):

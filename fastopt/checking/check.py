@@ -5,12 +5,13 @@ import time
 import numpy as np
 
 from fastopt.checking import analytic as analytic_gradient
-from fastopt.checking import diagnosis, full, noise
+from fastopt.checking import diagnosis, full
 from fastopt.checking.directions import check_directions
-from fastopt.checking.function import in_double
 from fastopt.checking.numeric import entry_slope
-from fastopt.checking.point import Point
 from fastopt.checking.report import GradcheckError, Report, Row
+from fastopt.functions import noise
+from fastopt.functions.guarded import in_double
+from fastopt.functions.point import Point
 
 MODES = ("auto", "full", "directions")
 VERDICTS = ("ok", "wrong", "subgradient", "undecided")

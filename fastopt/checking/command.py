@@ -14,7 +14,7 @@ import numpy as np
 
 from fastopt import checkpoint
 from fastopt.checking.check import MODES, gradcheck
-from fastopt.checking.function import EvaluationError
+from fastopt.functions.guarded import EvaluationError
 
 
 @click.command()

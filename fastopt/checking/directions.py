@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastopt.checking import ladder, numeric
+from fastopt.checking import numeric
 from fastopt.checking.full import OK, SUBGRADIENT, UNDECIDED, WRONG, Comparison
+from fastopt.functions import ladder
 
 _EPS = np.finfo(np.float64).eps
 _LEAVES = 8  # wrong entries to name

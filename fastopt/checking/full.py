@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastopt.checking import numeric
-from fastopt.checking.ladder import Slope
+from fastopt.functions.ladder import Slope
 
 # A gradient with more confirmed wrong entries than this is wrong; the rest keep their first estimate.
 ENOUGH = 300

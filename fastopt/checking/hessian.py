@@ -5,12 +5,13 @@ import time
 import numpy as np
 
 from fastopt.checking import analytic as analytic_gradient
-from fastopt.checking import diagnosis, full, ladder, noise
+from fastopt.checking import diagnosis, full
 from fastopt.checking.check import ROWS, VERDICTS, Run, worst_text
-from fastopt.checking.function import in_double
 from fastopt.checking.numeric import flat_gradient
-from fastopt.checking.point import Point
 from fastopt.checking.report import GradcheckError, Report, Row
+from fastopt.functions import ladder, noise
+from fastopt.functions.guarded import in_double
+from fastopt.functions.point import Point
 
 
 def gradgradcheck(

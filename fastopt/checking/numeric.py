@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastopt.checking import ladder
 from fastopt.checking.complexstep import complex_gradient
-from fastopt.checking.function import Function, in_double
-from fastopt.checking.noise import measure
-from fastopt.checking.point import Point
+from fastopt.functions import ladder
+from fastopt.functions.guarded import Function, in_double
+from fastopt.functions.noise import measure
+from fastopt.functions.point import Point
 
 METHODS = ("forward", "central", "five-point", "complex", "richardson")
 # Steps that balance truncation against rounding: eps^(1/(order + 1)).

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from fastopt.checking.point import Workspace
+from fastopt.functions.point import Workspace
 
 
 class EvaluationError(RuntimeError):
@@ -29,6 +29,11 @@ class Function:
         start = time.perf_counter()
         self.value = self.at(point.values)
         self.seconds = time.perf_counter() - start
+
+    def move(self, flat, value=None):
+        """Look at another point of the same shape; value: f there, if it is known."""
+        self.point.values = np.array(flat, dtype=np.float64).reshape(-1)
+        self.value = self.at(self.point.values) if value is None else np.array([float(value)])
 
     @property
     def eps(self):
