@@ -27,12 +27,15 @@ class Fit:
         and for regression. history: dict of arrays, one entry an epoch. classes: what the class
         numbers stand for, or None. scale: the factor that uint8 features are multiplied by.
     interrupted: whether Ctrl-C ended the run before its last epoch. steps: updates made.
+    preparation: how the columns of a file became X, as a dict that JSON can hold, or None; the command line
+        sets and reads it (fastopt.readers), so that it can take the raw file again.
     """
 
     def __init__(self, W, b, loss, *, scale=1.0, classes=None, history=None, steps=0, interrupted=False):
         self.W, self.b, self.loss, self.scale = W, b, loss, scale
         self.classes, self.history = checked_classes(classes), history or {}
         self.steps, self.interrupted = steps, interrupted
+        self.preparation = None
 
     def __repr__(self):
         rows, features = self.W.shape
@@ -40,8 +43,10 @@ class Fit:
 
     def scores(self, X):
         """X W^T + b, (n, rows). X: (n, features), dense or scipy CSR."""
-        if not hasattr(X, "dtype") or X.ndim != 2 or X.shape[1] != self.W.shape[1]:
-            raise ValueError(f"X must be (n, {self.W.shape[1]}), not {np.shape(X)}")
+        if not hasattr(X, "dtype") or not hasattr(X, "ndim"):
+            raise TypeError(f"X must be a NumPy array or a scipy CSR matrix, not {type(X).__name__}")
+        if X.ndim != 2 or X.shape[1] != self.W.shape[1]:
+            raise ValueError(f"X must be (n, {self.W.shape[1]}), not {X.shape}")
         out = np.empty((X.shape[0], len(self.W)), self.W.dtype)
         for begin in range(0, len(out), ROWS):
             rows = X[begin : begin + ROWS]
@@ -89,6 +94,7 @@ class Fit:
             "hyperparameters": self.loss._asdict(),
             "scale": float(self.scale),
             "steps": self.steps,
+            "preparation": self.preparation,
         }
         arrays = {"W": self.W, "b": self.b}
         if self.classes is not None:
@@ -102,7 +108,7 @@ class Fit:
         meta, arrays = checkpoint.read(path, "model")
         loss = losses.by_name(meta["loss"])(**meta["hyperparameters"])
         history = {k.removeprefix("history_"): v for k, v in arrays.items() if k.startswith("history_")}
-        return cls(
+        fit = cls(
             arrays["W"],
             arrays["b"],
             loss,
@@ -111,3 +117,5 @@ class Fit:
             history=history,
             steps=meta["steps"],
         )
+        fit.preparation = meta.get("preparation")
+        return fit
