@@ -62,7 +62,7 @@ static inline T NAME(rmsprop)(const T *k, T p, T g, T *s)
 {
     T lr = k[0], decay = k[1], share = k[2], eps = k[3], weight_decay = k[4];
     g = g + weight_decay * p;
-    s[0] = decay * s[0] + share * (g * g);
+    s[0] = decay * s[0] + share * g * g;
     return p - lr * g / (SQRT(s[0]) + eps);
 }
 
@@ -70,7 +70,7 @@ static inline T NAME(centered_rmsprop)(const T *k, T p, T g, T *s)
 {
     T lr = k[0], decay = k[1], share = k[2], eps = k[3], weight_decay = k[4], zero = k[5];
     g = g + weight_decay * p;
-    s[0] = decay * s[0] + share * (g * g);
+    s[0] = decay * s[0] + share * g * g;
     s[1] = decay * s[1] + share * g;
     return p - lr * g / (SQRT(NAME(maximum)(s[0] - s[1] * s[1], zero)) + eps);
 }
@@ -81,7 +81,7 @@ static inline T NAME(adam)(const T *k, T p, T g, T *s)
     T eps = k[6], weight_decay = k[7];
     g = g + weight_decay * p;
     s[0] = beta1 * s[0] + share1 * g;
-    s[1] = beta2 * s[1] + share2 * (g * g);
+    s[1] = beta2 * s[1] + share2 * g * g;
     return p - lr * s[0] / (SQRT(s[1]) * root + eps);
 }
 
@@ -90,7 +90,7 @@ static inline T NAME(adamw)(const T *k, T p, T g, T *s)
     T lr = k[0], root = k[1], beta1 = k[2], share1 = k[3], beta2 = k[4], share2 = k[5];
     T eps = k[6], keep = k[7];
     s[0] = beta1 * s[0] + share1 * g;
-    s[1] = beta2 * s[1] + share2 * (g * g);
+    s[1] = beta2 * s[1] + share2 * g * g;
     return keep * p - lr * s[0] / (SQRT(s[1]) * root + eps);
 }
 
@@ -100,7 +100,7 @@ static inline T NAME(amsgrad)(const T *k, T p, T g, T *s)
     T eps = k[6], weight_decay = k[7];
     g = g + weight_decay * p;
     s[0] = beta1 * s[0] + share1 * g;
-    s[1] = beta2 * s[1] + share2 * (g * g);
+    s[1] = beta2 * s[1] + share2 * g * g;
     s[2] = NAME(maximum)(s[2], s[1]);
     return p - lr * s[0] / (SQRT(s[2]) * root + eps);
 }
@@ -109,9 +109,9 @@ static inline T NAME(adadelta)(const T *k, T p, T g, T *s)
 {
     T lr = k[0], rho = k[1], share = k[2], eps = k[3], weight_decay = k[4];
     g = g + weight_decay * p;
-    s[0] = rho * s[0] + share * (g * g);
+    s[0] = rho * s[0] + share * g * g;
     T d = SQRT(s[1] + eps) / SQRT(s[0] + eps) * g;
-    s[1] = rho * s[1] + share * (d * d);
+    s[1] = rho * s[1] + share * d * d;
     return p - lr * d;
 }
 
@@ -130,7 +130,7 @@ static inline T NAME(nadam)(const T *k, T p, T g, T *s)
     T eps = k[7], weight_decay = k[8];
     g = g + weight_decay * p;
     s[0] = beta1 * s[0] + share1 * g;
-    s[1] = beta2 * s[1] + share2 * (g * g);
+    s[1] = beta2 * s[1] + share2 * g * g;
     return p - (lr_g * g + lr_m * s[0]) / (SQRT(s[1]) * root + eps);
 }
 

@@ -1,11 +1,13 @@
 """Schedules: the value of a hyperparameter at step t, t counting from 0.
 
 A schedule is called as schedule(t, base), base being the value that the rule itself has: Cosine on
-"lr" starts at the rule's lr unless it is given a start. t may be a number or an array of numbers: a
-training run asks for a whole stretch of steps at once and hands the values to the compiled loop.
-Any function of (t, base) serves as well. `steps=None` means the length of the run in `fo.train`.
+"lr" starts at the rule's lr unless it is given a start. The schedules here take a number or an array of
+numbers: a training run asks for a whole stretch of steps at once. Any function of (t, base) serves as
+well and is called with one whole number t at a time. `steps=None` means the length of the run in `fo.train`.
 """
 
+from collections.abc import Mapping
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,8 +93,10 @@ class Polynomial(NamedTuple):
 
 
 class OneCycle(NamedTuple):
-    """Up by a cosine from peak/start_divisor to peak in the share `warm` of the steps, then down by
-    a cosine to peak/start_divisor/end_divisor. Smith & Topin 2019, in fastai's and torch's form.
+    """Up by a cosine from peak/start_divisor to peak at t = warm*steps - 1, then down by a cosine to
+    peak/start_divisor/end_divisor at t = steps - 1, the last step.
+
+    Source: Smith & Topin 2019, in the form of torch.optim.lr_scheduler.OneCycleLR (cosine, two phases).
     """
 
     steps: int | None = None
@@ -104,11 +108,12 @@ class OneCycle(NamedTuple):
     def __call__(self, t, base=None):
         peak = base if self.peak is None else self.peak
         low = peak / self.start_divisor
-        x = _progress(self, t)
-        up = low + (peak - low) * (1 - np.cos(np.pi * np.minimum(x / self.warm, 1))) / 2
         end = low / self.end_divisor
-        down = np.maximum(x - self.warm, 0) / (1 - self.warm)
-        return np.where(x < self.warm, up, end + (peak - end) * (1 + np.cos(np.pi * down)) / 2)[()]
+        t = np.minimum(t, _steps(self) - 1)
+        top = max(self.warm * self.steps - 1, 0.0)  # the step with the peak
+        up = low + (peak - low) * (1 - np.cos(np.pi * np.minimum(t / (top or 1.0), 1.0))) / 2
+        down = np.maximum(t - top, 0.0) / ((self.steps - 1 - top) or 1.0)
+        return np.where(t < top, up, end + (peak - end) * (1 + np.cos(np.pi * down)) / 2)[()]
 
 
 class Warmup(NamedTuple):
@@ -132,13 +137,17 @@ def _start(schedule, base):
     return start
 
 
-def _progress(schedule, t):
+def _steps(schedule):
     if schedule.steps is None:
         raise ValueError(
             f"{type(schedule).__name__} needs steps, the number of steps it stretches over "
             "(only fo.train can put in the length of the run)"
         )
-    return np.minimum(t / schedule.steps, 1.0)
+    return schedule.steps
+
+
+def _progress(schedule, t):
+    return np.minimum(t / _steps(schedule), 1.0)
 
 
 def for_run(schedule, steps):
@@ -152,34 +161,60 @@ def for_run(schedule, steps):
 
 def checked_schedules(schedules, rule):
     """The schedules as a dict; raises for an unknown hyperparameter or impossible numbers."""
+    if schedules is not None and not isinstance(schedules, Mapping):
+        raise TypeError(f"schedules must be a dict {{hyperparameter: schedule}}, not {schedules!r:.60}")
     schedules = dict(schedules or {})
     for name, schedule in schedules.items():
         if name not in rule._fields:
             known = ", ".join(rule._fields)
             raise ValueError(f"schedules: {type(rule).__name__} has no {name!r}; it has {known}")
-        if not callable(schedule):
-            raise TypeError(f"schedules[{name!r}] must be a schedule or a function of (t, base)")
-        _check_numbers(schedule, name)
+        _check_schedule(schedule, name)
     values_at(schedules, rule, 0)
     return schedules
 
 
+def _check_schedule(schedule, name):
+    if isinstance(schedule, type):
+        made = f"{schedule.__name__}(...)"
+        raise TypeError(f"schedules[{name!r}] must be a value: write {made}, not {schedule.__name__}")
+    if not callable(schedule):
+        raise TypeError(f"schedules[{name!r}] must be a schedule or a function of (t, base), not {schedule!r:.60}")
+    if type(schedule) in SCHEDULES:
+        _check_numbers(schedule, name)
+
+
 def _check_numbers(schedule, name):
-    for field in ("steps", "every", "start_divisor", "end_divisor"):
-        value = getattr(schedule, field, None)
-        if value is not None and not value > 0:
+    for field, value in zip(schedule._fields, schedule, strict=True):
+        if value is None or field == "then":
+            continue
+        if isinstance(value, (bool, str)) or not isinstance(value, Real):
+            raise TypeError(f"schedules[{name!r}]: {field} must be a number, not {value!r:.60}")
+        if field in ("steps", "every", "start_divisor", "end_divisor") and not value > 0:
             raise ValueError(f"schedules[{name!r}]: {field} must be above 0, not {value!r}")
+    if isinstance(schedule, InverseTime) and not schedule.k >= 0:
+        raise ValueError(f"schedules[{name!r}]: k must be at least 0, not {schedule.k!r}: 1 + k*t reaches 0")
     if isinstance(schedule, OneCycle) and not 0 < schedule.warm < 1:
         raise ValueError(f"schedules[{name!r}]: warm must lie between 0 and 1, not {schedule.warm!r}")
     if isinstance(schedule, Warmup):
-        _check_numbers(schedule.then, name)
+        _check_schedule(schedule.then, name)
+
+
+def _takes_arrays(schedule):
+    """Whether it may be asked for many steps at once: not a user's function, which may have an `if`."""
+    if type(schedule) not in SCHEDULES:
+        return False
+    return _takes_arrays(schedule.then) if isinstance(schedule, Warmup) else True
 
 
 def values_at(schedules, rule, t):
     """Scheduled hyperparameters at step t, or at an array of steps; raises where they are impossible."""
     result = {}
     for name, schedule in schedules.items():
-        value = schedule(t, getattr(rule, name))
+        base = getattr(rule, name)
+        if np.ndim(t) == 0 or _takes_arrays(schedule):
+            value = _value(schedule, name, t, base)
+        else:
+            value = np.array([_value(schedule, name, int(i), base) for i in t])
         if not np.isfinite(value).all():
             raise ValueError(f"schedules[{name!r}] gave NaN or inf at step {t}")
         ends = (value, value) if np.ndim(value) == 0 else (np.min(value), np.max(value))
@@ -189,3 +224,23 @@ def values_at(schedules, rule, t):
             )
         result[name] = value if np.ndim(value) else float(value)
     return result
+
+
+def _value(schedule, name, t, base):
+    """What the schedule gives, as a float or an array of t's shape, or an error that names it."""
+    try:
+        with np.errstate(all="ignore"):  # whatever the caller has set: an underflow is no error here
+            value = schedule(t, base)
+    except Exception as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"schedules[{name!r}] raised {type(error).__name__}: {error}; it is called as schedule(t, base) "
+            f"with the step t ({t!r:.40}) and the rule's own {name} ({base!r})"
+        ) from error
+    if type(value) is float:
+        return value
+    number = np.asarray(value)
+    if number.dtype.kind not in "iuf" or number.shape not in ((), np.shape(t)):
+        what = f"an array of shape {number.shape}" if number.ndim else repr(value)[:60]
+        raise TypeError(f"schedules[{name!r}] gave {what} at step {t!r:.40}: it must give a number")
+    return number.astype(np.float64)[()]

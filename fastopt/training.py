@@ -40,6 +40,9 @@ class Diverged(FloatingPointError):
             "The last good parameters are in this error's .fit; try a smaller learning rate"
         )
 
+    def __reduce__(self):
+        return type(self), (self.step, self.lr, self.fit)
+
 
 class Progress(NamedTuple):
     """Where a run stands: updates made, updates in all, and the mean loss of this epoch so far."""
@@ -272,11 +275,10 @@ def coefficient_table(rule, schedules, first, count):
     Where all rows are the same they are one in memory.
     """
     if not schedules:
-        try:
-            row = rule.coefficients(rule, None)  # a rule that does not look at t has one row for all
-        except TypeError:
+        if rules.looks_at_t(rule):
             rows = [rule.coefficients(rule, float(t)) for t in range(first + 1, first + count + 1)]
             return np.array(rows, np.float64)
+        row = rule.coefficients(rule, float(first + 1))
         return np.broadcast_to(np.array(row, np.float64), (count, len(row)))
     values = values_at(schedules, rule, np.arange(first, first + count))
     columns = {name: np.broadcast_to(v, count).tolist() for name, v in values.items()}

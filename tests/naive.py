@@ -78,7 +78,7 @@ def rmsprop(p, g, s, t, *, lr=0.01, decay=0.9, eps=1e-8, weight_decay=0.0):
     """RMSProp (Tieleman and Hinton, 2012, lecture 6.5); eps outside the root."""
     p, g, v = _f(p), _f(g), _f(s["v"])
     g = g + weight_decay * p
-    v = decay * v + (1 - decay) * g**2
+    v = decay * v + (1 - decay) * g * g
     return p - lr * g / (np.sqrt(v) + eps), {"v": v}
 
 
@@ -86,7 +86,7 @@ def centered_rmsprop(p, g, s, t, *, lr=0.01, decay=0.9, eps=1e-8, weight_decay=0
     """RMSProp over the variance of the gradient (Graves, 2013, without his momentum)."""
     p, g, v, m = _f(p), _f(g), _f(s["v"]), _f(s["m"])
     g = g + weight_decay * p
-    v = decay * v + (1 - decay) * g**2
+    v = decay * v + (1 - decay) * g * g
     m = decay * m + (1 - decay) * g
     var = np.maximum(v - m**2, 0.0)
     return p - lr * g / (np.sqrt(var) + eps), {"v": v, "m": m}
@@ -97,7 +97,7 @@ def adam(p, g, s, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=
     p, g, m, v = _f(p), _f(g), _f(s["m"]), _f(s["v"])
     g = g + weight_decay * p
     m = beta1 * m + (1 - beta1) * g
-    v = beta2 * v + (1 - beta2) * g**2
+    v = beta2 * v + (1 - beta2) * g * g
     m_hat, v_hat = m, v
     if bias_correction:
         m_hat = m / (1 - beta1**t)
@@ -109,7 +109,7 @@ def adamw(p, g, s, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay
     """AdamW (Loshchilov and Hutter, 2019), algorithm 2; decay decoupled and scaled by the rate."""
     p, g, m, v = _f(p), _f(g), _f(s["m"]), _f(s["v"])
     m = beta1 * m + (1 - beta1) * g
-    v = beta2 * v + (1 - beta2) * g**2
+    v = beta2 * v + (1 - beta2) * g * g
     m_hat, v_hat = m, v
     if bias_correction:
         m_hat = m / (1 - beta1**t)
@@ -124,7 +124,7 @@ def amsgrad(p, g, s, t, *, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_dec
     p, g, m, v, u = _f(p), _f(g), _f(s["m"]), _f(s["v"]), _f(s["u"])
     g = g + weight_decay * p
     m = beta1 * m + (1 - beta1) * g
-    v = beta2 * v + (1 - beta2) * g**2
+    v = beta2 * v + (1 - beta2) * g * g
     u = np.maximum(u, v)
     m_hat, u_hat = m, u
     if bias_correction:
@@ -137,9 +137,9 @@ def adadelta(p, g, s, t, *, lr=1.0, rho=0.95, eps=1e-6, weight_decay=0.0):
     """AdaDelta (Zeiler, 2012), algorithm 1; eps inside both roots; u averages the updates without lr."""
     p, g, v, u = _f(p), _f(g), _f(s["v"]), _f(s["u"])
     g = g + weight_decay * p
-    v = rho * v + (1 - rho) * g**2
+    v = rho * v + (1 - rho) * g * g
     dx = np.sqrt(u + eps) / np.sqrt(v + eps) * g
-    u = rho * u + (1 - rho) * dx**2
+    u = rho * u + (1 - rho) * dx * dx
     return p - lr * dx, {"v": v, "u": u}
 
 
@@ -164,7 +164,7 @@ def nadam(p, g, s, t, *, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay
     for i in range(1, t + 1):
         product = product * mu(i)
     m = beta1 * m + (1 - beta1) * g
-    v = beta2 * v + (1 - beta2) * g**2
+    v = beta2 * v + (1 - beta2) * g * g
     m_hat = mu(t + 1) * m / (1 - product * mu(t + 1)) + (1 - mu(t)) * g / (1 - product)
     v_hat = v / (1 - beta2**t)
     return p - lr * m_hat / (np.sqrt(v_hat) + eps), {"m": m, "v": v}
@@ -394,20 +394,21 @@ def polynomial(a0, end, steps, power):
 
 
 def one_cycle(peak, steps, start=None, end=None, warm=0.3):
-    """One cycle (Smith and Topin, 2018): cosine up to peak at t = warm*steps, then down to end at t = steps.
+    """One cycle (Smith and Topin, 2018) as torch.optim.lr_scheduler.OneCycleLR counts: cosine up to peak at
+    t = warm*steps - 1, then down to end at the last step, t = steps - 1.
 
     start is peak/25 and end is start/1e4 unless given."""
     start = peak / 25 if start is None else start
     end = start / 1e4 if end is None else end
-    up = warm * steps
+    up, last = max(warm * steps - 1, 0), steps - 1
 
     def value(t):
-        t = min(t, steps)
+        t = min(t, last)
         if t < up:
             return start + (peak - start) * (1 - np.cos(np.pi * t / up)) / 2
-        if steps == up:
+        if last == up:
             return peak
-        return end + (peak - end) * (1 + np.cos(np.pi * (t - up) / (steps - up))) / 2
+        return end + (peak - end) * (1 + np.cos(np.pi * (t - up) / (last - up))) / 2
 
     return value
 

@@ -200,10 +200,10 @@ def test_steps_and_new_optimizers_do_not_compile(numba):
 @pytest.mark.parametrize(
     "result, message",
     [
-        ("p - 0.5 * g, (v,)", "float64"),
-        ("p - g, (1,)", "int"),
-        ("p - g, ()", "1 slots"),
-        ("p - g, (v, v)", "1 slots"),
+        ("p - 0.5 * g, (v,)", "the number 0.5.*coefficient"),
+        ("p - g, (1,)", "int.*coefficient"),
+        ("p - g, ()", "not 0: as many as"),
+        ("p - g, (v, v)", "not 2: as many as"),
     ],
 )
 def test_formula_that_leaves_the_dtype_is_explained(result, message, numba):
@@ -211,8 +211,8 @@ def test_formula_that_leaves_the_dtype_is_explained(result, message, numba):
     start = source.index("        return p + ")
     scope = {"__name__": "__main__"}
     exec(source[:start] + f"        return {result}\n", scope)
-    with pytest.raises(TypeError, match=f"(?s)Mine must return.*{message}.*coefficient") as caught:
-        fo.Optimizer(np.zeros(2, "f4"), scope["Mine"](), backend="numba")
+    with pytest.raises(TypeError, match=f"(?s)Mine.update .*{message}") as caught:
+        fo.Optimizer(np.zeros(2, "f4"), scope["Mine"]())
     assert len(str(caught.value)) < 500
 
 

@@ -59,8 +59,8 @@ def test_ends():
         assert schedule(20, 0.3) == pytest.approx(0, abs=1e-17)
         assert schedule(1e9, 0.3) == schedule(20, 0.3)
     cycle = S.OneCycle(40)
-    assert cycle(0, 0.3) == pytest.approx(0.012) and cycle(12, 0.3) == pytest.approx(0.3)
-    assert cycle(40, 0.3) == pytest.approx(1.2e-6)
+    assert cycle(0, 0.3) == pytest.approx(0.012) and cycle(11, 0.3) == pytest.approx(0.3)
+    assert cycle(39, 0.3) == cycle(40, 0.3) == pytest.approx(1.2e-6)
     assert S.Warmup(4)(3, 0.3) == S.Warmup(4)(4, 0.3) == 0.3
 
 
@@ -139,6 +139,77 @@ def test_errors(schedule, error, message):
         checked_schedules({"lr": schedule}, fo.SGD())
     with pytest.raises(error, match=message):
         fo.Optimizer(np.zeros(2), fo.SGD(), schedules={"lr": schedule})
+
+
+@pytest.mark.parametrize("steps, warm", [(40, 0.3), (50, 0.3), (7, 0.5), (100, 0.02)])
+def test_one_cycle_is_torchs(steps, warm):
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.3, total_steps=steps, pct_start=warm)
+    for t in range(steps):
+        assert S.OneCycle(steps, 0.3, warm)(t) == pytest.approx(theirs.get_last_lr()[0], rel=1e-9), t
+        optimizer.step()
+        if t < steps - 1:
+            theirs.step()
+
+
+WRONG = {
+    "None": (lambda t, base: None, TypeError, "gave None at step 0"),
+    "text": (lambda t, base: "0.1", TypeError, "gave '0.1'"),
+    "two numbers": (lambda t, base: np.array([0.1, 0.2]), TypeError, "an array of shape"),
+    "complex": (lambda t, base: 0.1j, TypeError, "must give a number"),
+    "bool": (lambda t, base: True, TypeError, "gave True"),
+    "a list": (lambda t, base: [0.1], TypeError, "an array of shape"),
+    "one argument": (lambda t: 0.1, TypeError, "called as schedule"),
+    "an error of its own": (lambda t, base: {}["lr"], ValueError, "raised KeyError.*'lr'.*called as schedule"),
+    "the class": (S.Cosine, TypeError, r"write Cosine\(...\)"),
+    "a warm-up of a class": (S.Warmup(3, S.Cosine), TypeError, r"write Cosine\(...\)"),
+    "a text in a field": (S.Cosine("ten"), TypeError, "steps must be a number"),
+    "inverse time with a pole": (S.InverseTime(-0.1), ValueError, "k must be at least 0"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_schedules_are_named(case):
+    schedule, error, message = WRONG[case]
+    with pytest.raises(error, match=rf"schedules\['lr'\].*{message}"):
+        fo.Optimizer(np.zeros(2), fo.SGD(), schedules={"lr": schedule})
+
+
+def test_schedules_must_be_a_dict():
+    for wrong in (S.Cosine(3), ["lr"], "lr"):
+        with pytest.raises(TypeError, match="schedules must be a dict"):
+            fo.Optimizer(np.zeros(2), fo.SGD(), schedules=wrong)
+
+
+def test_own_functions_are_asked_for_one_step_at_a_time():
+    """With an `if`, with state, warmed up: in a stretch of steps as alone."""
+
+    def late(t, base):
+        return base if t < 5 else base / 10
+
+    for schedule in (late, S.Warmup(3, late)):
+        together = values_at({"lr": schedule}, fo.SGD(1.0), np.arange(12))["lr"]
+        alone = [values_at({"lr": schedule}, fo.SGD(1.0), t)["lr"] for t in range(12)]
+        np.testing.assert_array_equal(together, alone)
+    X, y = np.random.default_rng(0).standard_normal((60, 4)), np.arange(60) % 3
+    fit = fo.train(X, y, schedule=late, rule=fo.SGD(0.5), epochs=2, batch_size=10, sampling="sequential")
+    W, b = np.zeros((3, 4)), np.zeros(3)
+    opt = fo.Optimizer([W, b], fo.SGD(0.5), schedules={"lr": late})
+    for i in [*range(6)] * 2:
+        rows = slice(10 * i, 10 * i + 10)
+        _, dW, db = fo.value_and_grad(fo.Softmax(), W, X[rows], y[rows], b)
+        opt.step([dW, db])
+    np.testing.assert_allclose(fit.W, W, rtol=1e-9)
+
+
+def test_underflow_is_no_error_whatever_the_caller_has_set():
+    with np.errstate(all="raise"):
+        for schedule in (S.Exponential(1.0), S.Step(1), S.Warmup(2, S.Exponential(2.0))):
+            opt = fo.Optimizer(np.zeros(1), fo.SGD(1.0), schedules={"lr": schedule})
+            opt.t = 3000
+            opt.step(np.ones(1))
+            assert opt._params.arrays[0] == 0
 
 
 def test_unknown_hyperparameter():

@@ -8,15 +8,17 @@ A rule is a NamedTuple whose fields are its hyperparameters, with
     linear                   True where the new p is a*p + b*g and there are no slots: training then
                              shrinks all weights by one number (kernels/training/scaled.py, csrc/scaled.inc.h)
 `update` has no literals (they would turn float32 into float64) and no branches; it is called by
-the kernels on single elements and by the NumPy back end on whole arrays.
+the kernels on single elements and by the NumPy back end on whole arrays. What a rule declares is
+tested once a class (contract.py).
 """
 
+import dis
 import functools
-from inspect import signature
 from math import inf
 
 import numpy as np
 
+from fastopt.rules import contract
 from fastopt.rules.adagrad import AdaDelta, AdaGrad
 from fastopt.rules.adam import Adam, Adamax, AdamW, AMSGrad, NAdam
 from fastopt.rules.lion import Lion
@@ -64,8 +66,26 @@ def initial(rule):
 
 
 def is_linear(rule):
-    """Whether a step is p = decay * p + slope * g, so that weights can be kept as alpha * V."""
-    return getattr(rule, "linear", False) and not rule.slots
+    """Whether a step is p = decay * p + slope * g, so that weights can be kept as alpha * V.
+
+    A class that has an update of its own says so itself: it does not inherit it.
+    """
+    return not rule.slots and contract.declares_linear(type(rule))
+
+
+def looks_at_t(rule):
+    """Whether the coefficients may differ from step to step: whether their code reads t."""
+    return _reads_second(type(rule).coefficients)
+
+
+@functools.lru_cache(maxsize=64)
+def _reads_second(function):
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_argcount != 2:
+        return True
+    t = code.co_varnames[1]
+    return any(i.argval == t or (isinstance(i.argval, tuple) and t in i.argval)
+               for i in dis.get_instructions(code))  # fmt: skip
 
 
 def linear_coefficients(rule, l2, K):
@@ -79,23 +99,19 @@ def linear_coefficients(rule, l2, K):
 
 
 def checked(rule):
-    """The rule with its numbers as floats; raises where it is no rule or a number is impossible."""
-    name = type(rule).__name__
+    """The rule with its numbers as floats; raises where it is no rule or a number is impossible.
+
+    A rule of a user's own is tested once a class (contract.py).
+    """
     if isinstance(rule, type):
         raise TypeError(f"rule must be a value: write {rule.__name__}(...), not {rule.__name__}")
-    for needed in ("_fields", "slots", "coefficients", "update"):
-        if not hasattr(rule, needed):
-            raise TypeError(f"{name} is no rule: it has no {needed} (see fastopt.rules)")
-    arguments = _arguments(type(rule).update)
-    if arguments != ["h", "k", "p", "g", "s"]:
-        raise TypeError(f"{name}.update must be a static method of (h, k, p, g, s), not {arguments}")
-    return rule._replace(**{f: _number(name, f, v) for f, v in rule._asdict().items()})
-
-
-@functools.lru_cache(maxsize=64)
-def _arguments(function):
-    """Names of its arguments; to look takes 100 us."""
-    return list(signature(function).parameters)
+    if not hasattr(rule, "_asdict"):
+        raise TypeError(f"{type(rule).__name__} is no rule: it is not a NamedTuple (see fastopt.rules)")
+    number = functools.partial(_number, type(rule).__name__)
+    rule = rule._replace(**{f: number(f, v) for f, v in zip(rule._fields, rule, strict=True)})
+    if type(rule) not in RULES:
+        contract.test(rule)
+    return rule
 
 
 def _number(rule, field, value):

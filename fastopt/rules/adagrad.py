@@ -60,7 +60,7 @@ class AdaDelta(NamedTuple):
         lr, rho, share, eps, weight_decay = k
         v, u = s
         g = g + weight_decay * p
-        v = rho * v + share * (g * g)
+        v = rho * v + share * g * g
         d = np.sqrt(u + eps) / np.sqrt(v + eps) * g
-        u = rho * u + share * (d * d)
+        u = rho * u + share * d * d
         return p - lr * d, (v, u)

@@ -38,7 +38,7 @@ class Adam(NamedTuple):
         m, v = s
         g = g + weight_decay * p
         m = beta1 * m + share1 * g
-        v = beta2 * v + share2 * (g * g)
+        v = beta2 * v + share2 * g * g
         return p - lr * m / (np.sqrt(v) * root + eps), (m, v)
 
 
@@ -69,7 +69,7 @@ class AdamW(NamedTuple):
         lr, root, beta1, share1, beta2, share2, eps, keep = k
         m, v = s
         m = beta1 * m + share1 * g
-        v = beta2 * v + share2 * (g * g)
+        v = beta2 * v + share2 * g * g
         return keep * p - lr * m / (np.sqrt(v) * root + eps), (m, v)
 
 
@@ -100,7 +100,7 @@ class AMSGrad(NamedTuple):
         m, v, u = s
         g = g + weight_decay * p
         m = beta1 * m + share1 * g
-        v = beta2 * v + share2 * (g * g)
+        v = beta2 * v + share2 * g * g
         u = np.maximum(u, v)
         return p - lr * m / (np.sqrt(u) * root + eps), (m, v, u)
 
@@ -139,7 +139,7 @@ class NAdam(NamedTuple):
     p = p - lr*(mu_{t+1}*m/(1-P_{t+1}) + (1-mu_t)*g/(1-P_t))/(sqrt(v_hat) + eps).
 
     Source: Dozat 2016, algorithm 2. Same as torch.optim.NAdam and Keras; optax.nadam keeps mu at
-    beta1, as momentum_decay=0 (with beta1 halved) nearly does.
+    beta1, as a momentum_decay of 1e9 does here (0.96^1e9 = 0); a decay of 0 keeps it at beta1/2.
     """
 
     lr: float = 2e-3
@@ -175,5 +175,5 @@ class NAdam(NamedTuple):
         m, v = s
         g = g + weight_decay * p
         m = beta1 * m + share1 * g
-        v = beta2 * v + share2 * (g * g)
+        v = beta2 * v + share2 * g * g
         return p - (lr_g * g + lr_m * m) / (np.sqrt(v) * root + eps), (m, v)

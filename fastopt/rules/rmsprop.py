@@ -28,7 +28,7 @@ class RMSProp(NamedTuple):
         lr, decay, share, eps, weight_decay = k
         (v,) = s
         g = g + weight_decay * p
-        v = decay * v + share * (g * g)
+        v = decay * v + share * g * g
         return p - lr * g / (np.sqrt(v) + eps), (v,)
 
 
@@ -56,6 +56,6 @@ class CenteredRMSProp(NamedTuple):
         lr, decay, share, eps, weight_decay, zero = k
         v, m = s
         g = g + weight_decay * p
-        v = decay * v + share * (g * g)
+        v = decay * v + share * g * g
         m = decay * m + share * g
         return p - lr * g / (np.sqrt(np.maximum(v - m * m, zero)) + eps), (v, m)
