@@ -178,7 +178,9 @@ def _check_schedule(schedule, name):
         made = f"{schedule.__name__}(...)"
         raise TypeError(f"schedules[{name!r}] must be a value: write {made}, not {schedule.__name__}")
     if not callable(schedule):
-        raise TypeError(f"schedules[{name!r}] must be a schedule or a function of (t, base), not {schedule!r:.60}")
+        raise TypeError(
+            f"schedules[{name!r}] must be a schedule or a function of (t, base), not {schedule!r:.60}"
+        )
     if type(schedule) in SCHEDULES:
         _check_numbers(schedule, name)
 

@@ -161,7 +161,11 @@ WRONG = {
     "bool": (lambda t, base: True, TypeError, "gave True"),
     "a list": (lambda t, base: [0.1], TypeError, "an array of shape"),
     "one argument": (lambda t: 0.1, TypeError, "called as schedule"),
-    "an error of its own": (lambda t, base: {}["lr"], ValueError, "raised KeyError.*'lr'.*called as schedule"),
+    "an error of its own": (
+        lambda t, base: {}["lr"],
+        ValueError,
+        "raised KeyError.*'lr'.*called as schedule",
+    ),
     "the class": (S.Cosine, TypeError, r"write Cosine\(...\)"),
     "a warm-up of a class": (S.Warmup(3, S.Cosine), TypeError, r"write Cosine\(...\)"),
     "a text in a field": (S.Cosine("ten"), TypeError, "steps must be a number"),

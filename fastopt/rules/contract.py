@@ -178,7 +178,17 @@ class _Strict(np.ndarray):
 
 
 # Whose result does not take on the number's type.
-_TAKE_LITERALS = {"power", "greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "sum", "mean"}
+_TAKE_LITERALS = {
+    "power",
+    "greater",
+    "greater_equal",
+    "less",
+    "less_equal",
+    "equal",
+    "not_equal",
+    "sum",
+    "mean",
+}
 
 
 class _HasLiteral(Exception):
@@ -210,7 +220,9 @@ def _test_update(rule, dtype):
         array.flags.writeable = False
     if dtype == np.float32:
         _test_literals(rule, k, p, g, s)
-    close = 1e-4 if dtype == np.float32 else 1e-10  # NumPy takes x**2 of a number and of an array by other code
+    close = (
+        1e-4 if dtype == np.float32 else 1e-10
+    )  # NumPy takes x**2 of a number and of an array by other code
     with np.errstate(all="ignore"):
         together = _result(rule, dtype, k, p, g, s, (2,))
         apart = [_result(rule, dtype, k, p[i], g[i], tuple(v[i] for v in s), ()) for i in (0, 1)]
