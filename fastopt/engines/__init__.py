@@ -6,6 +6,7 @@
         scale * (sum over rows of w_i dL_i) and the gradient of l2*sum(W**2) to dW and db, and returns the
         value; b and db may be None. Sums do not depend on the number of threads. unchecked: the column numbers
         of CSR rows may be wrong and are looked at on the way, which Numba's engine alone does.
+    bind_passes(loss, rows, threads) -> what solvers do to the rows: kernels/solvers/bound.py says what.
 
 `choose.py` says which; `get` gives the module.
 """

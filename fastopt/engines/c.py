@@ -39,3 +39,10 @@ def bind_gradient(loss, rows, threads, unchecked=False):
         return penalties.finish_sums(total, W, dW, db, scale, l2)
 
     return run
+
+
+def bind_passes(loss, rows, threads):
+    """NumPy's: the C library keeps no scores."""
+    from fastopt.engines.passes import Passes
+
+    return Passes(rows, loss)

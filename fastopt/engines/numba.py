@@ -38,3 +38,9 @@ def bind_gradient(loss, rows, threads, unchecked=False):
         return value
 
     return run
+
+
+def bind_passes(loss, rows, threads):
+    from fastopt.kernels.solvers.bound import Passes
+
+    return Passes(rows, loss, threads)

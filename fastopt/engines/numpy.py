@@ -66,3 +66,9 @@ def mean_gradient(loss, W, b, rows, l2):
     dW, db = np.zeros_like(W), None if b is None else np.zeros_like(b)
     value = bind_gradient(loss, rows)(W, b, dW, db, rows.one_over_weights, l2)
     return value, dW, db
+
+
+def bind_passes(loss, rows, threads=1):
+    from fastopt.engines.passes import Passes
+
+    return Passes(rows, loss)

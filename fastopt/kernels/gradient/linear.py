@@ -40,7 +40,8 @@ from fastopt.kernels.step.elementwise import _coefficients
 # CSR with such indices, else 0.  width: see sparse.py; dense: the classes.  unchecked: column numbers
 # are looked at on the way, and bad is set to 1 where one is wrong.  half: the first feature of the second half
 # where scores are summed by halves (pair.py), else 0; w_stride: from class to class of W and dW; jump: bytes
-# by which the second half lies further on than it would.
+# by which the second half lies further on than it would.  pass_kind, kept, out, line: of solvers, see
+# kernels/solvers/passes.py.
 PROBLEM = [
     "W",
     "b",
@@ -68,10 +69,14 @@ PROBLEM = [
     "half",
     "w_stride",
     "jump",
+    "pass_kind",
+    "kept",
+    "out",
+    "line",
 ]
 (W, B, X, X_STRIDE, X_KIND, Y, Y_KIND, Y_SHIFT, WEIGHTS, ORDER, CLASSES,
  FEATURES, NUMBERS, BLOCK_ROWS, ADD_ROWS, SCORES, LOSS, GRADIENT, INDICES, INDPTR, WIDTH,
- UNCHECKED, BAD, HALF, W_STRIDE, JUMP) = range(len(PROBLEM))  # fmt: skip
+ UNCHECKED, BAD, HALF, W_STRIDE, JUMP, PASS_KIND, KEPT, OUT, LINE) = range(len(PROBLEM))  # fmt: skip
 
 CHUNK = 2048  # bytes of a row between two sums of lanes: five rows of W and four of X fit in 32 KB
 
@@ -281,7 +286,7 @@ def add_blocks(h, problem, a, b, target):
 
 
 @kernel
-def _all_scores(h, problem, x, following, rows, scores, free):
+def all_scores(h, problem, x, following, rows, scores, free):
     """The scores of a block by all features; free: memory for as many."""
     features, half = read(np.int64, problem, FEATURES), read(np.int64, problem, HALF)
     kernel = read(np.int64, problem, SCORES)
@@ -332,7 +337,7 @@ def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair):
                 return total
             add_blocks(h, problem, a, b, scores)
         else:
-            _all_scores(h, problem, x, following, rows, scores, dscores)
+            all_scores(h, problem, x, following, rows, scores, dscores)
         total += call(read(np.int64, problem, LOSS), (problem, rows, scores, dscores, targets, weights, db))
         if dw == 0:
             return total

@@ -176,7 +176,7 @@ def kernel_addresses(loss_type, dtype, is_sparse):
 
 
 @functools.cache
-def _take_entry(dtype):
+def take_entry(dtype):
     """The compiled take_groups, whose first argument may be anything."""
     return entry(take_groups, element_type(dtype), *[types.int64] * 3)
 
@@ -201,6 +201,7 @@ class BoundGradient:
         self.counter = np.zeros(1, np.int64)
         self.count_at = address(self.counter)
         places = problem.places(groups)
+        self.losses = places[1]
         made = [
             problem.hands_table(problem.n, group_rows, None, None, places, problem.scratch_bytes)
             for _ in range(self.threads)
@@ -225,13 +226,18 @@ class BoundGradient:
 
     def _dense(self, W, b, dW, db, scale, l2):
         """The same with W and dW as the kernels hold them."""
-        table, at = self.problem.table, self.problem.at
-        table[linear.W], table[linear.B] = address(W), 0 if b is None else address(b)
-        first, first_bias = address(dW), 0 if db is None else address(db)
+        self.aim(W, b, dW, db)
+        at = self.problem.at
+        if self.threads > 1:
+            take = take_entry(self.problem.dtype_name)
+            share(lambda own: take(None, at, own, self.count_at), self.hands, self.threads)
+        return self.finish(None, at, self.hands[0], self.count_at, scale, l2)
+
+    def aim(self, W, b, dW, db):
+        """Point the tables at these arrays (None: at nothing), with no group taken."""
+        table = self.problem.table
+        table[linear.W], table[linear.B] = 0 if W is None else address(W), 0 if b is None else address(b)
+        first, first_bias = 0 if dW is None else address(dW), 0 if db is None else address(db)
         for hands in self.tables:
             hands[FIRST], hands[FIRST_BIAS] = first, first_bias
         self.counter[0] = 0
-        if self.threads > 1:
-            take = _take_entry(self.problem.dtype_name)
-            share(lambda own: take(None, at, own, self.count_at), self.hands, self.threads)
-        return self.finish(None, at, self.hands[0], self.count_at, scale, l2)

@@ -51,7 +51,7 @@ def fill_spans(problem, spans, begin, end, stop):
 
 
 @kernel
-def _fill_block(problem, place, ring, count, begin, end, coming, stop):
+def fill_block(problem, place, ring, count, begin, end, coming, stop):
     """`count` spans of rows from `begin` on, in a place of the ring; what comes after `end` is `coming`."""
     own = max(0, min(count, end - begin))
     fill_spans(problem, place, begin, begin + own, end)
@@ -123,16 +123,16 @@ def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair)
     clear(dw, dense.elements_of(problem) * element_size(h))
     few = min(BLOCK, end - begin + NEAR)  # a small batch has no use for more
     own, following, far = spans, spans + BLOCK * SPAN, spans + 2 * BLOCK * SPAN
-    _fill_block(problem, own, spans, few, begin, end, coming, stop)
+    fill_block(problem, own, spans, few, begin, end, coming, stop)
     if few == BLOCK:
-        _fill_block(problem, following, spans, BLOCK, begin + BLOCK, end, coming, stop)
+        fill_block(problem, following, spans, BLOCK, begin + BLOCK, end, coming, stop)
     for first in range(begin, end, BLOCK):
         last = min(first + BLOCK, end)
         rows = last - first
         if unchecked and not _indices_fit(problem, first, last):
             return 0.0
         dense.load_rows(h, problem, first, last, targets, weights)
-        _fill_block(problem, far, spans, BLOCK if last < end else rows, first + 2 * BLOCK, end, coming, stop)
+        fill_block(problem, far, spans, BLOCK if last < end else rows, first + 2 * BLOCK, end, coming, stop)
         block_dots(h, problem, own, own + NEAR * SPAN, far, rows, w, wide, by_row)
         spread_scores(h, problem, rows, wide, by_row, b, 1.0, scores)
         arguments = (problem, rows, scores, dscores, targets, weights, db)

@@ -1,0 +1,150 @@
+"""L-BFGS on kept scores; OWL-QN where there is an l1, projected where there are bounds."""
+
+import collections
+
+import numpy as np
+
+from fastopt.solvers.searches import search
+
+MEMORY = 10  # pairs of steps and changes of the gradient
+
+
+class Pairs:
+    """The last steps s and changes of the gradient y, and the product with the inverse Hessian they stand for.
+
+    Source: Nocedal & Wright 2006, algorithm 7.4; inverse(v): the first approximation's product.
+    """
+
+    def __init__(self, inverse=None, memory=MEMORY):
+        self._pairs, self._inverse = collections.deque(maxlen=memory), inverse or (lambda v: v)
+        self._gamma = None
+
+    def add(self, s, y):
+        product = float(s @ y)
+        if product > 1e-12 * float(np.sqrt((s @ s) * (y @ y))):
+            self._pairs.append((s, y, product))
+            self._gamma = product / float(y @ self._inverse(y))
+
+    def __bool__(self):
+        return bool(self._pairs)
+
+    def clear(self):
+        self._pairs.clear()
+        self._gamma = None
+
+    def direction(self, g):
+        """-H g."""
+        q, alphas = -g, []
+        for s, y, product in reversed(self._pairs):
+            alphas.append(float(s @ q) / product)
+            q -= alphas[-1] * y
+        q = self._inverse(q)
+        if self._gamma is not None:
+            q = q * self._gamma
+        for (s, y, product), alpha in zip(self._pairs, reversed(alphas), strict=True):
+            q += (alpha - float(y @ q) / product) * s
+        return q
+
+
+def lbfgs(problem, x, inverse=None):
+    """Iterates (x, f, g) of L-BFGS, from x on; ends where no smaller value can be found.
+
+    A step of 1 is tried first: its pass gives value, gradient and scores at once, one read of X. Where it does
+    not do, the difference of the scores is that of the direction, the search goes on without X, and the
+    gradient there is the second read.
+    """
+    if problem.l1 or problem.bounds is not None:
+        yield from _projected(problem, x, inverse)
+        return
+    pairs, kept, trial = Pairs(inverse), problem.slot(), problem.slot()
+    f, g = problem.evaluate(x, kept)
+    yield x, f, g
+    while True:
+        d = pairs.direction(g)
+        slope = float(d @ g)
+        if not slope < 0:
+            if not pairs:
+                return
+            pairs.clear()
+            continue
+        step = None
+        if pairs:
+            x_new = x + d
+            f_new, g_new = problem.evaluate(x_new, trial)
+            if f_new <= f + 1e-4 * slope and float(d @ g_new) >= 0.9 * slope:
+                step, kept, trial = 1.0, trial, kept
+            else:
+                trial -= kept
+        else:
+            problem.scores(d, trial)
+        if step is None:
+            first = 1.0 if inverse is not None or pairs else 1 / float(np.abs(g).sum())
+            found = search(problem.along(x, d, kept, trial), f, slope, first, curvature=0.9 if pairs else 0.1)
+            if found is None:
+                if not pairs:
+                    return
+                pairs.clear()
+                continue
+            step = found[0]
+            trial *= trial.dtype.type(step)
+            kept += trial
+            x_new = x + step * d
+            f_new, g_new = problem.gradient_at(x_new, kept)
+        pairs.add(x_new - x, g_new - g)
+        if not f_new < f and float(np.abs(g_new).max()) >= float(np.abs(g).max()):
+            return
+        x, f, g = x_new, f_new, g_new
+        yield x, f, g
+
+
+def _projected(problem, x, inverse):
+    """OWL-QN: no entry changes its sign within a step; with bounds, none leaves them.
+
+    Source: Andrew & Gao 2007; for bounds Bertsekas 1982. A trial is a read of X.
+    """
+    pairs = Pairs(inverse)
+    x = _within(problem, x)
+    f, g = problem.evaluate(x)
+    yield x, f, g
+    while True:
+        pseudo, whole = problem.steepest(x, g), problem.whole(f, x)
+        d = pairs.direction(pseudo)
+        d[d * pseudo >= 0] = 0
+        if not d.any():
+            if not pairs:
+                return
+            pairs.clear()
+            continue
+        sign = np.where(x != 0, np.sign(x), -np.sign(pseudo))
+        t = 1.0 if pairs or inverse is not None else min(1.0, 1 / float(np.abs(pseudo).sum()))
+        for _ in range(40):
+            x_new = x + t * d
+            if problem.l1:
+                x_new[problem.weights & (x_new * sign < 0)] = 0
+            x_new = _within(problem, x_new)
+            f_new, g_new = problem.evaluate(x_new)
+            if problem.whole(f_new, x_new) <= whole + 1e-4 * float(pseudo @ (x_new - x)):
+                break
+            t /= 2
+        else:
+            if not pairs:
+                return
+            pairs.clear()
+            continue
+        if not problem.whole(f_new, x_new) < whole:
+            if not pairs:
+                return
+            pairs.clear()
+            continue
+        pairs.add(x_new - x, g_new - g)
+        x, f, g = x_new, f_new, g_new
+        yield x, f, g
+
+
+def _within(problem, x):
+    if problem.bounds is None:
+        return x
+    low, high = problem.bounds
+    x = x.copy()
+    np.clip(x[: problem.count], low, high, out=x[: problem.count])
+    return x

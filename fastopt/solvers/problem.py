@@ -1,0 +1,117 @@
+"""An objective as solvers see it: a smooth function of one vector x, and l1*sum|x| on its weights."""
+
+import numpy as np
+
+from fastopt import engines
+
+
+class Problem:
+    """x = (W row by row, then b), float64: f(x) = mean loss + l2*|W|^2, the smooth part, and its derivatives.
+
+    Scores are kept in slots of the engine's passes, so that a line search reads no X; `reads` counts the
+    passes over X. weights: which entries of x are W's. low, high: bounds on them, or None.
+    """
+
+    def __init__(self, objective, scaling=None, bounds=None):
+        self.objective, self.scaling, self.bounds = objective, scaling, bounds
+        rows, self.factor = objective.rows, objective.rows.one_over_weights
+        self.passes = engines.get(objective.backend).bind_passes(objective.loss, rows, objective.threads)
+        self.shape, self.count = (
+            (objective.classes, objective.features),
+            objective.classes * objective.features,
+        )
+        self.size = self.count + objective.classes * objective.fit_intercept
+        self.l1, self.l2 = float(objective.penalty.l1), float(objective.penalty.l2)
+        self.weights = np.arange(self.size) < self.count
+        self._dW, self._db = objective.zeros()
+
+    @property
+    def reads(self):
+        return self.passes.reads
+
+    def slot(self):
+        return self.passes.slot()
+
+    def join(self, W, b):
+        return np.concatenate([np.ravel(W), () if b is None else b]).astype(np.float64)
+
+    def split(self, x):
+        """(W, b) as the data want them: of the objective's dtype, for features as they are."""
+        W, b = x[: self.count].reshape(self.shape), x[self.count :] if self.objective.fit_intercept else None
+        if self.scaling is not None:
+            W, b = self.scaling.weights(W, b)
+        dtype = self.objective.dtype
+        return W.astype(dtype), None if b is None else b.astype(dtype)
+
+    def _gradient(self):
+        """What passes wrote, by x."""
+        dW, db = self._dW, self._db
+        if self.scaling is not None:
+            dW, db = self.scaling.gradient(dW, db)
+        return self.join(dW, db)
+
+    def evaluate(self, x, out=None):
+        """(f, its gradient) at x; its scores to `out`. One read."""
+        W, b = self.split(x)
+        loss = self.passes.evaluate(W, b, self._dW, self._db, self.factor, out)
+        return self._penalised(loss, x)
+
+    def gradient_at(self, x, kept):
+        """The same where the scores of x are kept. One read."""
+        loss = self.passes.gradient_at(kept, self._dW, self._db, self.factor)
+        return self._penalised(loss, x)
+
+    def _penalised(self, loss, x):
+        g, W = self._gradient(), x[: self.count]
+        if self.l2:
+            g[: self.count] += 2 * self.l2 * W
+            loss += self.l2 * float(W @ W)
+        return loss, g
+
+    def scores(self, d, out):
+        """The scores of a direction. One read."""
+        V, c = self.split(d)
+        self.passes.scores(V, c, out)
+
+    def hessian_product(self, kept, v):
+        """The second derivative of f at kept scores times v. One read."""
+        V, c = self.split(v)
+        self.passes.hessian_product(kept, V, c, self._dW, self._db, self.factor)
+        product = self._gradient()
+        product[: self.count] += 2 * self.l2 * v[: self.count]
+        return product
+
+    def along(self, x, d, kept, direction):
+        """t -> (f, df/dt) at x + t d, from kept scores of x and d. No read."""
+        W, V = x[: self.count], d[: self.count]
+        squares = float(W @ W), float(W @ V), float(V @ V)
+
+        def phi(t):
+            loss, slope = self.passes.line(kept, direction, t)
+            a, b, c = squares
+            value = loss * self.factor + self.l2 * (a + 2 * t * b + t * t * c)
+            return value, slope * self.factor + 2 * self.l2 * (b + t * c)
+
+        return phi
+
+    def whole(self, f, x):
+        """The objective: f and what is not smooth."""
+        return f + self.l1 * float(np.abs(x[: self.count]).sum()) if self.l1 else f
+
+    def steepest(self, x, g):
+        """The gradient of the whole objective: the subgradient nearest to 0, without what bounds stop."""
+        if self.l1:
+            g = g.copy()
+            W, part = x[: self.count], g[: self.count]
+            at_zero = np.sign(part) * np.maximum(np.abs(part) - self.l1, 0)
+            part[:] = np.where(W != 0, part + self.l1 * np.sign(W), at_zero)
+        if self.bounds is not None:
+            low, high = self.bounds
+            W, g = x[: self.count], g.copy()
+            part = g[: self.count]
+            part[((W <= low) & (part > 0)) | ((W >= high) & (part < 0))] = 0
+        return g
+
+    def norm(self, x, g):
+        """The largest entry of the gradient of the whole objective, without its sign."""
+        return float(np.abs(self.steepest(x, g)).max(initial=0.0))

@@ -1,0 +1,39 @@
+"""Line searches along a direction of which the scores are known: no trial reads X."""
+
+
+def search(phi, f0, slope0, t=1.0, *, decrease=1e-4, curvature=0.9, most=30):
+    """t with f(t) <= f0 + decrease*t*slope0 and |slope(t)| <= curvature*|slope0|, and f(t); None without any.
+
+    phi: t -> (f, df/dt) of a convex function. Brackets the zero of the slope and takes secants, or halves.
+    Source: Nocedal & Wright 2006, eq. 3.7 (strong Wolfe conditions).
+    """
+    low, low_slope, high, high_slope = 0.0, slope0, None, None
+    best = None
+    for _ in range(most):
+        f, slope = phi(t)
+        good = f <= f0 + decrease * t * slope0
+        if good and (best is None or f <= best[1]):
+            best = t, f
+        if good and abs(slope) <= curvature * abs(slope0):
+            return t, f
+        if slope < 0 and good:
+            low, low_slope = t, slope
+        else:
+            high, high_slope = t, slope if slope > 0 else None
+        t = _next(low, low_slope, high, high_slope, slope0)
+        if high is not None and high - low <= 1e-12 * high:
+            break
+    return best
+
+
+def _next(low, low_slope, high, high_slope, slope0):
+    if high is None:
+        # the secant from 0, at most ten times as far
+        gain = slope0 - low_slope
+        t = low * slope0 / gain if gain < 0 else 10 * low
+        return min(max(t, 2 * low), 10 * low)
+    if high_slope is None:  # not finite, or not convex
+        return low + (high - low) / 4
+    t = low - low_slope * (high - low) / (high_slope - low_slope)
+    margin = (high - low) / 20
+    return min(max(t, low + margin), high - margin)
