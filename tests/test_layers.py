@@ -15,7 +15,7 @@ LAYERS = [
     ("cli", "report"),
     ("estimators", "diagnostics", "warm", "info"),
     ("training", "minimize", "minimization", "checkpoint", "fit", "data", "testing", "checking"),
-    ("linear",),
+    ("linear", "solvers"),
     ("optimizer", "objective", "epochs", "functions"),
     ("engines", "table", "parameters", "rows"),
     ("kernels", "native", "arrays", "threads"),

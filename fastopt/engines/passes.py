@@ -49,6 +49,16 @@ class Passes:
         for part in self._parts:
             out[:, part] = block_scores(self.rows.matrix(part), V, c)
 
+    def gram(self, diagonals):
+        self.reads += 1
+        X, result = self.rows.matrix(slice(None)), []
+        for d in diagonals:
+            product = (
+                (X.multiply(d[:, None]).T @ X).toarray() if hasattr(X, "indptr") else (X * d[:, None]).T @ X
+            )
+            result.append((product + product.T) / 2)
+        return np.array(result)
+
     def value_at(self, kept):
         return sum(self._slopes(kept[:, part], part)[0] for part in self._parts)
 

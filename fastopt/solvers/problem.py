@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastopt import engines
+from fastopt.engines.numpy import BLOCK
 
 
 class Problem:
@@ -81,6 +82,31 @@ class Problem:
         product[: self.count] += 2 * self.l2 * v[: self.count]
         return product
 
+    def hessian(self, kept):
+        """The second derivative of f at kept scores, (size, size). One read, and one a class for b."""
+        rows, (classes, features) = self.objective.rows, self.shape
+        D = _curvatures(self.objective.loss, rows, self.passes.by_row(kept)) * self.objective.dtype.type(
+            self.factor
+        )
+        pairs = [(c, k) for c in range(classes) for k in range(c, classes)]
+        blocks = self.passes.gram(np.ascontiguousarray(np.stack([D[c, k] for c, k in pairs])))
+        H = np.empty((self.size, self.size))
+        for (c, k), block in zip(pairs, blocks, strict=True):
+            own, other = (slice(i * features, (i + 1) * features) for i in (c, k))
+            H[own, other] = block
+            H[other, own] = block.T
+        W = np.zeros(self.shape, self.objective.dtype)
+        for c in range(classes if self.size > self.count else 0):
+            unit = np.zeros(classes, self.objective.dtype)
+            unit[c] = 1
+            self.passes.hessian_product(kept, W, unit, self._dW, self._db, self.factor)
+            column = self.join(self._dW, self._db)
+            H[self.count + c], H[:, self.count + c] = column, column
+        if self.scaling is not None:
+            H = self.scaling.hessian(H)
+        H[np.arange(self.count), np.arange(self.count)] += 2 * self.l2
+        return H
+
     def along(self, x, d, kept, direction):
         """t -> (f, df/dt) at x + t d, from kept scores of x and d. No read."""
         W, V = x[: self.count], d[: self.count]
@@ -109,9 +135,25 @@ class Problem:
             low, high = self.bounds
             W, g = x[: self.count], g.copy()
             part = g[: self.count]
-            part[((W <= low) & (part > 0)) | ((W >= high) & (part < 0))] = 0
+            part[((low >= W) & (part > 0)) | ((high <= W) & (part < 0))] = 0
         return g
 
     def norm(self, x, g):
         """The largest entry of the gradient of the whole objective, without its sign."""
         return float(np.abs(self.steepest(x, g)).max(initial=0.0))
+
+
+def _curvatures(loss, rows, scores):
+    """D (classes, classes, n): the weighted second derivatives of each row's loss by its scores."""
+    n, classes = scores.shape
+    k, y = tuple(map(float, loss)), rows.labels(loss)
+    D = np.empty((classes, classes, n), scores.dtype)
+    for begin in range(0, n, BLOCK):
+        part = slice(begin, begin + BLOCK)
+        s = np.ascontiguousarray(scores[part].T)
+        for c in range(classes):
+            unit, d = np.zeros_like(s), np.empty_like(s)
+            unit[c] = 1
+            loss.curvature(k, s, y[part], unit, d)
+            D[c, :, part] = d
+    return D if rows.weight is None else D * rows.weight

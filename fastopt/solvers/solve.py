@@ -8,9 +8,11 @@ import numpy as np
 
 from fastopt.arrays import checked_number
 from fastopt.solvers.lbfgs import lbfgs
+from fastopt.solvers.newton import newton
 from fastopt.solvers.problem import Problem
 
-SOLVERS = ("auto", "lbfgs")
+SOLVERS = ("auto", "lbfgs", "newton")
+_ITERATES = {"lbfgs": lbfgs, "newton": newton}
 TOLERANCES = {np.dtype(np.float64): 1e-7, np.dtype(np.float32): 1e-5}
 
 
@@ -73,7 +75,7 @@ def solve(
     problem = Problem(objective, bounds=bounds)
     W, b = objective.zeros() if start is None else start
     run = _Run(problem, tol, max_iter, max_seconds, callback, began)
-    x, reason = run.follow(lbfgs(problem, problem.join(W, b)))
+    x, reason = run.follow(_ITERATES[name](problem, problem.join(W, b)))
     W, b = problem.split(x)
     value, norm = final(objective, problem, W, b)
     report = Report(

@@ -11,6 +11,7 @@ from fastopt.kernels.language.formula import formula_type
 from fastopt.kernels.language.lanes import BLOCK
 from fastopt.kernels.language.memory import element_type, native_address
 from fastopt.kernels.solvers import passes
+from fastopt.kernels.solvers.gram import Gram
 from fastopt.kernels.solvers.passes import CURVED, LOST, SCORED, SUMMED
 from fastopt.native import address
 from fastopt.threads import share
@@ -89,6 +90,14 @@ class Passes:
             held[:, : problem.classes] = V.T
             V = held
         self._take(V, c, None, None, self._threads)
+
+    def gram(self, diagonals):
+        """X' D X for each row of diagonals (count, n): (count, features, features). One read."""
+        self.reads += 1
+        try:
+            return Gram(self.problem, self._threads)(diagonals)
+        finally:
+            self.problem.table[linear.LINE] = address(self._line)
 
     def value_at(self, kept):
         """The loss's sum at kept scores."""

@@ -1,0 +1,128 @@
+"""X' D X for a diagonal D: the rows of a Hessian that belong to some features, rows in blocks, in order.
+
+A task is a panel of features; each reads all rows, so that sums do not depend on who does what.
+"""
+
+import functools
+
+import numpy as np
+from numba.core import types
+
+from fastopt.arrays import aligned_zeros
+from fastopt.kernels.gradient import linear, sparse
+from fastopt.kernels.gradient.tiles import STRIP_CLASSES, gradient_strips
+from fastopt.kernels.language.compile import entry, kernel
+from fastopt.kernels.language.lanes import BLOCK
+from fastopt.kernels.language.memory import (
+    clear,
+    element_size,
+    element_type,
+    read,
+    read_element,
+    write,
+    write_element,
+)
+from fastopt.native import address
+from fastopt.threads import share
+
+PANEL = 40  # features of a task: whole strips of classes
+
+
+@kernel
+def dense_gram(h, problem, diagonal, first_feature, last_feature, target, stride, scratch):
+    """target[j, i] = sum_r d_r x_rj x_ri for features j of the panel and i from first_feature on.
+
+    diagonal, target: addresses; stride: bytes from one j to the next.
+    """
+    size, n = element_size(h), read(np.int64, problem, linear.LINE)
+    block, features = read(np.int64, problem, linear.BLOCK_ROWS), read(np.int64, problem, linear.FEATURES)
+    wide, panel = read(np.int64, problem, linear.X_KIND) == 1, last_feature - first_feature
+    table = (scratch + 63) // 64 * 64
+    slopes, widened = table + 2 * BLOCK * 8, table + 2 * BLOCK * 8 + panel * BLOCK * size
+    reach = features * linear.feature_bytes(h, problem) - 1
+    for first in range(0, n, block):
+        rows = min(block, n - first)
+        linear.fill_table(problem, table, first, first + rows, BLOCK, reach)
+        x = table
+        if wide:
+            x = table + BLOCK * 8
+            linear.widen_rows(h, problem, table, rows, x, widened, first_feature, features)
+        for r in range(rows):
+            row, weight = read(np.int64, x, r), read_element(h, diagonal, first + r)
+            for j in range(panel):
+                write(slopes, j * BLOCK + r, weight * read_element(h, row, first_feature + j))
+        fresh = 1 if first == 0 else 0
+        for j in range(0, panel, STRIP_CLASSES):
+            count = min(STRIP_CLASSES, panel - j)
+            gradient_strips(h, x, x, size, rows, slopes + j * BLOCK * size, target + j * stride, fresh, stride,
+                            first_feature, features, count)  # fmt: skip
+    return 0.0
+
+
+@kernel
+def sparse_gram(h, problem, diagonal, first_feature, last_feature, target, stride, scratch):
+    """The same of CSR rows, whose column numbers may stand in any order."""
+    size, n = element_size(h), read(np.int64, problem, linear.LINE)
+    features = read(np.int64, problem, linear.FEATURES)
+    values, indices = read(np.int64, problem, linear.X), read(np.int64, problem, linear.INDICES)
+    indptr, bits = read(np.int64, problem, linear.INDPTR), read(np.int64, problem, linear.X_KIND)
+    for j in range(last_feature - first_feature):
+        clear(target + j * stride, features * size)
+    for r in range(n):
+        begin, end = sparse.entries(problem, indptr, bits, r)
+        weight = read_element(h, diagonal, r)
+        for a in range(begin, end):
+            j = _column(indices, bits, a)
+            if first_feature <= j < last_feature:
+                own, place = weight * read_element(h, values, a), target + (j - first_feature) * stride
+                for e in range(begin, end):
+                    i = _column(indices, bits, e)
+                    if i >= first_feature:
+                        sum_ = read_element(h, place, i) + own * read_element(h, values, e)
+                        write_element(h, place, i, sum_)
+    return 0.0
+
+
+@kernel
+def _column(indices, bits, at):
+    return read(np.int64, indices, at) if bits == 64 else np.int64(read(np.int32, indices, at))
+
+
+@functools.cache
+def _gram_entry(dtype, is_sparse):
+    return entry(sparse_gram if is_sparse else dense_gram, element_type(dtype), *[types.int64] * 7)
+
+
+class Gram:
+    """Weighted Gram matrices of a problem's rows."""
+
+    def __init__(self, problem, threads):
+        self.problem, self.threads = problem, threads
+        self._entry = _gram_entry(problem.dtype_name, problem.sparse)
+        itemsize = problem.dtype.itemsize
+        row = problem.features * itemsize + 128
+        self._scratch = 2 * BLOCK * 8 + PANEL * BLOCK * itemsize + BLOCK * row + 128
+
+    def __call__(self, diagonals):
+        """X' D X, (features, features), symmetric, for each row of diagonals, (count, n) of the rows' dtype."""
+        problem, features = self.problem, self.problem.features
+        count, itemsize = len(diagonals), problem.dtype.itemsize
+        # whole lines to each row, so that no two panels share one
+        stride = -(-features * itemsize // 64) * 64
+        result = aligned_zeros(count * features * stride // itemsize, problem.dtype)
+        result = result.reshape(count, features, -1)
+        problem.table[linear.LINE] = problem.n
+        jobs = [(d, j) for d in range(count) for j in range(0, features, PANEL)]
+
+        def work(job):
+            d, first = job
+            scratch = np.empty(self._scratch, np.uint8)
+            last = min(first + PANEL, features)
+            target = address(result[d, first:])
+            self._entry(
+                None, problem.at, address(diagonals[d]), first, last, target, stride, address(scratch)
+            )
+
+        share(work, jobs, self.threads)
+        upper = np.triu(result[:, :, :features])
+        return upper + np.triu(upper, 1).transpose(0, 2, 1)

@@ -1,0 +1,34 @@
+"""Positive definite systems: the kernel's Cholesky factor where Numba is, LAPACK's else and for large ones."""
+
+import numpy as np
+
+from fastopt.engines import choose
+
+OWN = 1000  # rows up to which one thread of ours is not slower than LAPACK's
+
+
+def factored(A, ridge=0.0):
+    """A function v -> (A + ridge I)^-1 v; None where A + ridge I is not positive definite."""
+    if choose.has_numba() and len(A) <= OWN:
+        from fastopt.kernels.solvers.cholesky import cholesky
+
+        return cholesky(A, ridge)
+    try:
+        L = np.linalg.cholesky(A + ridge * np.eye(len(A)) if ridge else A)
+    except np.linalg.LinAlgError:
+        return None
+    inverse = np.linalg.inv(L)
+    return lambda v: inverse.T @ (inverse @ v)
+
+
+def solved(A, v):
+    """(A + r I)^-1 v with the smallest r tried for which it is one, and its residual is small; else v."""
+    mean, ridge = float(np.trace(A)) / len(A), 0.0
+    while np.isfinite(mean) and ridge <= mean:
+        solve = factored(A, ridge)
+        if solve is not None:
+            x = solve(v)
+            if np.isfinite(x).all() and np.abs(A @ x - v).max() <= 0.1 * np.abs(v).max():
+                return x
+        ridge = max(100 * ridge, 1e-10 * mean)
+    return v.copy()
