@@ -1,0 +1,1 @@
+"""Pages: one file each, without anything from outside. `page` is the one writer of HTML."""

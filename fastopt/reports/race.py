@@ -1,0 +1,176 @@
+"""The race of optimizers: update rules on a surface of two numbers, recomputed in the page."""
+
+import time
+
+import numpy as np
+
+from fastopt import rules
+from fastopt.optimizer import Optimizer
+from fastopt.reports import page, surfaces
+from fastopt.reports.translate import Untranslatable, function_script, rule_script
+
+RULES = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
+GRID = 97  # points a side of a function that the page cannot compute
+SCRIPTS = ("dual.js", "chart.js", "contour.js", "engine.js", "race.js")
+
+
+def race(function="lectures", rules=RULES, *, steps=200, box=None, start=None):
+    """The text of the page on which `rules` race on `function`.
+
+    function: a name of surfaces.SURFACES, "module:function" of the user's own, or a Surface. rules: names in
+    lower case. box: (low0, high0, low1, high1), start: (2,), for the user's own. Raises ValueError for what
+    is unknown.
+    """
+    names = [_known(name) for name in dict.fromkeys(rules)]
+    if not names:
+        raise ValueError("rules: name at least one")
+    if not 1 <= steps <= 2000:
+        raise ValueError(f"steps must be 1 to 2000, not {steps}")
+    shown = dict(surfaces.SURFACES)
+    chosen = function if isinstance(function, surfaces.Surface) else shown.get(function)
+    if chosen is None:
+        chosen = surfaces.own(function, box, start)
+    shown = {chosen.name: chosen} | shown
+    described = [_surface(s) for s in shown.values()]
+    data = {
+        "surface": chosen.name,
+        "surfaces": described,
+        "rules": names,
+        "steps": int(steps),
+        "kinds": {name: slot_kinds(_RULES[name]) for name in names},
+        "seconds": {
+            "step": {name: _seconds_a_step(_RULES[name]) for name in names},
+            "gradient": {s.name: _seconds_a_call(s) for s in shown.values()},
+        },
+    }
+    title = f"Race: {', '.join(_RULES[n].__name__ for n in names)}"
+    return page.page(
+        title, _BODY, lead=_LEAD, script=_formulas(names, shown), scripts=SCRIPTS, data=data
+    )
+
+
+_RULES = {rule.__name__.lower(): rule for rule in rules.RULES}
+
+
+def _known(name):
+    name = name.strip().lower()
+    if name not in _RULES:
+        raise ValueError(f"no rule {name!r}; known: {', '.join(_RULES)}")
+    return name
+
+
+def _surface(s):
+    entry = {
+        "name": s.name, "title": s.title, "text": s.text, "box": s.box, "start": s.start, "lowest": s.lowest,
+        "minima": s.minima, "presets": s.presets,
+    }  # fmt: skip
+    if s.batches is not None:
+        entry |= {"u": s.batches.u, "y": s.batches.y, "batches": s.batches.batches}
+    elif _script(s) is None:
+        entry["text"] += (
+            f" The page knows it on a grid of {GRID} x {GRID} points and follows a cubic interpolation."
+        )
+        entry["grid"] = _sampled(s)
+    return entry
+
+
+def _script(s):
+    try:
+        return function_script(s.value)
+    except Untranslatable:
+        return None
+
+
+def _sampled(s):
+    x, y = np.linspace(*s.box[:2], GRID), np.linspace(*s.box[2:], GRID)
+    return [[float(f"{float(s.value(np.array([a, b]))):.10g}") for a in x] for b in y]
+
+
+def _formulas(names, shown):
+    """The rules and functions as JavaScript."""
+    written = ",\n".join(f"{name}: {rule_script(_RULES[name])}" for name in names)
+    scripts = {s.name: _script(s) for s in shown.values() if s.batches is None}
+    functions = ",\n".join(f"{page.as_json(name)}: {text}" for name, text in scripts.items() if text)
+    return f"const RULES = {{{written}}};\nconst FUNCTIONS = {{{functions}}};"
+
+
+def slot_kinds(rule):
+    """What each slot is to the eye: "against" or "with" the step (it changes sign with the gradient),
+    "square" (it does not), "other" (it does not follow the gradient at all)."""
+    h = rules.checked(rule())
+    first = rules.initial(h)
+
+    def after(g):
+        return rule.update(h, rule.coefficients(h, 1), 1.0, g, first)
+
+    (p, plus), (_, minus) = after(1.0), after(-1.0)
+    kinds = []
+    for a, b, zero in zip(plus, minus, first, strict=True):
+        if a == zero and b == zero:
+            kinds.append("other")
+        elif np.sign(a - zero) == -np.sign(b - zero):
+            kinds.append("with" if np.sign(a) == np.sign(p - 1.0) else "against")
+        else:
+            kinds.append("square")
+    return kinds
+
+
+def _seconds_a_step(rule, repeats=300):
+    """Median seconds of a step of the engine with two parameters."""
+    p, g = np.ones(2), np.full(2, 1e-3)
+    optimizer = Optimizer(p, rule(), backend="auto")
+    return _median(lambda: optimizer.step(g), repeats)
+
+
+def _seconds_a_call(s, repeats=50):
+    x = np.array(s.start, float)
+    return _median(lambda: s.gradient(x), repeats)
+
+
+def _median(call, repeats):
+    call()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return float(np.median(times))
+
+
+_LEAD = """<p class="soft">Every path is computed in this page, by the update rules of fastopt translated into its script.
+Click the picture (or focus it and use the arrow keys) to choose another start.</p>"""
+_BODY = """
+<div class="bar">
+<label for="surface">Surface <select id="surface"></select></label>
+<span class="bar" role="group" aria-label="Learning rates"><span>Learning rates</span>
+<button type="button" data-preset="low">too low</button><button type="button" data-preset="right">right</button>
+<button type="button" data-preset="edge">at the edge</button><button type="button" data-preset="high">too high</button></span>
+<span class="bar" role="group" aria-label="Learning rates of the lectures" id="presets-own"></span>
+</div>
+<div class="bar">
+<button type="button" class="main" id="play">▶ Play</button>
+<label class="grow" for="step"><span class="hidden">Step</span><input type="range" id="step" min="0" max="200" value="0"></label>
+<output id="step-text" for="step"></output>
+<label for="speed">Speed <select id="speed"><option value="0.25">¼</option><option value="0.5">½</option>
+<option value="1" selected>1</option><option value="3">3</option><option value="10">10</option></select></label>
+<label for="steps">Steps <input type="number" id="steps" min="1" max="2000" style="width:5.5em"></label>
+</div>
+<div class="columns two">
+<figure><canvas id="map" tabindex="0" role="img"></canvas>
+<div class="bar"><button type="button" id="view" aria-pressed="false">3-d surface</button>
+<label for="arrows"><input type="checkbox" id="arrows" checked> arrows</label>
+<button type="button" id="reset">Reset</button></div>
+<figcaption><span id="about"></span> A circle marks a minimum, a cross the start.</figcaption></figure>
+<div>
+<div class="wide"><table id="rules" class="numbers"><caption>At this step; “inside” chooses the rule whose parts are shown</caption>
+<thead><tr><th scope="col">rule</th><th scope="col">lr</th><th scope="col">loss</th><th scope="col">position</th>
+<th scope="col">inside</th></tr></thead><tbody></tbody></table></div>
+<figure><div class="bar"><h3 style="margin:0">Loss</h3><button type="button" id="against">against time</button></div>
+<canvas id="loss"></canvas></figure>
+<div class="wide"><table id="inside" class="numbers"><caption id="inside-title"></caption>
+<thead><tr><th scope="col"></th><th scope="col">x</th><th scope="col">y</th></tr></thead><tbody></tbody></table></div>
+</div></div>
+<p id="said" class="hidden" aria-live="polite"></p>
+<section><h2>Hyperparameters</h2><div id="hyper" class="columns"
+style="grid-template-columns:repeat(auto-fill,minmax(210px,1fr))"></div></section>
+"""
