@@ -15,6 +15,7 @@ from fastopt.bench import GROUPS
 from fastopt.checking.command import check
 from fastopt.engines import choose
 from fastopt.fit import Fit
+from fastopt.reports.command import race
 
 _LOSSES = {
     "softmax": losses.Softmax(),
@@ -43,6 +44,7 @@ def main():
 
 
 main.add_command(check)
+main.add_command(race)
 
 
 def _backend_option(command):

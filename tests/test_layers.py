@@ -12,7 +12,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FORMULAS = ("fastopt.rules", "fastopt.losses", "fastopt.penalties", "fastopt.schedules")
 # Layers from the top; a module may import what stands below it, and its neighbours in a line.
 LAYERS = [
-    ("cli", "report"),
+    ("cli",),
+    ("reports",),
     ("estimators", "diagnostics", "warm", "info"),
     ("training", "minimize", "minimization", "checkpoint", "fit", "data", "testing", "checking"),
     ("linear", "solvers"),
@@ -20,6 +21,7 @@ LAYERS = [
     ("engines", "table", "parameters", "rows"),
     ("kernels", "native", "arrays", "threads"),
     ("rules", "losses", "penalties", "schedules", "fingerprint"),
+    ("reports.page", "reports.svg"),  # the writer of HTML, which other rooms use too
 ]
 
 
@@ -45,10 +47,11 @@ def within(name, *packages):
 
 
 def layer(name):
-    first = name.split(".")[1]
-    for depth, names in enumerate(LAYERS):
-        if first in names:
-            return depth
+    parts = name.split(".")[1:]
+    for count in (2, 1):
+        for depth, names in enumerate(LAYERS):
+            if ".".join(parts[:count]) in names:
+                return depth
     return None
 
 

@@ -1,50 +1,35 @@
 """A record as one HTML file without anything from outside: roofline, bars, scaling."""
 
-import os
 from html import escape
-from pathlib import Path
 
-from fastopt.bench import svg, tables
-
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:820px;margin:2em auto;padding:0 1em;color:#222;background:#fff}
-h2{margin-top:2.2em;border-bottom:1px solid #ddd}h3{margin:1.3em 0 .2em;font-size:1em}svg{max-width:100%;height:auto}
-svg text{fill:#222}svg .soft{fill:#666}svg .grid{stroke:#ddd;stroke-width:1}.soft{color:#666}
-dt{float:left;clear:left;width:11em;color:#666}dd{margin-left:11em}
-@media(prefers-color-scheme:dark){body{color:#ddd;background:#16181a}svg text{fill:#ddd}svg .soft,.soft,dt{fill:#999;
-color:#999}svg .grid{stroke:#333}h2{border-color:#333}}
-"""
+from fastopt.bench import tables
+from fastopt.reports import svg
+from fastopt.reports.page import definitions, page, section
+from fastopt.reports.page import write as write_page
 
 
 def write(record, path):
     """Write the page, whole or not at all."""
-    path = Path(path)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(html(record), encoding="utf-8")
-    os.replace(unfinished, path)
+    write_page(path, html(record))
 
 
 def html(record):
     """The text of the page."""
-    body = [f"<h1>fastopt bench</h1><p class=soft>{escape(record['when'])}</p>", _machine(record["machine"])]
+    parts = [f"<p class=soft>{escape(record['when'])}</p>", _machine(record["machine"])]
     if note := record["machine"].get("note"):
-        body.append(f"<p><b>{escape(note)}</b></p>")
-    body += ["<h2>Roofline</h2>", roofline(record)]
+        parts.append(f"<p><b>{escape(note)}</b></p>")
+    parts.append(section("Roofline", roofline(record)))
     for group, results in tables.groups(record).items():
-        body.append(f"<h2>{escape(tables.TITLES[group])}</h2>")
-        body += [f"<h3>{escape(result['name'])}</h3>{_bars(result)}" for result in results]
+        bars = (f"<h3>{escape(result['name'])}</h3>{_bars(result)}" for result in results)
+        parts.append(section(tables.TITLES[group], *bars))
     if record.get("scaling"):
-        body.append("<h2>Scaling</h2>")
-        body += [
-            _scaling(axis, record["scaling"]) for axis in dict.fromkeys(c["axis"] for c in record["scaling"])
-        ]
-    head = f"<meta charset=utf-8><meta name=viewport content='width=device-width'><title>fastopt bench</title><style>{_STYLE}</style>"  # fmt: skip
-    return f"<!doctype html><html lang=en><head>{head}</head><body>{''.join(body)}</body></html>\n"
+        axes = dict.fromkeys(c["axis"] for c in record["scaling"])
+        parts.append(section("Scaling", *(_scaling(axis, record["scaling"]) for axis in axes)))
+    return page("fastopt bench", "".join(parts))
 
 
 def _machine(machine):
-    rows = [(k.replace("_", " "), v) for k, v in machine.items() if v is not None and k != "note"]
-    return "<dl>" + "".join(f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in rows) + "</dl>"
+    return definitions((k.replace("_", " "), v) for k, v in machine.items() if k != "note")
 
 
 def _bars(result):

@@ -28,23 +28,23 @@ def asset(name):
 def page(title, body, *, lead="", scripts=(), styles=(), script="", data=None):
     """The text of a page.
 
-    title: text. body, lead: HTML. scripts, styles: names of assets, beside page.css and theme.js that
-    every page has. script: the text of one that comes before the others. data: what the scripts read as
+    title: text. body, lead: HTML. scripts, styles: names of assets, beside page.css and, where there are
+    scripts, theme.js with its button. script: the text of one that comes before the others. data: what the scripts read as
     `DATA`; NaN and inf become null.
     """
     style = "".join(map(asset, ("page.css", *styles)))
-    script = "\n".join((asset("theme.js"), script, *map(asset, scripts)))
-    held = "" if data is None else f'<script type="application/json" id="data">{as_json(data)}</script>'
     head = (
         f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{style}</style>'
     )
-    top = f"<header><h1>{escape(title)}</h1>{_THEME}</header>{lead}"
-    return (
-        f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{top}<main>{body}</main>{held}'
-        f'<script>"use strict";\n{_closed(script)}</script></body></html>\n'
-    )
+    button, ending = "", ""
+    if scripts or script:
+        text = "\n".join((asset("theme.js"), script, *map(asset, scripts)))
+        held = "" if data is None else f'<script type="application/json" id="data">{as_json(data)}</script>'
+        button, ending = _THEME, f'{held}<script>"use strict";\n{_closed(text)}</script>'
+    top = f"<header><h1>{escape(title)}</h1>{button}</header>{lead}"
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{top}<main>{body}</main>{ending}</body></html>\n'
 
 
 def write(path, text):
@@ -75,7 +75,7 @@ def table(heads, rows, *, caption="", kinds=None, numbers=True):
     label = escape(caption or "table")
     return (
         f'<div class="wide" role="region" tabindex="0" aria-label="{label}">'
-        f'<table{" class=numbers" if numbers else ""}>{named}'
+        f"<table{' class=numbers' if numbers else ''}>{named}"
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 

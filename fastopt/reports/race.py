@@ -44,9 +44,7 @@ def race(function="lectures", rules=RULES, *, steps=200, box=None, start=None):
         },
     }
     title = f"Race: {', '.join(_RULES[n].__name__ for n in names)}"
-    return page.page(
-        title, _BODY, lead=_LEAD, script=_formulas(names, shown), scripts=SCRIPTS, data=data
-    )
+    return page.page(title, _BODY, lead=_LEAD, script=_formulas(names, shown), scripts=SCRIPTS, data=data)
 
 
 _RULES = {rule.__name__.lower(): rule for rule in rules.RULES}

@@ -100,7 +100,9 @@ class _Translator:
 
     def loop(self, node):
         call = node.iter
-        if not (isinstance(call, ast.Call) and getattr(call.func, "id", "") == "range" and len(call.args) < 3):
+        if not (
+            isinstance(call, ast.Call) and getattr(call.func, "id", "") == "range" and len(call.args) < 3
+        ):
             raise Untranslatable(f"line {node.lineno}: for loops go over range(...) only")
         begin, end = ([ast.Constant(0)] + call.args)[-2:]
         i = self.target(node.target)

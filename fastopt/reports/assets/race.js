@@ -312,7 +312,7 @@ function play(on) {
 function frame(now) {
   if (!state.playing) return;
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches ? 10 : 1; // ten steps at once, seldom
-  const t = Math.min(state.steps, from + calm * Math.floor(((now - began) / 1000) * (20 / calm) * state.speed));
+  const t = Math.min(state.steps, from + Math.max(0, calm * Math.floor(((now - began) / 1000) * (20 / calm) * state.speed)));
   if (t !== state.t) { state.t = t; show(); }
   if (t >= state.steps) play(false);
   else requestAnimationFrame(frame);
