@@ -19,6 +19,7 @@ _NAMES = {
         "GradcheckError", "EvaluationError", "NotAnalyticError",
     ),
     "engines.choose": ("set_backend",),
+    "minimization": ("minimize",),
     "warm": ("warmup",),
     "info": ("show_info",),
 }  # fmt: skip

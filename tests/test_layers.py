@@ -15,12 +15,12 @@ LAYERS = [
     ("cli",),
     ("reports",),
     ("estimators", "diagnostics", "warm", "info"),
-    ("training", "minimize", "minimization", "checkpoint", "fit", "data", "testing", "checking"),
+    ("training", "minimization", "checkpoint", "fit", "data", "testing", "checking"),
     ("linear", "solvers"),
     ("optimizer", "objective", "epochs", "functions"),
     ("engines", "table", "parameters", "rows"),
     ("kernels", "native", "arrays", "threads"),
-    ("rules", "losses", "penalties", "schedules", "fingerprint"),
+    ("rules", "losses", "penalties", "schedules", "fingerprint", "algorithms"),
     ("reports.page", "reports.svg"),  # the writer of HTML, which other rooms use too
 ]
 

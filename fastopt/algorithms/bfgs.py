@@ -1,0 +1,89 @@
+"""BFGS with a dense inverse Hessian: Nocedal & Wright 2006, algorithm 6.1."""
+
+from fastopt.algorithms.line_search import line_search
+from fastopt.algorithms.state import (
+    NEW,
+    PAIRS,
+    RUNNING,
+    STATUS,
+    STEP,
+    STRETCH,
+    XTOL,
+    F,
+    accept,
+    begin,
+    finish,
+    running,
+    stuck,
+)  # fmt: skip
+from fastopt.algorithms.vectors import (
+    copy,
+    dot,
+    largest_relative,
+    matvec,
+    norm,
+    scale,
+    set_diagonal,
+    subtract,
+    update_inverse,
+)  # fmt: skip
+
+CURVATURE = 0.9
+
+
+def bfgs_size(n, memory, rows):
+    return 2 * n + 6 * n + n * n
+
+
+def bfgs(fun, x, g, bounds, head, work):
+    """Iterations until head[STATUS] tells why it is over, at most head[STRETCH]."""
+    n = x.size
+    parts = work[2 * n :]
+    x0, g0, d = parts[:n], parts[n : 2 * n], parts[2 * n : 3 * n]
+    s, y, hy = parts[3 * n : 4 * n], parts[4 * n : 5 * n], parts[5 * n : 6 * n]
+    H = parts[6 * n : 6 * n + n * n]
+    if head[STATUS] == NEW:
+        begin(fun, x, g, bounds, head, work)
+    steps = 0
+    while steps < head[STRETCH] or head[STATUS] != RUNNING:
+        steps += 1
+        if head[STATUS] == RUNNING:
+            running(x, g, bounds, head, work)
+        if finish(x, g, bounds, head, work):
+            break
+        pairs = head[PAIRS]
+        t = 1.0
+        if pairs == 0:
+            copy(g, d)
+            t = min(1.0, 1.0 / norm(d))
+        else:
+            matvec(H, g, d)
+        scale(-1.0, d)
+        slope = dot(d, g)
+        copy(x, x0)
+        copy(g, g0)
+        f = head[F]
+        if slope < 0.0:
+            t, f = line_search(fun, x, g, x0, d, slope, t, 1e20, f, CURVATURE, head, work)
+        else:
+            t = 0.0
+        if t == 0.0:
+            copy(x0, x)
+            copy(g0, g)
+            if pairs == 0:
+                stuck(head)
+            head[PAIRS] = 0
+            continue
+        accept(f, head)
+        subtract(x, x0, s)
+        subtract(g, g0, y)
+        if head[XTOL] > 0:
+            head[STEP] = largest_relative(s, x)
+        sy, yy = dot(s, y), dot(y, y)
+        if sy > 1e-12 * norm(s) * norm(y):
+            if pairs == 0:
+                set_diagonal(sy / yy, n, H)
+            matvec(H, y, hy)
+            update_inverse(H, s, y, hy, sy, dot(hy, y))
+            head[PAIRS] += 1
+    return head[F]

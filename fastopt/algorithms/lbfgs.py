@@ -1,0 +1,161 @@
+"""L-BFGS: Liu & Nocedal 1989, two loops over the last m pairs; with box bounds by projection.
+
+With bounds, entries that a bound holds stay where they are; the direction is taken in the others, its
+end point moved inside the bounds, and the line search goes no further than the first bound.
+"""
+
+import math
+
+from fastopt.algorithms.line_search import line_search
+from fastopt.algorithms.state import (
+    BOUNDED,
+    MEMORY,
+    NEW,
+    NEWEST,
+    PAIRS,
+    RUNNING,
+    STATUS,
+    STEP,
+    STRETCH,
+    XTOL,
+    F,
+    accept,
+    begin,
+    finish,
+    running,
+    stuck,
+)  # fmt: skip
+from fastopt.algorithms.vectors import (
+    copy,
+    copy_clipped,
+    dot,
+    hold,
+    largest_relative,
+    move,
+    multiply,
+    norm,
+    scale,
+    subtract,
+    to_bounds,
+)  # fmt: skip
+
+CURVATURE = 0.9
+
+
+def lbfgs_size(n, memory, rows):
+    return 2 * n + 5 * n + 2 * memory * n + 2 * memory
+
+
+def two_loops(q, S, Y, sy, alpha, pairs, newest, memory, free, spare, bounded):
+    """q = -H q; with bounds in the free entries only, where pairs without positive curvature are left out."""
+    n = q.size
+    gamma = 0.0
+    for k in range(pairs):
+        j = (newest - k) % memory
+        s, y = S[j * n : (j + 1) * n], Y[j * n : (j + 1) * n]
+        product = sy[j]
+        if bounded:
+            multiply(y, free, spare)
+            product = dot(s, spare)
+        if product > 1e-12 * sy[j]:
+            alpha[j] = dot(s, q) / product
+            move(q, -alpha[j], y, q)
+            if bounded:
+                multiply(q, free, q)
+            if gamma == 0.0:
+                gamma = product / (dot(spare, y) if bounded else dot(y, y))
+        else:
+            alpha[j] = math.nan
+    if gamma > 0.0:
+        scale(gamma, q)
+    for k in range(pairs - 1, -1, -1):
+        j = (newest - k) % memory
+        if not math.isnan(alpha[j]):
+            s, y = S[j * n : (j + 1) * n], Y[j * n : (j + 1) * n]
+            product = sy[j]
+            if bounded:
+                multiply(y, free, spare)
+                product = dot(s, spare)
+            move(q, alpha[j] - dot(y, q) / product, s, q)
+            if bounded:
+                multiply(q, free, q)
+    scale(-1.0, q)
+
+
+def inside(x, d, x0, bounds):
+    """d so that x + d is inside the bounds."""
+    move(x, 1.0, d, x0)
+    copy_clipped(x0, bounds, x0)
+    subtract(x0, x, d)
+
+
+def lbfgs(fun, x, g, bounds, head, work):
+    """Iterations until head[STATUS] tells why it is over, at most head[STRETCH]."""
+    n, m = x.size, int(head[MEMORY])
+    parts = work[2 * n :]
+    x0, g0, d = parts[:n], parts[n : 2 * n], parts[2 * n : 3 * n]
+    free, spare = parts[3 * n : 4 * n], parts[4 * n : 5 * n]
+    parts = parts[5 * n :]
+    S, Y = parts[: m * n], parts[m * n : 2 * m * n]
+    sy, alpha = parts[2 * m * n : 2 * m * n + m], parts[2 * m * n + m : 2 * m * n + 2 * m]
+    bounded = head[BOUNDED] > 0
+    if head[STATUS] == NEW:
+        begin(fun, x, g, bounds, head, work)
+    steps = 0
+    while steps < head[STRETCH] or head[STATUS] != RUNNING:
+        steps += 1
+        if head[STATUS] == RUNNING:
+            running(x, g, bounds, head, work)
+        if finish(x, g, bounds, head, work):
+            break
+        pairs, newest = int(head[PAIRS]), int(head[NEWEST])
+        copy(g, d)
+        if bounded:
+            hold(x, g, bounds, free)
+            multiply(d, free, d)
+        two_loops(d, S, Y, sy, alpha, pairs, newest, m, free, spare, bounded)
+        t, t_max = 1.0, 1e20
+        if pairs == 0:
+            t = min(1.0, 1.0 / norm(d))
+        if bounded:
+            copy(d, spare)
+            scale(t, d)
+            t = 1.0
+            inside(x, d, x0, bounds)
+            if not dot(d, g) < 0.0:  # the projection spoiled it: no further than the first bound
+                copy(spare, d)
+            t_max = to_bounds(x, d, bounds)
+            t = min(t, t_max)
+        slope = dot(d, g)
+        if not slope < 0.0:
+            t = 0.0
+        copy(x, x0)
+        copy(g, g0)
+        f = head[F]
+        if t > 0.0:
+            t, f = line_search(fun, x, g, x0, d, slope, t, t_max, f, CURVATURE, head, work)
+        if t == 0.0:
+            copy(x0, x)
+            copy(g0, g)
+            if pairs == 0:
+                stuck(head)
+            head[PAIRS] = 0
+            continue
+        if bounded:
+            copy_clipped(x, bounds, x)
+        accept(f, head)
+        j = (newest + 1) % m
+        s, y = S[j * n : (j + 1) * n], Y[j * n : (j + 1) * n]
+        subtract(x, x0, s)
+        subtract(g, g0, y)
+        if head[XTOL] > 0:
+            head[STEP] = largest_relative(s, x)
+        product = dot(s, y)
+        if product > 1e-12 * dot(y, y) * norm_ratio(s, y):
+            sy[j] = product
+            head[NEWEST], head[PAIRS] = j, min(pairs + 1, m)
+    return head[F]
+
+
+def norm_ratio(s, y):
+    return math.sqrt(dot(s, s) / max(dot(y, y), 1e-300))

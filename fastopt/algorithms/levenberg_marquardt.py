@@ -1,0 +1,321 @@
+"""Sums of squares: Levenberg and Marquardt's step in Moré's form (1978), as in MINPACK's lmder.
+
+The value is half the sum of squares. gtol bounds the largest cosine between the residuals and a column
+of the Jacobian, which no scale of the parameters or the data changes. With bounds, entries that a
+bound holds stay where they are, and a step ends at the bounds.
+"""
+
+import math
+
+from fastopt.algorithms.calls import jacobian, residuals
+from fastopt.algorithms.state import (
+    BEST,
+    BOUNDED,
+    DAMPING,
+    EPS,
+    EVALUATION_LIMIT,
+    EVALUATIONS,
+    FTOL,
+    FUNCTION,
+    GRADIENT,
+    GRADIENTS,
+    GTOL,
+    ITERATION_LIMIT,
+    ITERATIONS,
+    MAX_EVALUATIONS,
+    MAX_ITERATIONS,
+    NEW,
+    NORM,
+    NOT_FINITE,
+    PRECISION,
+    RADIUS,
+    REACHED,
+    ROWS,
+    RUNNING,
+    STATUS,
+    STEP_SMALL,
+    STRETCH,
+    TARGET,
+    XTOL,
+    F,
+)  # fmt: skip
+from fastopt.algorithms.vectors import (
+    copy,
+    copy_clipped,
+    dot,
+    factorize,
+    fill,
+    hold,
+    move,
+    norm,
+    subtract,
+    transposed_times,
+)  # fmt: skip
+
+FACTOR = 100.0  # the first radius, in lengths of the scaled start
+MOST_REJECTIONS = 60
+
+
+def levenberg_size(n, memory, rows):
+    return 2 * n + 9 * n + 2 * n * n + rows * n + 2 * rows
+
+
+def half_square(r):
+    """Half the sum of squares; NaN where a residual is."""
+    size = norm(r)
+    return 0.5 * size * size
+
+
+def damped(R, q, n, scales, damping, S, z, row):
+    """Rotate sqrt(damping) * diag(scales) into R: S and z so that S p = -z is the damped step."""
+    copy(R, S)
+    copy(q, z)
+    root = math.sqrt(damping)
+    for k in range(n):
+        fill(0.0, row)
+        row[k] = root * scales[k]
+        last = 0.0
+        for j in range(k, n):
+            if row[j] == 0.0:
+                continue
+            a = S[j * n + j]
+            length = math.hypot(a, row[j])
+            c, s = a / length, row[j] / length
+            for i in range(j, n):
+                above, below = S[j * n + i], row[i]
+                S[j * n + i] = c * above + s * below
+                row[i] = c * below - s * above
+            z[j], last = c * z[j] + s * last, c * last - s * z[j]
+
+
+def back_substitute(S, n, z, p):
+    """p = -S^-1 z; 0 from the first row on that has no diagonal. Whether all have one."""
+    full = True
+    for i in range(n - 1, -1, -1):
+        if S[i * n + i] == 0.0:
+            full = False
+            p[i] = 0.0
+            continue
+        total = -z[i]
+        for j in range(i + 1, n):
+            total -= S[i * n + j] * p[j]
+        p[i] = total / S[i * n + i]
+    return full
+
+
+def scaled_norm(scales, p):
+    total = 0.0
+    for i in range(p.size):
+        total = math.hypot(total, scales[i] * p[i])
+    return total
+
+
+def newton_correction(S, n, scales, p, length, w):
+    """|S'^-1 D^2 p / |D p||^2, which is how fast the length falls with the damping."""
+    for i in range(n):
+        total = scales[i] * (scales[i] * p[i] / length)
+        for j in range(i):
+            total -= S[j * n + i] * w[j]
+        w[i] = total / S[i * n + i] if S[i * n + i] != 0.0 else 0.0
+    return dot(w, w)
+
+
+def choose_step(R, q, n, scales, g, held, radius, damping, S, z, p, w):
+    """The damping for which |D p| is the radius within a tenth; 0 where the full step is short enough."""
+    full = back_substitute(R, n, q, p)
+    length = scaled_norm(scales, p)
+    excess = length - radius
+    if full and excess <= 0.1 * radius:
+        return 0.0
+    low = 0.0
+    if full and excess > 0.0:
+        slope = newton_correction(R, n, scales, p, length, w)
+        low = excess / radius / slope if slope > 0.0 else 0.0
+    high = 0.0
+    for i in range(n):
+        high = math.hypot(high, g[i] * held[i] / scales[i])
+    high = high / radius
+    if high == 0.0:
+        high = 1e-300 / min(radius, 0.1)
+    damping = min(max(damping, low), high)
+    if damping == 0.0:
+        damping = 0.001 * high
+    for _ in range(10):
+        damped(R, q, n, scales, damping, S, z, w)
+        back_substitute(S, n, z, p)
+        length = scaled_norm(scales, p)
+        before, excess = excess, length - radius
+        if abs(excess) <= 0.1 * radius or (low == 0.0 and excess <= before and before < 0.0):
+            break
+        slope = newton_correction(S, n, scales, p, length, w)
+        if excess > 0.0:
+            low = max(low, damping)
+        elif excess < 0.0:
+            high = min(high, damping)
+        if not slope > 0.0:
+            break
+        damping = max(low, damping + excess / radius / slope)
+    return damping
+
+
+def linearize(fun, x, g, bounds, r, J, R, q, norms, held, spare, head):
+    """Jacobian, gradient and triangular factor at x, without the columns that a bound holds."""
+    n, m = x.size, r.size
+    jacobian(fun, x, r, J)
+    head[GRADIENTS] += 1
+    transposed_times(J, m, n, r, g)
+    fill(1.0, held)
+    if head[BOUNDED]:
+        hold(x, g, bounds, held)
+        for j in range(n):
+            if held[j] == 0.0:
+                for i in range(m):
+                    J[i * n + j] = 0.0
+    factorize(J, m, n, r, R, q, norms, spare)
+    size = norm(r)
+    biggest = 0.0
+    for j in range(n):
+        biggest = max(biggest, abs(g[j] * held[j]))
+        if not (math.isfinite(norms[j]) and math.isfinite(g[j])):
+            biggest = math.nan
+    head[NORM] = biggest
+    cosine = 0.0
+    for j in range(n):
+        if held[j] != 0.0 and norms[j] > 0.0 and size > 0.0:
+            cosine = max(cosine, abs(g[j]) / norms[j] / size)
+    if not math.isfinite(biggest):
+        head[STATUS] = NOT_FINITE
+    elif cosine <= head[GTOL]:
+        head[STATUS] = GRADIENT
+
+
+def keep(x, g, f, head, work):
+    n = x.size
+    head[F], head[BEST] = f, f
+    copy(x, work[:n])
+
+
+def levenberg_marquardt(fun, x, g, bounds, head, work):
+    """Iterations until head[STATUS] tells why it is over, at most head[STRETCH]."""
+    n, m = x.size, int(head[ROWS])
+    parts = work[2 * n :]
+    x0, p, q, scales = parts[:n], parts[n : 2 * n], parts[2 * n : 3 * n], parts[3 * n : 4 * n]
+    norms, held, z, w = parts[4 * n : 5 * n], parts[5 * n : 6 * n], parts[6 * n : 7 * n], parts[7 * n : 8 * n]
+    parts = parts[9 * n :]
+    R, S = parts[: n * n], parts[n * n : 2 * n * n]
+    parts = parts[2 * n * n :]
+    r, trial = parts[:m], parts[m : 2 * m]
+    J = parts[2 * m : 2 * m + m * n]
+    if head[STATUS] == NEW:
+        if head[BOUNDED]:
+            copy_clipped(x, bounds, x)
+        residuals(fun, x, r)
+        head[EVALUATIONS] = 1
+        keep(x, g, half_square(r), head, work)
+        head[STATUS] = RUNNING if math.isfinite(head[F]) else NOT_FINITE
+        if head[STATUS] == RUNNING:
+            linearize(fun, x, g, bounds, r, J, R, q, norms, held, trial, head)
+            for j in range(n):
+                scales[j] = norms[j] if norms[j] > 0.0 else 1.0
+            length = scaled_norm(scales, x)
+            head[RADIUS] = FACTOR * length if length > 0.0 else FACTOR
+        copy(g, work[n : 2 * n])
+    for _ in range(int(head[STRETCH])):
+        if head[STATUS] == RUNNING:
+            limits(head)
+        if head[STATUS] != RUNNING:
+            break
+        copy(x, x0)
+        for j in range(n):
+            scales[j] = max(scales[j], norms[j])
+        moved = False
+        for _ in range(MOST_REJECTIONS):
+            moved = try_step(fun, x, x0, g, bounds, R, q, scales, S, z, p, w, held, r, trial, head)
+            if moved or head[STATUS] != RUNNING:
+                break
+        if moved:
+            head[ITERATIONS] += 1
+            keep(x, g, head[F], head, work)
+            linearize(fun, x, g, bounds, r, J, R, q, norms, held, trial, head)
+            copy(g, work[n : 2 * n])
+        elif head[STATUS] == RUNNING:
+            head[STATUS] = PRECISION
+    return head[F]
+
+
+def limits(head):
+    if head[F] <= head[TARGET]:
+        head[STATUS] = REACHED
+    elif head[ITERATIONS] >= head[MAX_ITERATIONS]:
+        head[STATUS] = ITERATION_LIMIT
+    elif head[EVALUATIONS] >= head[MAX_EVALUATIONS]:
+        head[STATUS] = EVALUATION_LIMIT
+
+
+def try_step(fun, x, x0, g, bounds, R, q, scales, S, z, p, w, held, r, trial, head):
+    """One trial: x and r move if the sum of squares falls. Sets the radius and, where it ends, the status."""
+    n, f0 = x.size, head[F]
+    for j in range(n):
+        if held[j] == 0.0:  # its column of R is empty
+            R[j * n + j] = 1.0
+            q[j] = 0.0
+    damping = choose_step(R, q, n, scales, g, held, head[RADIUS], head[DAMPING], S, z, p, w)
+    for j in range(n):
+        p[j] *= held[j]
+    move(x0, 1.0, p, x)
+    if head[BOUNDED]:
+        copy_clipped(x, bounds, x)
+        subtract(x, x0, p)
+    length = scaled_norm(scales, p)
+    linear = half_change(R, n, p)
+    predicted = -dot(g, p) - linear if head[BOUNDED] else linear + damping * length * length
+    if head[ITERATIONS] == 0:
+        head[RADIUS] = min(head[RADIUS], length)
+    residuals(fun, x, trial)
+    head[EVALUATIONS] += 1
+    f = half_square(trial)
+    actual = f0 - f if math.isfinite(f) else -math.inf
+    ratio = actual / predicted if predicted > 0.0 else 0.0
+    if not ratio > 0.25:
+        shrink = 0.5 if actual >= 0.0 else 0.1
+        if math.isfinite(f) and actual < 0.0:
+            slope = dot(g, p)
+            shrink = 0.5 * slope / (slope + actual) if slope + actual < 0.0 else 0.1
+            shrink = max(0.1, min(0.5, shrink))
+        head[RADIUS] = shrink * min(head[RADIUS], 10.0 * length)
+        head[DAMPING] = damping / shrink
+    elif damping == 0.0 or ratio >= 0.75:
+        head[RADIUS] = 2.0 * length
+        head[DAMPING] = 0.5 * damping
+    else:
+        head[DAMPING] = damping
+    moved = ratio >= 1e-4 and actual > 0.0
+    if moved:
+        head[F] = f
+        copy(trial, r)
+    else:
+        copy(x0, x)
+    judge(actual, predicted, ratio, f0, scaled_norm(scales, x), head)
+    return moved
+
+
+def half_change(R, n, p):
+    """|R p|^2 / 2."""
+    total = 0.0
+    for i in range(n):
+        row = dot(R[i * n + i : (i + 1) * n], p[i:])
+        total += row * row
+    return 0.5 * total
+
+
+def judge(actual, predicted, ratio, f0, length, head):
+    """MINPACK's tests on the change of the function and the length of the step."""
+    small = abs(actual) <= head[FTOL] * f0 and predicted <= head[FTOL] * f0 and ratio <= 2.0
+    if small and head[FTOL] > 0:
+        head[STATUS] = FUNCTION
+    elif head[RADIUS] <= head[XTOL] * length:
+        head[STATUS] = STEP_SMALL
+    elif abs(actual) <= head[EPS] * f0 and predicted <= head[EPS] * f0 or head[RADIUS] <= head[EPS] * length:
+        head[STATUS] = PRECISION
+    elif head[EVALUATIONS] >= head[MAX_EVALUATIONS]:
+        head[STATUS] = EVALUATION_LIMIT

@@ -1,0 +1,173 @@
+"""Nelder and Mead's simplex, with Gao and Han's coefficients (2012) that adapt to n; bounds by clipping.
+
+A value that is NaN counts as inf. Stops when the simplex is smaller than xtol and its values differ by
+less than ftol; both must hold.
+"""
+
+import math
+
+from fastopt.algorithms.calls import value
+from fastopt.algorithms.state import (
+    BEST,
+    BOUNDED,
+    EVALUATION_LIMIT,
+    EVALUATIONS,
+    FTOL,
+    ITERATION_LIMIT,
+    ITERATIONS,
+    LOWEST,
+    MAX_EVALUATIONS,
+    MAX_ITERATIONS,
+    NEW,
+    NORM,
+    NOT_FINITE,
+    REACHED,
+    RUNNING,
+    SIMPLEX,
+    STATUS,
+    STRETCH,
+    TARGET,
+    UNBOUNDED,
+    XTOL,
+    F,
+)  # fmt: skip
+from fastopt.algorithms.vectors import copy, copy_clipped, fill, move, scale
+
+
+def nelder_mead_size(n, memory, rows):
+    return 2 * n + 3 * n + (n + 1) * n + (n + 1)
+
+
+def probe(fun, x, bounds, head):
+    if head[BOUNDED]:
+        copy_clipped(x, bounds, x)
+    if head[EVALUATIONS] >= head[MAX_EVALUATIONS]:
+        return math.inf
+    head[EVALUATIONS] += 1
+    f = value(fun, x)
+    return f if f == f else math.inf
+
+
+def start_simplex(fun, x, bounds, head, corners, values):
+    """x and n corners, each 5 % away along one entry (SciPy's), the other way where a bound is in the way."""
+    n = x.size
+    for i in range(n + 1):
+        corner = corners[i * n : (i + 1) * n]
+        copy(x, corner)
+        if i > 0:
+            k = i - 1
+            step = 0.05 * x[k] if x[k] != 0.0 else 0.00025
+            if head[BOUNDED] and not bounds[0, k] <= x[k] + step <= bounds[1, k]:
+                step = -step
+            corner[k] = x[k] + step
+        values[i] = probe(fun, corner, bounds, head)
+
+
+def insert(corners, values, n, k):
+    """Move corner k forward to its place in the order of values; the others are in order."""
+    f = values[k]
+    while k > 0 and f < values[k - 1]:
+        values[k] = values[k - 1]
+        values[k - 1] = f
+        for i in range(n):
+            a, b = corners[k * n + i], corners[(k - 1) * n + i]
+            corners[k * n + i], corners[(k - 1) * n + i] = b, a
+        k -= 1
+
+
+def extent(corners, n):
+    """The largest |corner - best| / max(1, |best|)."""
+    size = 0.0
+    for k in range(1, n + 1):
+        for i in range(n):
+            size = max(size, abs(corners[k * n + i] - corners[i]) / max(1.0, abs(corners[i])))
+    return size
+
+
+def verdict(corners, values, n, head):
+    f = values[0]
+    head[F], head[BEST], head[NORM] = f, f, math.nan
+    spread = abs(values[n] - f)
+    if extent(corners, n) <= head[XTOL] and spread <= head[FTOL] * max(1.0, abs(f)):
+        head[STATUS] = SIMPLEX
+    elif f <= head[TARGET]:
+        head[STATUS] = REACHED
+    elif f < LOWEST:
+        head[STATUS] = UNBOUNDED
+    elif head[ITERATIONS] >= head[MAX_ITERATIONS]:
+        head[STATUS] = ITERATION_LIMIT
+    elif head[EVALUATIONS] >= head[MAX_EVALUATIONS]:
+        head[STATUS] = EVALUATION_LIMIT
+    if not f < math.inf:
+        head[STATUS] = NOT_FINITE
+
+
+def nelder_mead(fun, x, g, bounds, head, work):
+    """Iterations until head[STATUS] tells why it is over, at most head[STRETCH]."""
+    n = x.size
+    parts = work[2 * n :]
+    middle, trial, second = parts[:n], parts[n : 2 * n], parts[2 * n : 3 * n]
+    corners = parts[3 * n : 3 * n + (n + 1) * n]
+    values = parts[3 * n + (n + 1) * n : 3 * n + (n + 1) * n + n + 1]
+    if head[STATUS] == NEW:
+        head[STATUS] = RUNNING
+        if head[BOUNDED]:
+            copy_clipped(x, bounds, x)
+        start_simplex(fun, x, bounds, head, corners, values)
+        for k in range(1, n + 1):
+            insert(corners, values, n, k)
+    worst = corners[n * n : (n + 1) * n]
+    expand = 1.0 + 2.0 / n if n > 1 else 2.0
+    contract = 0.75 - 0.5 / n if n > 1 else 0.5
+    shrink = 1.0 - 1.0 / n if n > 1 else 0.5
+    for _ in range(int(head[STRETCH])):
+        verdict(corners, values, n, head)
+        if head[STATUS] != RUNNING:
+            break
+        head[ITERATIONS] += 1
+        fill(0.0, middle)
+        for k in range(n):
+            move(middle, 1.0 / n, corners[k * n : (k + 1) * n], middle)
+        reflect(middle, worst, 1.0, trial)
+        f = probe(fun, trial, bounds, head)
+        if f < values[0]:
+            reflect(middle, worst, expand, second)
+            f2 = probe(fun, second, bounds, head)
+            if f2 < f:
+                f = f2
+                copy(second, trial)
+        elif not f < values[n - 1]:
+            outside = f < values[n]
+            reflect(middle, worst, contract if outside else -contract, second)
+            f2 = probe(fun, second, bounds, head)
+            if (f2 <= f) if outside else (f2 < values[n]):
+                f = f2
+                copy(second, trial)
+            else:
+                shrink_simplex(fun, bounds, head, corners, values, shrink)
+                f = math.inf
+        if f < math.inf:
+            copy(trial, worst)
+            values[n] = f
+            insert(corners, values, n, n)
+    copy(corners[:n], x)
+    copy(x, work[:n])
+    return values[0]
+
+
+def reflect(middle, worst, t, out):
+    """out = middle + t*(middle - worst)."""
+    copy(middle, out)
+    scale(1.0 + t, out)
+    move(out, -t, worst, out)
+
+
+def shrink_simplex(fun, bounds, head, corners, values, share):
+    n = values.size - 1
+    best = corners[:n]
+    for k in range(1, n + 1):
+        corner = corners[k * n : (k + 1) * n]
+        scale(share, corner)
+        move(corner, 1.0 - share, best, corner)
+        values[k] = probe(fun, corner, bounds, head)
+        insert(corners, values, n, k)

@@ -1,0 +1,150 @@
+"""What a run of a solver remembers between two stretches of iterations: numbers in `head`, arrays in `work`.
+
+Everything in this package that is called by a solver is written so that Numba compiles it as it stands
+(kernels/minimization/): scalars, arrays, plain loops. `head` is float64; `x`, `g` and `work` have the
+dtype of the problem. `work` begins with the best point seen and the gradient there.
+"""
+
+import numpy as np
+
+from fastopt.algorithms.calls import evaluate
+from fastopt.algorithms.vectors import copy, copy_clipped, projected_norm
+
+# Fields of head. The limits are set by the caller, the others by the solver.
+(
+    STATUS, ITERATIONS, EVALUATIONS, GRADIENTS, HESSIANS, F, BEST, NORM,
+    GTOL, FTOL, XTOL, TARGET, MAX_ITERATIONS, MAX_EVALUATIONS, STRETCH, BOUNDED,
+    MEMORY, PAIRS, NEWEST, SCALE, RADIUS, RESTARTS, ROWS, EPS,
+    STEP, STALLED, F_BEFORE, DAMPING, RIDGE, GROWTH,
+) = range(30)  # fmt: skip
+HEAD = 32
+
+NEW, RUNNING = -2, -1
+GRADIENT, FUNCTION, STEP_SMALL, REACHED, SIMPLEX = range(5)  # success
+(
+    ITERATION_LIMIT, EVALUATION_LIMIT, TIME_LIMIT, PRECISION, NOT_FINITE,
+    UNBOUNDED, STOPPED, INTERRUPTED, RAISED,
+) = range(5, 14)  # fmt: skip
+
+MESSAGES = {
+    GRADIENT: "the gradient is below gtol",
+    FUNCTION: "the last step lowered the function by less than ftol allows",
+    STEP_SMALL: "the last step was shorter than xtol allows",
+    REACHED: "the target was reached",
+    SIMPLEX: "the simplex is smaller than xtol and ftol",
+    ITERATION_LIMIT: "the limit of iterations was reached",
+    EVALUATION_LIMIT: "the limit of evaluations was reached",
+    TIME_LIMIT: "the limit of seconds was reached",
+    PRECISION: "no step lowers the function any more, and the gradient is not below gtol: rounding, "
+    "or a gradient that does not belong to the function",
+    NOT_FINITE: "the function or its derivative is NaN or inf at this point",
+    UNBOUNDED: "the function seems to have no lower bound",
+    STOPPED: "the callback ended the run",
+    INTERRUPTED: "interrupted; this is the best point so far",
+    RAISED: "the function raised an exception",
+    RUNNING: "the run is not over",
+}
+
+LOWEST = -1e100  # a function below this has no lower bound
+PATIENCE = 20  # iterations without a new best value: its changes are rounding
+
+
+def succeeded(status):
+    return GRADIENT <= status <= SIMPLEX
+
+
+def best_point(work, n):
+    return work[:n], work[n : 2 * n]
+
+
+def begin(fun, x, g, bounds, head, work):
+    """Evaluate the start, moved inside the bounds."""
+    n = x.size
+    if head[BOUNDED]:
+        copy_clipped(x, bounds, x)
+    f = evaluate(fun, x, g)
+    head[EVALUATIONS] = 1
+    head[F], head[BEST], head[F_BEFORE] = f, f, np.inf
+    copy(x, work[:n])
+    copy(g, work[n : 2 * n])
+    norm = projected_norm(x, g, bounds, head[BOUNDED])
+    head[NORM] = norm
+    head[STATUS] = RUNNING
+    head[STEP] = np.inf
+    if not (np.isfinite(f) and np.isfinite(norm)):
+        head[STATUS] = NOT_FINITE
+
+
+def note(f, x, g, head, work):
+    """Keep the point if it is the best seen; a NaN is never better."""
+    if f < head[BEST]:
+        n = x.size
+        head[BEST] = f
+        head[STALLED] = -1
+        copy(x, work[:n])
+        copy(g, work[n : 2 * n])
+
+
+def running(x, g, bounds, head, work):
+    """Whether to go on from the accepted point x; sets the status."""
+    norm = projected_norm(x, g, bounds, head[BOUNDED])
+    head[NORM] = norm
+    f = head[F]
+    if norm <= head[GTOL]:
+        head[STATUS] = GRADIENT
+    elif f <= head[TARGET]:
+        head[STATUS] = REACHED
+    elif f < LOWEST:
+        head[STATUS] = UNBOUNDED
+    elif head[ITERATIONS] > 0 and head[STEP] <= head[XTOL] and head[XTOL] > 0:
+        head[STATUS] = STEP_SMALL
+    elif head[FTOL] > 0 and abs(head[F_BEFORE] - f) <= head[FTOL] * max(abs(f), abs(head[F_BEFORE]), 1.0):
+        head[STATUS] = FUNCTION
+    elif head[STALLED] >= PATIENCE:
+        head[STATUS] = PRECISION
+    elif head[ITERATIONS] >= head[MAX_ITERATIONS]:
+        head[STATUS] = ITERATION_LIMIT
+    elif head[EVALUATIONS] >= head[MAX_EVALUATIONS]:
+        head[STATUS] = EVALUATION_LIMIT
+    return head[STATUS] == RUNNING
+
+
+def accept(f, head):
+    """Go on from a point with this value."""
+    head[F_BEFORE], head[F] = head[F], f
+    head[STALLED] += 1
+    head[ITERATIONS] += 1
+
+
+def stuck(head):
+    """No step lowers the function: or there was no evaluation left to find one."""
+    spent = head[EVALUATIONS] >= head[MAX_EVALUATIONS]
+    head[STATUS] = EVALUATION_LIMIT if spent else PRECISION
+
+
+def finish(x, g, bounds, head, work):
+    """Put the best point into x and g. Whether the run is over: not if its gradient contradicts the status.
+
+    The point that passed the gradient's test may lie higher than another one, by rounding. Then that
+    one is returned if it passes too; if not, the run goes on from there, twice at most.
+    """
+    if head[STATUS] == RUNNING:
+        return False
+    if head[BEST] < head[F] or head[STATUS] == EVALUATION_LIMIT or head[STATUS] == PRECISION:
+        n = x.size
+        copy(work[:n], x)
+        copy(work[n : 2 * n], g)
+        head[F] = head[BEST]
+        head[NORM] = projected_norm(x, g, bounds, head[BOUNDED])
+        if head[NORM] <= head[GTOL]:
+            head[STATUS] = GRADIENT
+        elif head[STATUS] == GRADIENT:
+            if head[RESTARTS] < 2:
+                head[RESTARTS] += 1
+                head[PAIRS] = 0
+                head[STATUS] = RUNNING
+                head[F_BEFORE] = np.inf
+                head[STALLED] = 0
+                return False
+            head[STATUS] = PRECISION
+    return True

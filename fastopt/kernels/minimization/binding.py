@@ -1,0 +1,118 @@
+"""A solver and a user's functions, compiled and bound: what minimize calls."""
+
+import functools
+
+import numpy as np
+from numba.core import types
+from numba.core.errors import NumbaError
+
+from fastopt.algorithms.methods import METHODS
+from fastopt.kernels.language.memory import native_address
+from fastopt.kernels.minimization import user
+from fastopt.kernels.minimization.arguments import DATA, DATA_ARGUMENTS, DATA_BOUNDS, storer, typed
+from fastopt.kernels.minimization.solvers import solver_entry
+
+EMPTY = types.Tuple(())
+
+
+def jac_mode(functions, jac, arguments):
+    """How the derivative is given: see user.Problem."""
+    if jac is True:
+        return "both"
+    if jac == "complex":
+        return "complex"
+    jac = functions.get("jac")
+    if jac is None:
+        return "none"
+    needed = jac.py_func.__code__.co_argcount - len(jac.py_func.__defaults__ or ())
+    return "into" if needed == arguments + 2 else "given"
+
+
+def needed_kernels(method):
+    """[(place in the table, kernel, number of integers)] for a method."""
+    needs = METHODS[method].needs
+    if needs == "value":
+        return [(0, user.value_at, 3)]
+    if needs == "residuals":
+        return [(0, user.residuals_at, 5), (2, user.jacobian_at, 6)]
+    found = [(1, user.evaluate_at, 4)]
+    if needs == "hessian":
+        found.append((2, user.hessian_at, 4))
+    if needs == "product":
+        found.append((3, user.product_at, 5))
+    return found
+
+
+class Bound:
+    """A solver with its functions: entries of compiled code and addresses."""
+
+    def __init__(self, method, problem, addresses):
+        self.method, self.problem, self.addresses = method, problem, addresses
+        self.entry = solver_entry(method, problem.element.name)
+        self.store = storer(problem.args) if len(problem.args) else None
+
+    def stored(self, args):
+        """The arguments in memory: an array to keep, and its address (0 where there are none)."""
+        if self.store is None:
+            return None, 0
+        buffer = np.empty(self.store(args, 0), np.uint8)
+        self.store(args, buffer.ctypes.data)
+        return buffer, buffer.ctypes.data
+
+    def data(self, args, low_high):
+        """What the wrappers' data points to, and what must be kept alive with it."""
+        buffer, where = self.stored(args)
+        block = np.zeros(DATA, np.int64)
+        block[DATA_ARGUMENTS] = where
+        block[DATA_BOUNDS] = 0 if low_high is None else low_high.ctypes.data
+        return block, (buffer, args, low_high)
+
+    def solve(self, x, g, low_high, head, work, args):
+        """A function without arguments that runs the solver for a stretch."""
+        data, kept = self.data(args, low_high)
+        bounds = np.empty((2, 0), x.dtype) if low_high is None else low_high
+        given = (*self.addresses, data.ctypes.data), x, g, bounds, head, work
+        entry = self.entry
+
+        def call(kept=(data, kept)):
+            entry(*given)
+
+        return call
+
+    def count_residuals(self, x, args):
+        """m, from one call at x."""
+        r = self.problem.function("fun")(x.copy(), *args)
+        if getattr(r, "ndim", None) != 1 or r.size == 0:
+            raise TypeError("residual must return an array of one dimension, at least one number")
+        return r.size
+
+
+def bind(method, names, functions, jac, dtype, args):
+    return _bind(method, names, functions, jac, dtype, typed(args) if args else EMPTY)
+
+
+@functools.lru_cache(maxsize=256)
+def _bind(method, names, functions, jac, dtype, args, rows=None):
+    """The solver bound to dispatchers `functions` called `names`.
+
+    Raises TypeError where they do not compile. The cache keeps the functions alive, and their addresses good.
+    """
+    given = dict(zip(names, functions, strict=True))
+    reference = user.reference(given)
+    mode = jac_mode(given, jac, len(args))
+    rows = (False,) * len(args) if rows is None else rows
+    fixed = any(not f._can_compile for f in functions)
+    error = None
+    for mutable in (True,) if fixed else (False, True):
+        problem = user.Problem(reference, dtype, args, rows, mode, mutable)
+        try:
+            addresses = [0, 0, 0, 0]
+            for place, kernel, integers in needed_kernels(method):
+                addresses[place] = native_address(kernel, problem, integers)
+            return Bound(method, problem, addresses)
+        except NumbaError as caught:
+            error = caught
+    first = functions[0].py_func.__qualname__
+    raise TypeError(
+        f"{first} or one of its derivatives does not compile for x of {dtype} and arguments {args}: {error}"
+    ) from error

@@ -1,0 +1,336 @@
+"""A user's compiled functions behind wrappers of one signature, so that solvers reach them by address.
+
+`Problem` is a type that names the functions by a digest of their code: a wrapper is compiled once for
+a function and kept on disk, and an edited function is another type. Derivatives that are not given are
+differences (fastopt/algorithms/differences.py).
+"""
+
+import numpy as np
+from numba.core import types
+from numba.extending import NativeValue, models, overload, register_jitable, register_model, unbox
+
+from fastopt.algorithms import differences
+from fastopt.fingerprint import digest
+from fastopt.kernels.language.compile import kernel
+from fastopt.kernels.minimization.arguments import DATA_BOUNDS, arguments, read_integer
+from fastopt.kernels.minimization.calls import array_at, constant_at, matrix_at
+
+_FUNCTIONS: dict = {}
+for _function in (differences.step, differences.ends):
+    register_jitable(_function)
+
+
+class Problem(types.Type):
+    """fun, jac, hess, hessp of a problem in `dtype` with arguments of the types `args`.
+
+    jac: "given", "into" (it takes the array to fill), "both" (fun returns both), "none", "complex".
+    rows: for each argument, whether each problem has a row of it. mutable: the functions get a copy of
+    x that they may change; else an array that cannot be written.
+    """
+
+    def __init__(self, reference, dtype, args, rows, jac, mutable):
+        self.reference, self.element, self.args, self.rows = reference, getattr(types, dtype), args, rows
+        self.jac, self.mutable = jac, mutable
+        super().__init__(name=f"Problem({reference}, {dtype}, {args}, {rows}, {jac}, {mutable})")
+
+    def function(self, name):
+        return _FUNCTIONS[self.reference].get(name)
+
+
+register_model(Problem)(models.OpaqueModel)
+
+
+@unbox(Problem)
+def _unbox(typ, obj, c):
+    return NativeValue(c.context.get_dummy_value())
+
+
+def reference(functions):
+    """Remember the functions (a dict of dispatchers) under a name that holds a digest of their code."""
+    given = {name: f for name, f in functions.items() if f is not None}
+    options = {f"{name}_options": repr(sorted(f.targetoptions.items())) for name, f in given.items()}
+    first = next(iter(given.values())).py_func
+    result = f"{first.__module__}.{first.__qualname__}#{digest(type('Functions', (), {**given, **options}))}"
+    _FUNCTIONS.setdefault(result, given)
+    return result
+
+
+def point(h, x):
+    raise NotImplementedError
+
+
+@overload(point)
+def _point(h, x):
+    """x as the user's function gets it."""
+    return (lambda h, x: x.copy()) if h.mutable else (lambda h, x: x)
+
+
+def call_fun(h, x, a):
+    raise NotImplementedError
+
+
+@overload(call_fun)
+def _call_fun(h, x, a):
+    fun = h.function("fun")
+    if h.jac == "both":
+        return lambda h, x, a: float(fun(point(h, x), *a)[0])
+    return lambda h, x, a: float(fun(point(h, x), *a))
+
+
+@register_jitable
+def put(d, g, name):
+    if d.shape != g.shape:
+        raise ValueError(name + " must return an array of the shape that belongs to x")
+    g[...] = d
+
+
+def call_evaluate(h, x, g, low_high, a):
+    raise NotImplementedError
+
+
+@overload(call_evaluate)
+def _call_evaluate(h, x, g, low_high, a):
+    fun, jac = h.function("fun"), h.function("jac")
+    if h.jac == "both":
+
+        def evaluate(h, x, g, low_high, a):
+            f, d = fun(point(h, x), *a)
+            put(d, g, "fun")
+            return float(f)
+
+    elif h.jac == "into":
+
+        def evaluate(h, x, g, low_high, a):
+            jac(point(h, x), *a, g)
+            return float(fun(point(h, x), *a))
+
+    elif h.jac == "given":
+
+        def evaluate(h, x, g, low_high, a):
+            f = float(fun(point(h, x), *a))
+            put(jac(point(h, x), *a), g, "jac")
+            return f
+
+    else:
+        evaluate = by_differences
+    return evaluate
+
+
+@register_jitable
+def by_differences(h, x, g, low_high, a):
+    n = x.size
+    moved = np.empty(n, x.dtype)
+    moved[:] = x
+    root = np.finfo(x.dtype).eps ** (1 / 3)
+    for i in range(n):
+        low, high = (low_high[0, i], low_high[1, i]) if low_high.size else (-np.inf, np.inf)
+        up, down = differences.ends(x[i], differences.step(x[i], root), low, high)
+        moved[i] = up
+        up = moved[i]
+        plus = call_fun(h, moved, a)
+        moved[i] = down
+        down = moved[i]
+        minus = call_fun(h, moved, a)
+        moved[i] = x[i]
+        g[i] = (plus - minus) / (up - down) if up > down else 0.0
+    return call_fun(h, x, a)
+
+
+def call_hessian(h, x, H, low_high, a):
+    raise NotImplementedError
+
+
+@overload(call_hessian)
+def _call_hessian(h, x, H, low_high, a):
+    hess = h.function("hess")
+    if hess is not None:
+
+        def hessian(h, x, H, low_high, a):
+            put(hess(point(h, x), *a), H, "hess")
+
+        return hessian
+    return hessian_by_differences
+
+
+@register_jitable
+def hessian_by_differences(h, x, H, low_high, a):
+    n = x.size
+    moved, plus, minus = np.empty(n, x.dtype), np.empty(n, x.dtype), np.empty(n, x.dtype)
+    moved[:] = x
+    root = np.finfo(x.dtype).eps ** (1 / 3)
+    for i in range(n):
+        low, high = (low_high[0, i], low_high[1, i]) if low_high.size else (-np.inf, np.inf)
+        up, down = differences.ends(x[i], differences.step(x[i], root), low, high)
+        moved[i] = up
+        up = moved[i]
+        call_evaluate(h, moved, plus, low_high, a)
+        moved[i] = down
+        down = moved[i]
+        call_evaluate(h, moved, minus, low_high, a)
+        moved[i] = x[i]
+        for j in range(n):
+            H[i, j] = (plus[j] - minus[j]) / (up - down) if up > down else 0.0
+    for i in range(n):
+        for j in range(i):
+            H[i, j] = H[j, i] = (H[i, j] + H[j, i]) / 2
+
+
+def call_product(h, x, v, out, low_high, a):
+    raise NotImplementedError
+
+
+@overload(call_product)
+def _call_product(h, x, v, out, low_high, a):
+    hessp, hess = h.function("hessp"), h.function("hess")
+    if hessp is not None:
+
+        def product(h, x, v, out, low_high, a):
+            put(hessp(point(h, x), point(h, v), *a), out, "hessp")
+
+    elif hess is not None:
+
+        def product(h, x, v, out, low_high, a):
+            H = hess(point(h, x), *a)
+            for i in range(x.size):
+                s = 0.0
+                for j in range(x.size):
+                    s += H[i, j] * v[j]
+                out[i] = s
+
+    else:
+        product = product_by_differences
+    return product
+
+
+@register_jitable
+def product_by_differences(h, x, v, out, low_high, a):
+    n = x.size
+    moved, plus, minus = np.empty(n, x.dtype), np.empty(n, x.dtype), np.empty(n, x.dtype)
+    size, biggest = 0.0, 1.0
+    for i in range(n):
+        size, biggest = max(size, abs(v[i])), max(biggest, abs(x[i]))
+    out[:] = 0.0
+    if size == 0.0:
+        return
+    step = np.finfo(x.dtype).eps ** (1 / 3) * biggest / size
+    for i in range(n):
+        moved[i] = x[i] + step * v[i]
+    call_evaluate(h, moved, plus, low_high, a)
+    for i in range(n):
+        moved[i] = x[i] - step * v[i]
+    call_evaluate(h, moved, minus, low_high, a)
+    for i in range(n):
+        out[i] = (plus[i] - minus[i]) / (2 * step)
+
+
+def call_residuals(h, x, r, a):
+    raise NotImplementedError
+
+
+@overload(call_residuals)
+def _call_residuals(h, x, r, a):
+    fun = h.function("fun")
+
+    def residuals(h, x, r, a):
+        put(fun(point(h, x), *a), r, "residual")
+
+    return residuals
+
+
+def call_jacobian(h, x, r, J, low_high, a):
+    raise NotImplementedError
+
+
+@overload(call_jacobian)
+def _call_jacobian(h, x, r, J, low_high, a):
+    jac, fun = h.function("jac"), h.function("fun")
+    if h.jac == "into":
+
+        def jacobian(h, x, r, J, low_high, a):
+            jac(point(h, x), *a, J)
+
+    elif h.jac == "given":
+
+        def jacobian(h, x, r, J, low_high, a):
+            put(jac(point(h, x), *a), J, "jac")
+
+    elif h.jac == "complex":
+
+        def jacobian(h, x, r, J, low_high, a):
+            z = np.empty(x.size, np.complex128)
+            z[:] = x
+            for j in range(x.size):
+                z[j] = complex(x[j], 1e-200)
+                d = fun(z, *a)
+                for i in range(r.size):
+                    J[i, j] = d[i].imag / 1e-200
+                z[j] = x[j]
+
+    else:
+        jacobian = jacobian_by_differences
+    return jacobian
+
+
+@register_jitable
+def jacobian_by_differences(h, x, r, J, low_high, a):
+    n, m = x.size, r.size
+    moved, plus, minus = np.empty(n, x.dtype), np.empty(m, x.dtype), np.empty(m, x.dtype)
+    moved[:] = x
+    root = np.finfo(x.dtype).eps ** (1 / 3)
+    for j in range(n):
+        low, high = (low_high[0, j], low_high[1, j]) if low_high.size else (-np.inf, np.inf)
+        up, down = differences.ends(x[j], differences.step(x[j], root), low, high)
+        moved[j] = up
+        up = moved[j]
+        call_residuals(h, moved, plus, a)
+        moved[j] = down
+        down = moved[j]
+        call_residuals(h, moved, minus, a)
+        moved[j] = x[j]
+        for i in range(m):
+            J[i, j] = (plus[i] - minus[i]) / (up - down) if up > down else 0.0
+
+
+@register_jitable
+def bounds_of(h, n, data):
+    """(2, n), or empty where there are none."""
+    where = read_integer(data, DATA_BOUNDS)
+    return matrix_at(h, where, 2, n if where else 0)
+
+
+@kernel
+def value_at(h, x, n, data):
+    return call_fun(h, constant_at(h, x, n), arguments(h, data))
+
+
+@kernel
+def evaluate_at(h, x, g, n, data):
+    given = arguments(h, data)
+    return call_evaluate(h, constant_at(h, x, n), array_at(h, g, n), bounds_of(h, n, data), given)
+
+
+@kernel
+def hessian_at(h, x, H, n, data):
+    given = arguments(h, data)
+    call_hessian(h, constant_at(h, x, n), matrix_at(h, H, n, n), bounds_of(h, n, data), given)
+    return 0.0
+
+
+@kernel
+def product_at(h, x, v, out, n, data):
+    given, bounds = arguments(h, data), bounds_of(h, n, data)
+    call_product(h, constant_at(h, x, n), constant_at(h, v, n), array_at(h, out, n), bounds, given)
+    return 0.0
+
+
+@kernel
+def residuals_at(h, x, r, n, m, data):
+    call_residuals(h, constant_at(h, x, n), array_at(h, r, m), arguments(h, data))
+    return 0.0
+
+
+@kernel
+def jacobian_at(h, x, r, J, n, m, data):
+    given, bounds = arguments(h, data), bounds_of(h, n, data)
+    call_jacobian(h, constant_at(h, x, n), array_at(h, r, m), matrix_at(h, J, m, n), bounds, given)
+    return 0.0

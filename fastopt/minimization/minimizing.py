@@ -1,0 +1,193 @@
+"""fo.minimize: one problem, by any of the solvers."""
+
+import math
+
+import numpy as np
+
+from fastopt.algorithms import state
+from fastopt.algorithms.methods import METHODS, method_name
+from fastopt.minimization.problem import (
+    Functions,
+    bounds_array,
+    checked_function,
+    limit,
+    start_point,
+)
+from fastopt.minimization.result import make_result
+from fastopt.minimization.run import checked_callback, run
+
+EPS = {"f": float(np.finfo(np.float32).eps), "d": float(np.finfo(np.float64).eps)}
+
+
+def minimize(
+    fun=None,
+    x0=None,
+    args=(),
+    *,
+    jac=None,
+    hess=None,
+    hessp=None,
+    residual=None,
+    method=None,
+    bounds=None,
+    gtol=None,
+    ftol=None,
+    xtol=None,
+    target=None,
+    maxiter=None,
+    maxfev=None,
+    seconds=None,
+    memory=10,
+    callback=None,
+):
+    """Minimize fun(x, *args) from x0 by a solver; returns SciPy's OptimizeResult for the best point seen.
+
+    fun: a Python function or one compiled by numba.njit, of a 1-D array; returns a number. Where all that is
+        given is compiled, the whole run is, without one call of Python between.
+    x0: (n,); float32 stays float32, everything else is float64.
+    jac: gradient (n,), a function; True: fun returns (value, gradient); None: central differences inside
+        the bounds. A compiled jac may fill an array instead: jac(x, *args, out).
+    hess, hessp: Hessian (n, n) and its product with a vector hessp(x, v, *args), for "newton" and "newton-cg".
+    residual: for "lm": residual(x, *args) -> (m,), of which half the sum of squares is minimized; jac is
+        then its Jacobian (m, n), None or "complex" (by the complex step).
+    method: "lbfgs" (default), "bfgs", "newton", "newton-cg", "nelder-mead", "lm".
+    bounds: SciPy's Bounds or n pairs (low, high), None for an open end; "lbfgs", "nelder-mead" and "lm".
+    gtol: the largest entry of the gradient (projected to the bounds) that counts as 0; for "lm" the cosine
+        between residuals and columns. ftol, xtol: relative changes of a step that end the run (0: never).
+    target: a value that is good enough. maxiter, maxfev, seconds: limits (200 n + 1000 iterations).
+    memory: pairs that "lbfgs" keeps.
+    callback(intermediate_result) or callback(x) after each iteration; StopIteration ends the run.
+
+    Result: x, fun, jac (the gradient at x), success, status, message, nit, nfev, njev, nhev, and optimality,
+    the largest entry of the gradient at x. success is true only where a test of convergence holds at x. Ctrl-C
+    returns the best point too. Exceptions of fun go to the caller.
+    Raises ValueError or TypeError, naming the argument, before fun is called.
+    """
+    name, functions = _what(fun, residual, method, jac, hess, hessp)
+    kind = METHODS[name]
+    x = start_point(x0)
+    low_high = bounds_array(bounds, x.size, x.dtype)
+    if low_high is not None and not kind.bounds:
+        raise ValueError(f'method "{name}" takes no bounds: use "lbfgs", "nelder-mead" or "lm"')
+    args = args if type(args) is tuple else (args,)
+    head = _head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory)
+    seconds = None if seconds is None else limit(seconds, "seconds", None)
+    callback = checked_callback(callback)
+    engine = (Compiled if is_compiled(functions, args) else Plain)(
+        name, functions, jac, args, x, low_high, head
+    )
+    maxfev = limit(maxfev, "maxfev", math.inf)
+    if not maxfev >= 1:
+        raise ValueError(f"maxfev must be at least 1, not {maxfev:g}")
+    head[state.MAX_EVALUATIONS] = math.ceil(maxfev / engine.cost) if maxfev < math.inf else maxfev
+    compiled = isinstance(engine, Compiled)
+    status = run(engine.solve, x, head, engine.work, seconds=seconds, callback=callback, compiled=compiled)
+    return _result(status, x, head, engine, kind)
+
+
+def _what(fun, residual, method, jac, hess, hessp):
+    """(method, {name: function})."""
+    if residual is not None:
+        if fun is not None:
+            raise ValueError("give fun or residual, not both")
+        if method is not None and method_name(method) != "lm":
+            raise ValueError('residual= is for method="lm"')
+        fun, method = residual, "lm"
+    name = "lbfgs" if method is None else method_name(method)
+    functions = {"fun": checked_function(fun, "fun", optional=False)}
+    if jac is not None and jac is not True and jac != "complex":
+        functions["jac"] = checked_function(jac, "jac")
+    for key, f in (("hess", hess), ("hessp", hessp)):
+        if f is not None:
+            functions[key] = checked_function(f, key)
+    if jac == "complex" and name != "lm":
+        raise ValueError('jac="complex" is for method="lm"')
+    return name, functions
+
+
+def _head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory):
+    head = np.zeros(state.HEAD)
+    head[state.GTOL] = limit(gtol, "gtol", kind.gtol if x.dtype == np.float64 else max(kind.gtol, 1e-3))
+    head[state.FTOL], head[state.XTOL] = limit(ftol, "ftol", kind.ftol), limit(xtol, "xtol", kind.xtol)
+    head[state.TARGET] = -math.inf if target is None else float(target)
+    head[state.MAX_ITERATIONS] = limit(maxiter, "maxiter", 200.0 * x.size + 1000)
+    head[state.BOUNDED] = low_high is not None
+    head[state.EPS] = EPS[x.dtype.char]
+    if not memory >= 1:
+        raise ValueError(f"memory must be at least 1, not {memory!r}")
+    head[state.MEMORY] = int(memory)
+    return head
+
+
+def is_compiled(functions, args):
+    """Whether a solver can run without Python: all functions are Numba's, and it takes their arguments."""
+    for f in functions.values():
+        if not (hasattr(f, "py_func") and hasattr(f, "nopython_signatures")):
+            return False
+    if not args:
+        return True
+    from fastopt.kernels.minimization.arguments import supported
+
+    return supported(args)
+
+
+class Plain:
+    """A solver's text run as it is, calling Python functions."""
+
+    def __init__(self, name, functions, jac, args, x, low_high, head):
+        kind = METHODS[name]
+        if "jac" not in functions and jac in (True, "complex"):
+            functions = {**functions, "jac": jac}
+        if kind.needs == "residuals":
+            functions = {**functions, "residual": functions["fun"]}
+        self.functions = Functions(args=args, bounds=low_high, **functions)
+        rows = self.functions.count_residuals(x) if kind.needs == "residuals" else 0
+        head[state.ROWS] = rows
+        self.work = np.zeros(kind.size(x.size, int(head[state.MEMORY]), rows), x.dtype)
+        self.g = np.zeros_like(x)
+        self.cost = 1 if "jac" in functions or kind.needs in ("value", "residuals") else 2 * x.size + 1
+        bounds = low_high if low_high is not None else np.empty((2, 0), x.dtype)
+        self.call = kind.solver, (self.functions, x, self.g, bounds, head, self.work)
+
+    def solve(self):
+        solver, arguments = self.call
+        with np.errstate(all="ignore"):
+            solver(*arguments)
+
+    def counts(self, head):
+        f = self.functions
+        return f.nfev, f.njev, f.nhev
+
+
+class Compiled:
+    """A solver compiled, calling compiled functions by their addresses."""
+
+    def __init__(self, name, functions, jac, args, x, low_high, head):
+        from fastopt.kernels.minimization import binding
+
+        kind, n = METHODS[name], x.size
+        jac = jac if jac in (True, "complex") else None
+        bound = binding.bind(name, tuple(functions), tuple(functions.values()), jac, x.dtype.name, args)
+        rows = bound.count_residuals(x, args) if kind.needs == "residuals" else 0
+        head[state.ROWS] = rows
+        self.work = np.empty(kind.size(n, int(head[state.MEMORY]), rows), x.dtype)
+        self.g = np.empty_like(x)
+        self.numeric = "jac" not in functions and jac is None
+        self.cost = 2 * n + 1 if self.numeric and kind.needs not in ("value", "residuals") else 1
+        self.kind, self.n = kind, n
+        self.solve = bound.solve(x, self.g, low_high, head, self.work, args)
+
+    def counts(self, head):
+        nfev, njev, nhev = (int(head[i]) for i in (state.EVALUATIONS, state.GRADIENTS, state.HESSIANS))
+        if self.kind.needs == "residuals":
+            return nfev + (2 * self.n * njev if self.numeric else 0), njev, nhev
+        return nfev * self.cost, 0 if self.numeric or self.kind.needs == "value" else nfev, nhev
+
+
+def _result(status, x, head, engine, kind):
+    nfev, njev, nhev = engine.counts(head)
+    fields = {} if kind.needs == "value" else {"jac": engine.g, "optimality": float(head[state.NORM])}
+    return make_result(
+        status, x=x, fun=float(head[state.F]), nit=int(head[state.ITERATIONS]), nfev=nfev, njev=njev,
+        nhev=nhev, **fields,
+    )  # fmt: skip

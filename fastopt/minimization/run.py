@@ -1,0 +1,90 @@
+"""A run of a solver in stretches: between two of them Ctrl-C, the clock and the callback have their turn."""
+
+import inspect
+import math
+import time
+
+import numpy as np
+
+from fastopt.algorithms.state import (
+    BEST,
+    INTERRUPTED,
+    ITERATIONS,
+    NEW,
+    NORM,
+    RUNNING,
+    STATUS,
+    STOPPED,
+    STRETCH,
+    TIME_LIMIT,
+    F,
+)
+from fastopt.minimization.result import make_result
+
+_LONG = 1 << 40
+_PATIENCE = 0.02  # seconds of a stretch, more or less
+
+
+def run(solve, x, head, work, *, seconds=None, callback=None, compiled=False, step=1):
+    """Call solve() until head[STATUS] says why it is over; x is then the best point. Returns the status.
+
+    solve() makes at most head[STRETCH] iterations. Ctrl-C, the end of `seconds` and StopIteration from the
+    callback leave the best point so far.
+    """
+    head[STATUS] = NEW
+    head[STRETCH] = step if compiled or callback is not None or seconds is not None else _LONG
+    begin = time.perf_counter() if compiled or seconds is not None else 0.0
+    end = math.inf if seconds is None else begin + seconds
+    try:
+        while True:
+            solve()
+            if head[STATUS] != RUNNING:
+                return int(head[STATUS])
+            if callback is not None:
+                callback(x, head)
+            if seconds is not None and time.perf_counter() >= end:
+                return _leave(TIME_LIMIT, x, head, work)
+            if compiled and callback is None:
+                now = time.perf_counter()
+                if now - begin < _PATIENCE / 8:
+                    head[STRETCH] *= 8
+                elif now - begin > _PATIENCE:
+                    head[STRETCH] = max(1.0, head[STRETCH] // 2)
+                begin = now
+    except KeyboardInterrupt:
+        return _leave(INTERRUPTED, x, head, work)
+    except StopIteration:
+        return _leave(STOPPED, x, head, work)
+
+
+def _leave(status, x, head, work):
+    if head[STATUS] == NEW and not head[BEST]:  # not even the start was evaluated
+        head[F] = head[BEST] = math.nan
+        head[NORM] = math.nan
+    else:
+        x[:] = work[: x.size]
+        head[F] = head[BEST]
+        head[NORM] = math.nan
+    head[STATUS] = status
+    return status
+
+
+def checked_callback(callback):
+    """callback(intermediate_result=OptimizeResult), or callback(x) as SciPy's older form; None stays."""
+    if callback is None:
+        return None
+    if not callable(callback):
+        raise TypeError(f"callback must be a function, not {type(callback).__name__}")
+    try:
+        modern = list(inspect.signature(callback).parameters) == ["intermediate_result"]
+    except (TypeError, ValueError):
+        modern = False
+
+    def call(x, head):
+        if modern:
+            fields = dict(x=x.copy(), fun=float(head[F]), nit=int(head[ITERATIONS]))
+            callback(intermediate_result=make_result(RUNNING, **fields))
+        else:
+            callback(np.copy(x))
+
+    return call
