@@ -72,6 +72,14 @@ static void coefficients(int rule, intptr_t h, double t, intptr_t k)
     fo_coefficients(rule, (const double *)h, t, (double *)k);
 }
 
+/* The coefficients of the steps t, t+1, ...: a row each in k; h: a row each, or h_step = 0 for one row. */
+static void coefficient_table(int rule, intptr_t h, int64_t h_step, double t, int64_t steps, intptr_t k)
+{
+    int size = fo_rule_coefficients(rule);
+    for (int64_t i = 0; i < steps; i++)
+        fo_coefficients(rule, (const double *)h + i * h_step, t + (double)i, (double *)k + i * size);
+}
+
 /* So that the NumPy back end has the same bits: subnormal numbers count as zero in every step. */
 static unsigned flush_denormals(void) { return fo_flush_denormals(); }
 static void restore_denormals(unsigned control) { fo_restore_denormals(control); }

@@ -1,5 +1,7 @@
 """What an array or a number must be before a kernel sees it, and the errors where it is not."""
 
+from numbers import Real
+
 import numpy as np
 
 from fastopt.native import address
@@ -122,3 +124,10 @@ def _overlaps_itself(array):
             return True
         extent = stride * size
     return False
+
+
+def checked_whole(value, name, least):
+    """As an int, or a ValueError that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, Real) or value < least or value % 1 != 0:
+        raise ValueError(f"{name} must be a whole number, at least {least}, not {value!r}")
+    return int(value)

@@ -1,7 +1,9 @@
 """The command line: fastopt train | predict | check | bench | info | warmup."""
 
 import json
+import os
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -10,6 +12,7 @@ import click
 import numpy as np
 
 import fastopt as fo
+from fastopt import checkpoint as files
 from fastopt import data, losses, rules, schedules
 from fastopt.bench import GROUPS
 from fastopt.checking.command import check
@@ -112,14 +115,14 @@ def train(data_name, loss, rule, lr, schedule, epochs, batch_size, l2, seed, val
     except fo.Diverged as error:
         kept = "Nothing was written"
         if out is not None:
-            error.fit.save(out)
+            _save(error.fit, out)
             kept = f"The last good parameters are in {out}"
         where = f"training diverged at step {error.step} with learning rate {error.lr:g}"
         raise click.ClickException(f"{where}. {kept}; try a smaller --lr") from error
     except (ValueError, TypeError, ImportError) as error:
         raise click.ClickException(str(error)) from error
     if out is not None:
-        fit.save(out)
+        _save(fit, out)
     _report(fit, dataset, chosen, choose.resolve(backend, chosen), out, as_json, time.perf_counter() - began)
     if fit.interrupted:
         sys.exit(130)
@@ -130,6 +133,22 @@ def _load(name, seed=0):
         return data.load(name, seed)
     except (FileNotFoundError, ValueError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _save(fit, out):
+    """Write the model; where there is no room for it, beside temporary files rather than not at all."""
+    try:
+        fit.save(out)
+    except OSError as error:
+        handle, rescued = tempfile.mkstemp(suffix=".npz", prefix="fastopt-model-")
+        os.close(handle)
+        try:
+            fit.save(rescued)
+        except OSError as again:
+            raise click.ClickException(f"{out} cannot be written: {error.strerror}") from again
+        raise click.ClickException(
+            f"{out} cannot be written: {error.strerror}. The model is in {rescued}"
+        ) from error
 
 
 def _refuse_regression(dataset):
@@ -250,7 +269,11 @@ def predict(model, data_name, out, as_json):
         raise click.ClickException(str(error)) from error
     accuracy = float((predicted == dataset.classes[dataset.y_test]).mean())
     if out is not None:
-        Path(out).write_text("".join(f"{p}\n" for p in predicted))
+        try:
+            with files.replacing(out) as file:
+                file.write("".join(f"{p}\n" for p in predicted).encode())
+        except OSError as error:
+            raise click.ClickException(f"{out} cannot be written: {error.strerror}") from error
     if as_json:
         click.echo(json.dumps({"rows": len(predicted), "accuracy": accuracy, "out": out}))
         return

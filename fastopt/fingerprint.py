@@ -16,11 +16,15 @@ _FIXED = {"numpy", "numba", "math", "cmath", "builtins", "operator", "typing", "
 def digest(cls):
     """Hex digest of all functions and constants of a class, its own and inherited, and of what they use by name.
 
+    Of a function: of its code and of what that uses.
     Where something in it cannot be read (an object of a library's own), the digest is one of this
     process alone, so that no kernel is taken from the cache of an earlier one.
     """
     h = hashlib.sha256()
     seen = set()
+    if isinstance(cls, types.FunctionType):
+        _feed(h, cls, seen)
+        return h.hexdigest()[:16]
     h.update(repr(getattr(cls, "_fields", ())).encode())
     parents = [parent for parent in cls.__mro__ if parent not in (object, tuple)]
     for name in sorted({name for parent in parents for name in vars(parent)}):
@@ -138,6 +142,8 @@ def _feed_code(h, code):
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             _feed_code(h, constant)
+        elif isinstance(constant, frozenset):  # whose order differs from process to process
+            h.update(repr(sorted(map(repr, constant))).encode())
         else:
             h.update(repr(constant).encode())
 

@@ -1,11 +1,16 @@
-"""A trained linear model: scores, predictions, its file."""
+"""A trained linear model: scores, predictions, probabilities, its file."""
+
+import sys
 
 import numpy as np
 
 from fastopt import checkpoint, losses
-from fastopt.rows import checked_rows
+from fastopt.arrays import FLOATS
+from fastopt.fingerprint import digest
+from fastopt.rows import Rows, check_finite, checked_labels, checked_matrix, checked_rows, checked_scale
 
 ROWS = 8192  # rows scored at once, so that a uint8 or sparse X is never converted whole
+LARGEST_COUNT = 1 << 53  # of steps in a file: what a float64 counts exactly
 
 
 def checked_classes(classes):
@@ -18,6 +23,21 @@ def checked_classes(classes):
     if classes.dtype.hasobject and all(isinstance(c, str) for c in classes):
         classes = classes.astype(str)
     return classes
+
+
+def class_numbers(y, classes):
+    """The number of each label of y in the vector `classes`; ValueError for a label that is none of them."""
+    order = np.argsort(classes, kind="stable")
+    try:
+        place = np.searchsorted(classes, y, sorter=order)
+        number = order[np.minimum(place, len(classes) - 1)]
+        known = classes[number] == y
+    except TypeError:
+        known = np.zeros(len(y), bool)
+    if not np.all(known):
+        at = int(np.argmin(known)) if np.ndim(known) else 0
+        raise ValueError(f"y[{at}] is {y[at]!r}, which is none of the {len(classes)} classes")
+    return number.astype(np.int64)
 
 
 class Fit:
@@ -42,17 +62,31 @@ class Fit:
         return f"Fit({self.loss}, W {rows}x{features} {self.W.dtype}, {self.steps} steps)"
 
     def scores(self, X):
-        """X W^T + b, (n, rows). X: (n, features), dense or scipy CSR."""
-        if not hasattr(X, "dtype") or not hasattr(X, "ndim"):
-            raise TypeError(f"X must be a NumPy array or a scipy CSR matrix, not {type(X).__name__}")
-        if X.ndim != 2 or X.shape[1] != self.W.shape[1]:
-            raise ValueError(f"X must be (n, {self.W.shape[1]}), not {X.shape}")
-        out = np.empty((X.shape[0], len(self.W)), self.W.dtype)
-        for begin in range(0, len(out), ROWS):
-            rows = X[begin : begin + ROWS]
-            if rows.dtype == np.uint8:
-                rows = rows * self.W.dtype.type(self.scale)
-            out[begin : begin + ROWS] = rows @ self.W.T + self.b
+        """X W^T + b, (n, rows). X: (n, features) numbers, dense or scipy CSR; ValueError where a row has NaN."""
+        X, sparse = checked_matrix(X)
+        if X.shape[1] != self.W.shape[1]:
+            raise ValueError(
+                f"X must be (n, {self.W.shape[1]}), not {X.shape}: the model has so many features"
+            )
+        scale = self.scale if X.dtype == np.uint8 and sparse is None else 1.0
+        dtype = self.W.dtype if X.dtype == np.uint8 and sparse is None else X.dtype
+        dense = X if sparse is None else None
+        rows = Rows(dense, sparse, np.empty(0), None, X.shape[0], X.shape[1], len(self.W), dtype, scale)
+        return self._scores_of(rows, np.s_[:])
+
+    def _scores_of(self, rows, numbers):
+        """Of these rows (row numbers, or [:] for all), block by block."""
+        count = rows.n if isinstance(numbers, slice) else len(numbers)
+        out = np.empty((count, len(self.W)), self.W.dtype)
+        for begin in range(0, count, ROWS):
+            end = min(begin + ROWS, count)
+            which = slice(begin, end) if isinstance(numbers, slice) else numbers[begin:end]
+            with np.errstate(all="ignore"):
+                out[begin:end] = rows.matrix(which) @ self.W.T + self.b
+            if not np.isfinite(out[begin:end]).all():
+                check_finite(rows, which)
+                if np.isnan(out[begin:end]).any():
+                    raise ValueError("the scores of X are beyond the range of its dtype: scale its features")
         return out
 
     def predict(self, X):
@@ -60,30 +94,67 @@ class Fit:
         return self._decide(self.scores(X))
 
     def _decide(self, scores):
-        if len(self.W) > 1:
-            number = scores.argmax(axis=1)
-        elif self.loss.one_row == "real":
+        if self._is_regression():
             return scores[:, 0]
-        else:
-            number = (scores[:, 0] > 0).astype(np.int64)
+        number = self._numbers(scores)
         return number if self.classes is None else self.classes[number]
 
-    def evaluate(self, X, y):
-        """(mean loss without penalty, accuracy) for class numbers y; accuracy is NaN in regression."""
+    def _is_regression(self):
+        return len(self.W) == 1 and self.loss.one_row == "real"
+
+    def _numbers(self, scores):
+        if len(self.W) > 1:
+            return scores.argmax(axis=1)
+        return (scores[:, 0] > 0).astype(np.int64)
+
+    def predict_proba(self, X):
+        """(n, classes): the probability of each class of each row; rows sum to 1.
+
+        Softmax gives those of its model, Logistic its sigmoids (with more than two classes one against the
+        rest, divided by their sum, as in scikit-learn). TypeError for losses without probabilities.
+        """
+        if not hasattr(self.loss, "probabilities"):
+            raise TypeError(
+                f"{type(self.loss).__name__} has scores, no probabilities: train with Softmax or Logistic, "
+                "or calibrate the scores (sklearn.calibration)"
+            )
         scores = self.scores(X)
-        rows = checked_rows(self.loss, X, y, classes=len(self.W), dtype=self.W.dtype)
-        k, labels = tuple(map(float, self.loss)), rows.labels(self.loss)
+        return np.asarray(self.loss.probabilities(scores.T)).T
+
+    def evaluate(self, X, y):
+        """(mean loss without penalty, accuracy) for labels y; accuracy is NaN in regression.
+
+        y: class numbers, or labels that are among `classes`.
+        """
+        _, sparse = checked_matrix(X)
+        scale = checked_scale(self.scale if X.dtype == np.uint8 and sparse is None else 1.0, X.dtype)
+        if self.classes is not None and checked_labels(y).dtype.kind not in "iub":
+            y = class_numbers(checked_labels(y), self.classes)
+        rows = checked_rows(self.loss, X, y, classes=len(self.W), scale=scale)
+        if rows.features != self.W.shape[1]:
+            raise ValueError(f"X has {rows.features} features, the model {self.W.shape[1]}")
+        return self.evaluate_rows(rows, np.s_[:])
+
+    def evaluate_rows(self, rows, numbers):
+        """As `evaluate`, of some of the rows that `checked_rows` gave: row numbers, or [:] for all."""
+        scores, y = self._scores_of(rows, numbers), rows.y[numbers]
+        k, labels = tuple(map(float, self.loss)), rows.labels(self.loss)[numbers]
         total = 0.0
-        for begin in range(0, rows.n, ROWS):
+        for begin in range(0, len(y), ROWS):
             s = np.ascontiguousarray(scores[begin : begin + ROWS].T, np.float64)
-            total += float(self.loss.rows(k, s, labels[begin : begin + ROWS], np.empty_like(s)).sum())
-        if rows.y.dtype.kind == "f":
-            return total / max(1, rows.n), float("nan")
-        number = scores.argmax(axis=1) if len(self.W) > 1 else scores[:, 0] > 0
-        return total / max(1, rows.n), float((number == rows.y).mean()) if rows.n else float("nan")
+            with np.errstate(all="ignore"):
+                of_rows = self.loss.rows(k, s, labels[begin : begin + ROWS], np.empty_like(s))
+            total += float(of_rows.sum())
+        mean = total / max(1, len(y))
+        if self._is_regression() or not len(y):
+            return mean, float("nan")
+        return mean, float((self._numbers(scores) == y).mean())
 
     def save(self, path):
-        """Write the model into an .npz file, whole or not at all."""
+        """Write the model into an .npz file, whole or not at all.
+
+        OSError names the file where it cannot be written; one that was there is then still whole.
+        """
         if self.classes is not None and self.classes.dtype.hasobject:
             raise TypeError(
                 "classes is an array of Python objects, which no file takes; use strings or numbers"
@@ -96,6 +167,8 @@ class Fit:
             "steps": self.steps,
             "preparation": self.preparation,
         }
+        if type(self.loss) not in losses.LOSSES:
+            meta |= _place_of(type(self.loss))
         arrays = {"W": self.W, "b": self.b}
         if self.classes is not None:
             arrays["classes"] = self.classes
@@ -103,19 +176,80 @@ class Fit:
         checkpoint.write(path, meta, arrays)
 
     @classmethod
-    def load(cls, path):
-        """The model of a file that `save` wrote; ValueError for any other."""
+    def load(cls, path, loss=None):
+        """The model of a file that `save` wrote; ValueError for any other, and for a damaged one.
+
+        loss: the loss it was trained with, where that is a user's own and its module is not imported.
+        """
         meta, arrays = checkpoint.read(path, "model")
-        loss = losses.by_name(meta["loss"])(**meta["hyperparameters"])
-        history = {k.removeprefix("history_"): v for k, v in arrays.items() if k.startswith("history_")}
-        fit = cls(
-            arrays["W"],
-            arrays["b"],
-            loss,
-            scale=meta["scale"],
-            classes=arrays.get("classes"),
-            history=history,
-            steps=meta["steps"],
-        )
-        fit.preparation = meta.get("preparation")
-        return fit
+        try:
+            return _checked_model(cls, meta, arrays, loss)
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+            lacks = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            raise ValueError(f"{path} holds no sound model: {lacks}") from error
+
+
+def _place_of(loss_type):
+    """Where an own loss is found again, and the digest of its code."""
+    return {"module": loss_type.__module__, "class": loss_type.__qualname__, "formula": digest(loss_type)}
+
+
+def _checked_model(cls, meta, arrays, loss):
+    W, b = _checked_weights(arrays.pop("W"), arrays.pop("b"))
+    classes = arrays.pop("classes", None)
+    history = {k.removeprefix("history_"): v for k, v in arrays.items() if k.startswith("history_")}
+    if len(history) != len(arrays):
+        raise ValueError("it has arrays that no model has")
+    shapes = {v.shape for v in history.values()}
+    numbers = all(v.dtype.kind in "iuf" and v.ndim == 1 for v in history.values())
+    if not numbers or len(shapes) > 1:
+        raise ValueError("its history is not of numbers, one an epoch")
+    scale, steps = meta["scale"], meta["steps"]
+    if not isinstance(scale, float) or not np.isfinite(scale) or scale == 0:
+        raise ValueError(f"its scale is {scale!r}")
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 0 <= steps <= LARGEST_COUNT:
+        raise ValueError(f"its number of steps is {steps!r:.60}")
+    loss = _loss_of(meta) if loss is None else losses.checked(loss)
+    _check_class_count(loss, W, classes)
+    fit = cls(W, b, loss, scale=scale, classes=classes, history=history, steps=steps)
+    fit.preparation = meta.get("preparation")
+    if not isinstance(fit.preparation, (dict, type(None))):
+        raise ValueError("its preparation is no dict")
+    return fit
+
+
+def _checked_weights(W, b):
+    if W.ndim != 2 or not W.size or W.dtype not in FLOATS or not W.dtype.isnative:
+        raise ValueError(f"its W is {W.dtype}{W.shape}, not a matrix of float32 or float64")
+    if b.shape != W.shape[:1] or b.dtype != W.dtype:
+        raise ValueError(f"its b is {b.dtype}{b.shape} beside a W of {W.dtype}{W.shape}")
+    if not (np.isfinite(W).all() and np.isfinite(b).all()):
+        raise ValueError("its W or b has NaN or inf")
+    return np.ascontiguousarray(W), b
+
+
+def _check_class_count(loss, W, classes):
+    count = 2 if len(W) == 1 and loss.one_row == "binary" else len(W)
+    if len(W) == 1 and loss.one_row == "class":
+        raise ValueError(f"its W has one row, and {type(loss).__name__} needs a row a class")
+    most = {count, 1} if count == 2 else {count}  # y of one class has a second one that nobody named
+    if classes is not None and (classes.ndim != 1 or len(classes) not in most):
+        raise ValueError(f"it has {classes.shape} names for {count} classes")
+
+
+def _loss_of(meta):
+    """The loss that the file names: a built-in one, or one of a module that is imported."""
+    values, name = meta["hyperparameters"], meta["loss"]
+    if not isinstance(values, dict) or not isinstance(name, str):
+        raise ValueError("its loss is described by no name and numbers")
+    if "module" not in meta:
+        return losses.checked(losses.by_name(name)(**values))
+    found = sys.modules.get(meta["module"])
+    for part in meta["class"].split("."):
+        found = getattr(found, part, None)
+    where = f"{meta['module']}.{meta['class']}"
+    if not isinstance(found, type):
+        raise ValueError(f"its loss is {where}, which is not imported: import it, or pass it as loss=")
+    if digest(found) != meta["formula"]:
+        raise ValueError(f"its loss {where} has another formula now: pass the one to use as loss=")
+    return losses.checked(found(**values))

@@ -62,6 +62,13 @@ def coefficients_function():
     return lib.coefficients
 
 
+def coefficient_table(rule, h, t, steps):
+    """The coefficients of the steps t, t+1, ...: (steps, k) float64. h: (steps, fields) float64, or one row."""
+    k = np.empty((steps, lib.fo_rule_coefficients(rule)))
+    lib.coefficient_table(rule, address(h), h.shape[1] if len(h) > 1 else 0, t, steps, address(k))
+    return k
+
+
 def step_function(dtype):
     """step(plan, check, begin, end) -> -1, or, where `check` is set and a gradient has NaN or inf, that
     array's number, and nothing is done.

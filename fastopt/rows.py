@@ -15,6 +15,7 @@ class Rows(NamedTuple):
     X: C-ordered float32, float64 or uint8 (multiplied by scale), or None when sparse is the triple
         (data, indices, indptr). y: int64 class numbers, or targets of dtype for regression.
     weight: of dtype, or None. dtype: that of W and of the arithmetic. classes: the rows of W.
+    n: positions of an order; X, y and weight may have more rows than are in use (`using`).
     """
 
     X: np.ndarray | None
@@ -29,8 +30,10 @@ class Rows(NamedTuple):
 
     @property
     def entries(self):
-        """Numbers of X that are there."""
-        return self.n * self.features if self.sparse is None else len(self.sparse[0])
+        """Numbers of X that are there, in the rows in use."""
+        if self.sparse is None:
+            return self.n * self.features
+        return len(self.sparse[0]) * self.n // max(1, len(self.y))
 
     @property
     def work(self):
@@ -54,9 +57,7 @@ class Rows(NamedTuple):
     def matrix(self, which):
         """Some of the rows as a matrix of dtype: a slice or an array of row numbers."""
         if self.sparse is not None:
-            from scipy.sparse import csr_array
-
-            return csr_array(self.sparse, shape=(self.n, self.features))[which]
+            return sparse_rows(self.sparse, self.features, which)
         X = self.X[which]
         return X if X.dtype == self.dtype else X * self.dtype.type(self.scale)
 
@@ -69,6 +70,25 @@ class Rows(NamedTuple):
         y = self.y[which]
         return self._replace(X=X, sparse=sparse, y=y, weight=weight, n=len(y), scale=scale)
 
+    def using(self, n):
+        """The same with n rows in use: each order of them then has n positions. Nothing is copied."""
+        return self._replace(n=n)
+
+
+def sparse_rows(sparse, features, which):
+    """Some rows of a checked CSR triple as a csr_array: a slice or an array of row numbers."""
+    from scipy.sparse import csr_array
+
+    values, indices, indptr = sparse
+    begins, ends = indptr[:-1][which], indptr[1:][which]
+    starts = np.zeros(len(begins) + 1, indptr.dtype)
+    np.cumsum(ends - begins, out=starts[1:])
+    if isinstance(which, slice) and which.step in (None, 1):
+        part = slice(begins[0], ends[-1]) if len(begins) else slice(0, 0)
+    else:
+        part = np.arange(starts[-1]) + np.repeat(begins - starts[:-1], ends - begins)
+    return csr_array((values[part], indices[part], starts), shape=(len(begins), features))
+
 
 def checked_rows(loss, X, y, *, classes=None, dtype=None, scale=None, weight=None, columns=True):
     """Rows, or TypeError/ValueError saying which argument does not fit and what would.
@@ -76,23 +96,50 @@ def checked_rows(loss, X, y, *, classes=None, dtype=None, scale=None, weight=Non
     classes and dtype are W's rows and dtype where there is one; else they follow from y and X. columns=False
     leaves the column numbers of a CSR matrix to `check_columns`.
     """
-    sparse = hasattr(X, "indptr")
-    if not sparse and not isinstance(X, np.ndarray):
-        raise TypeError(f"X must be a NumPy array or a scipy {SPARSE}, not {type(X).__name__}")
+    X, sparse = checked_matrix(X, columns)
+    n, features = X.shape
+    dtype = _dtype(X, sparse is not None, dtype)
+    y, classes = _labels(loss, y, n, classes, dtype)
+    scale = checked_scale(scale, X.dtype)
+    weight = _weights(weight, n, dtype)
+    if sparse is not None:
+        return Rows(None, sparse, y, weight, n, features, classes, dtype, 1.0)
+    return Rows(np.ascontiguousarray(X), None, y, weight, n, features, classes, dtype, scale)
+
+
+def checked_matrix(X, columns=True):
+    """(X, None) of a dense matrix, (X, CSR triple) of a sparse one, which no damage makes read elsewhere.
+
+    Everything that takes a matrix of a user comes through here before it looks at a row.
+    """
+    if hasattr(X, "indptr") or hasattr(X, "tocsr"):
+        sparse = _csr(X, columns)
+        if X.dtype.kind not in "biuf":
+            raise TypeError(f"X must hold numbers, not {X.dtype}")
+        return X, sparse
+    if isinstance(X, np.ma.MaskedArray):
+        raise TypeError("X is a masked array, and a mask has no meaning here: fill it, X.filled(value)")
+    if not isinstance(X, np.ndarray):
+        mend = ": pass X.to_numpy()" if hasattr(X, "to_numpy") else ": pass np.asarray(X)"
+        raise TypeError(f"X must be a NumPy array or a scipy {SPARSE}, not {type(X).__name__}{mend}")
+    X = np.asarray(X)  # np.matrix and memory maps as what they are made of
     if X.ndim != 2:
         raise ValueError(f"X must be (n, features), not {X.shape}")
-    n, features = X.shape
-    dtype = _dtype(X, sparse, dtype)
-    y, classes = _labels(loss, y, n, classes, dtype)
+    if X.dtype.kind not in "biuf":
+        raise TypeError(f"X must hold numbers, not {X.dtype}")
+    return X, None
+
+
+def checked_scale(scale, dtype):
+    """The factor of features of this dtype: 1/255 for uint8 where none is given."""
     if scale is None:
-        scale = 1 / 255 if X.dtype == np.uint8 else 1.0
-    elif X.dtype != np.uint8 and scale != 1:
-        raise ValueError(f"scale is for uint8 features; X is {X.dtype}: multiply it beforehand")
-    scale = checked_number(scale, "scale", "a number")
-    weight = _weights(weight, n, dtype)
-    if sparse:
-        return Rows(None, _csr(X, columns), y, weight, n, features, classes, dtype, 1.0)
-    return Rows(np.ascontiguousarray(X), None, y, weight, n, features, classes, dtype, scale)
+        return 1 / 255 if dtype == np.uint8 else 1.0
+    number = checked_number(scale, "scale", "a number")
+    if dtype != np.uint8 and number != 1:
+        raise ValueError(f"scale is for uint8 features; X is {dtype}: multiply it beforehand")
+    if not np.isfinite(number) or number == 0:
+        raise ValueError(f"scale must be finite and not 0, not {scale!r}")
+    return number
 
 
 def _dtype(X, sparse, dtype):
@@ -110,15 +157,17 @@ def _dtype(X, sparse, dtype):
 
 
 def _labels(loss, y, n, classes, dtype):
-    """(labels or targets, rows of W)."""
-    y = np.asarray(y)
-    if y.shape != (n,):
-        raise ValueError(f"y must have shape ({n},), one entry a row of X, not {y.shape}")
+    """(labels or targets, rows of W). A loss of real targets takes numbers of any kind for such."""
+    y = checked_labels(y, n)
     one_row = loss.one_row
-    if one_row == "real" and (classes == 1 or (classes is None and y.dtype.kind == "f")):
+    if one_row == "real" and classes in (None, 1):
+        if y.dtype.kind not in "biuf":
+            raise TypeError(f"y must hold numbers, the targets of a regression, not {y.dtype}")
         targets = np.ascontiguousarray(y, dtype)
         if not np.isfinite(targets).all():
-            raise ValueError(f"y has NaN or inf at row {int(np.argmin(np.isfinite(targets)))}")
+            at = int(np.argmin(np.isfinite(targets)))
+            too_large = f", which is inf in {dtype}" if np.isfinite(y[at]) else ""
+            raise ValueError(f"y has NaN or inf at row {at}: {y[at]}{too_large}")
         return targets, 1
     if y.dtype.kind not in "iub":
         raise TypeError(f"y must hold class numbers 0, 1, ... (integers), not {y.dtype}")
@@ -134,10 +183,27 @@ def _labels(loss, y, n, classes, dtype):
     return labels, classes
 
 
+def checked_labels(y, n=None):
+    """y as a vector, of n entries where n is given."""
+    if isinstance(y, np.ma.MaskedArray):
+        raise TypeError("y is a masked array, and a mask has no meaning here: leave out its rows")
+    try:
+        y = np.asarray(y)
+    except ValueError as error:  # a ragged list
+        raise ValueError(f"y is no vector: {error}") from error
+    if y.ndim != 1 or (n is not None and len(y) != n):
+        wanted = f"({n},), one entry a row of X" if n is not None else "(n,), one entry a row of X"
+        raise ValueError(f"y must have shape {wanted}, not {y.shape}")
+    return y
+
+
 def _weights(weight, n, dtype):
     if weight is None:
         return None
-    weight = np.ascontiguousarray(weight, dtype)
+    try:
+        weight = np.ascontiguousarray(weight, dtype)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"sample_weight must be a vector of numbers: {error}") from error
     if weight.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), not {weight.shape}")
     if not (np.isfinite(weight) & (weight >= 0)).all():
@@ -149,20 +215,29 @@ def _weights(weight, n, dtype):
 
 
 def _csr(X, columns):
-    if getattr(X, "format", None) != "csr":
-        raise TypeError(f"X is sparse in {getattr(X, 'format', '?')} form; convert it: X.tocsr()")
-    indices, indptr = X.indices, X.indptr
+    """(data, indices, indptr) of the entries in use; ValueError/TypeError unless each leads into the others."""
+    form = getattr(X, "format", None)
+    if form != "csr":
+        raise TypeError(f"X is sparse in {form or '?'} form; convert it: X.tocsr()")
+    arrays = [getattr(X, name, None) for name in ("data", "indices", "indptr")]
+    for name, array in zip(("data", "indices", "indptr"), arrays, strict=True):
+        if not isinstance(array, np.ndarray) or array.ndim != 1 or not array.dtype.isnative:
+            raise ValueError(f"X.{name} must be a vector in the machine's byte order, not {array!r:.60}")
+    values, indices, indptr = arrays
     if indices.dtype != indptr.dtype or indices.dtype not in (np.int32, np.int64):
         raise TypeError(
             f"X has indices of {indices.dtype} and indptr of {indptr.dtype}: int32 or int64, both"
         )
-    if len(indptr) != X.shape[0] + 1 or indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any():
+    n, features = X.shape
+    if len(indptr) != n + 1 or indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any():
         raise ValueError("X has an indptr that does not rise from 0, one entry a row and one more")
-    if indptr[-1] > min(len(indices), len(X.data)):
-        raise ValueError(f"X has {min(len(indices), len(X.data))} entries; its indptr asks for {indptr[-1]}")
+    entries = min(len(indices), len(values))
+    if indptr[-1] > entries:
+        raise ValueError(f"X has {entries} entries; its indptr asks for {indptr[-1]}")
+    values, indices = values[: indptr[-1]], indices[: indptr[-1]]  # scipy may keep room behind them
     if columns:
-        check_columns(indices, X.shape[1])
-    return tuple(np.ascontiguousarray(a) for a in (X.data, indices, indptr))
+        check_columns(indices, features)
+    return tuple(np.ascontiguousarray(a) for a in (values, indices, indptr))
 
 
 def check_columns(indices, features):
@@ -171,3 +246,23 @@ def check_columns(indices, features):
     if len(indices) and unsigned.max() >= features:
         at = int(np.argmax(unsigned >= features))
         raise ValueError(f"X has column numbers outside 0..{features - 1}: {indices[at]} at entry {at}")
+
+
+def check_finite(rows, which):
+    """ValueError naming the first of these rows (a slice or row numbers) that holds NaN or inf."""
+    X = rows.matrix(which)
+    if rows.sparse is None:
+        bad = ~np.isfinite(X)
+        if not bad.any():
+            return
+        i, column = np.unravel_index(int(np.argmax(bad)), X.shape)
+        value = X[i, column]
+    else:
+        bad = ~np.isfinite(X.data)
+        if not bad.any():
+            return
+        entry = int(np.argmax(bad))
+        i, column = int(np.searchsorted(X.indptr, entry, side="right")) - 1, X.indices[entry]
+        value = X.data[entry]
+    row = which.start + i if isinstance(which, slice) else which[i]
+    raise ValueError(f"X has {value} at row {row}, column {column}: leave the row out, or fill it in")

@@ -6,7 +6,7 @@ import pytest
 import fastopt as fo
 from fastopt.epochs import bind_epoch
 from fastopt.rows import checked_rows
-from fastopt.training import coefficient_table
+from fastopt.training.coefficients import coefficient_table
 
 SOFTMAX, MOMENTUM = fo.Softmax(), fo.Momentum(0.05)
 compiled = pytest.mark.parametrize("backend", ["numba", "c"])

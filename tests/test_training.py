@@ -9,7 +9,7 @@ from fastopt import checkpoint as files
 from fastopt import data as datasets
 from fastopt.fit import Fit
 from fastopt.schedules import Cosine, Linear, Warmup
-from fastopt.training import coefficient_table
+from fastopt.training.coefficients import coefficient_table
 
 LOSSES = [fo.Softmax(), fo.MulticlassHinge(), fo.MulticlassHinge(squared=True), fo.SquaredError(), fo.Hinge()]
 
@@ -98,12 +98,21 @@ def test_divergence_keeps_the_last_good_parameters(backend):
     assert np.isfinite(error.fit.W).all() and np.isfinite(error.fit.b).all()
 
 
-def test_data_with_nan_diverge_at_the_first_step():
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("csr", [False, True])
+def test_data_that_are_not_finite_are_named(bad, csr, backend):
     X, y = small()
-    X[3, 2] = np.nan
-    with pytest.raises(fo.Diverged, match="step 1 ") as caught:
-        fo.train(X, y, fo.MulticlassHinge(), batch_size=None)
-    assert not caught.value.fit.W.any()
+    X[3, 2] = bad
+    if csr:
+        X = pytest.importorskip("scipy.sparse").csr_array(X)
+    fit = fo.train(X[10:], y[10:])
+    for loss in (fo.MulticlassHinge(), fo.Softmax()):
+        for batch_size in (None, 1, 7):
+            with pytest.raises(ValueError, match=f"X has {bad} at row 3, column 2"):
+                fo.train(X, y, loss, fo.SGD(0.1), batch_size=batch_size, backend=backend)
+    for call in (fit.predict, fit.scores, fit.predict_proba, lambda X: fit.evaluate(X, y)):
+        with pytest.raises(ValueError, match=f"X has {bad} at row 3, column 2"):
+            call(X)
 
 
 def test_interrupt_returns_the_model_so_far():
@@ -145,14 +154,14 @@ def test_checkpoint_of_other_data_is_refused(form, tmp_path):
     fo.train(X, y, epochs=2, checkpoint=path)
     other = X.copy()
     other[17, 3] = 5
-    with pytest.raises(ValueError, match="another run.*digest of X and y"):
+    with pytest.raises(ValueError, match="another run.*digest of X, y and weights"):
         fo.train(other, y, epochs=3, checkpoint=path)
-    with pytest.raises(ValueError, match="another run.*digest of X and y"):
+    with pytest.raises(ValueError, match="another run.*digest of X, y and weights"):
         fo.train(X, y[::-1], epochs=3, checkpoint=path)
     with pytest.raises(ValueError, match="has 2 epochs, more than the 1 asked for: pass epochs=2 or more"):
         fo.train(X, y, epochs=1, checkpoint=path)
     meta, arrays = files.read(path, "run")
-    del meta["settings"]["digest of X and y"]  # as an earlier version wrote it
+    del meta["settings"]["digest of X, y and weights"]  # as an earlier version wrote it
     files.write(path, meta, arrays)
     assert fo.train(X, y, epochs=2, checkpoint=path).steps == 2
 

@@ -34,3 +34,10 @@ class Logistic(NamedTuple):
         for c in range(len(s)):
             e = np.exp(-np.abs(s[c]))
             d[c] = v[c] * (e / ((1 + e) * (1 + e)))
+
+    @staticmethod
+    def probabilities(s):
+        """Of each class, from scores s[c] by rows of W; several are divided by their sum."""
+        e = np.exp(-np.abs(s))
+        q = np.where(s > 0, 1 / (1 + e), e / (1 + e))
+        return np.concatenate([1 - q, q]) if len(s) == 1 else q / q.sum(axis=0)

@@ -48,3 +48,9 @@ class Softmax(NamedTuple):
         mean = mean * scale
         for c in range(len(s)):
             d[c] = d[c] * scale * (v[c] - mean)
+
+    @staticmethod
+    def probabilities(s):
+        """Of each class, from scores s[c] by rows of W."""
+        e = np.exp(s - s.max(axis=0))
+        return e / e.sum(axis=0)

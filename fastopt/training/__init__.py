@@ -1,0 +1,90 @@
+"""Training a linear model: epochs inside a compiled loop, and what is kept of them.
+
+examples.py      X, y, weights and held-out rows, checked once
+settings.py      what a run is asked to do, and what tells one run from another
+coefficients.py  the rule's coefficients of a stretch of steps
+run.py           the run: stretches, epochs, where it stands
+history.py       what is noted of each epoch
+ending.py        how a run ends before its last epoch: divergence, early stopping
+resume.py        its file
+"""
+
+import warnings
+
+from fastopt.losses import Softmax
+from fastopt.rules import Momentum
+from fastopt.training.ending import Diverged
+from fastopt.training.examples import checked_examples
+from fastopt.training.run import Progress, Run
+from fastopt.training.settings import checked_settings
+
+__all__ = ["Diverged", "Progress", "train"]
+
+
+def train(
+    X,
+    y,
+    loss=Softmax(),
+    rule=Momentum(0.1),
+    schedule=None,
+    epochs=10,
+    batch_size=128,
+    l2=0.0,
+    sampling="shuffle",
+    seed=0,
+    validation=None,
+    progress=None,
+    checkpoint=None,
+    backend="auto",
+    threads=None,
+    *,
+    scale=None,
+    classes=None,
+    sample_weight=None,
+    class_weight=None,
+    early_stopping=None,
+    start=None,
+):
+    """Minimize sum_i w_i L_i / sum_i w_i + l2*sum(W**2) over W and b of the scores X W^T + b, from zeros.
+
+    X: (n, features) float32, float64 or uint8, C-ordered, or scipy CSR. uint8 is multiplied by
+        `scale` (1/255) inside the loop and trained in float32.
+    y: (n,) class numbers 0, 1, ...; or labels of text, which `classes` of the result then lists; or
+        numbers of any kind for the regression that SquaredError is unless `classes` are named.
+    schedule: a schedule of the learning rate, or a dict {hyperparameter: schedule}, over steps.
+    batch_size: None is batch gradient descent, 1 plain SGD. The last batch may be smaller.
+    sampling: "shuffle" (a new order every epoch), "replacement" (drawn independently) or
+        "sequential".
+    validation: (X, y), or the share of the rows to hold out, drawn with seed.
+    progress: a function called with a Progress some twenty times a second.
+    checkpoint: a file, written after every epoch; where it exists, the run is taken up from it and
+        gives the same bits as one that was never interrupted. Refused with other data or settings.
+    classes: what the class numbers stand for, kept in the result; W has a row for each of them.
+    sample_weight: (n,), 1 each without. class_weight: "balanced" (n / (classes * rows of the class)), or
+        a dict {class: weight}, or a weight for each class number; the two are multiplied. Weights are
+        scaled to the mean 1 and a batch's gradient is sum w_i g_i / rows of the batch, as in scikit-learn.
+    early_stopping: end after so many epochs (True: 5) without a lower validation loss, with the
+        parameters of the best epoch.
+    start: (W, b) to start from, or a Fit; copied.
+
+    Returns a Fit; after Ctrl-C the model so far, with a warning. The same seed gives the same bits,
+    whatever the number of threads. Raises Diverged when the loss stops being finite or grows beyond
+    all bounds, and TypeError or ValueError, before the first step, for arguments that do not fit.
+    """
+    examples = checked_examples(
+        loss, X, y, seed, scale=scale, classes=classes, validation=validation, sample_weight=sample_weight,
+        class_weight=class_weight,
+    )  # fmt: skip
+    settings = checked_settings(
+        examples.rows.n, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads,
+        early_stopping=early_stopping, has_validation=examples.validation is not None,
+    )  # fmt: skip
+    run = Run(examples, settings, start, checkpoint)
+    try:
+        while not run.is_over():
+            run.one_epoch(progress)
+    except KeyboardInterrupt:
+        run.go_back()  # the stretch that was cut off may have changed b alone
+        warnings.warn(f"interrupted in epoch {run.epoch + 1}: the model so far is returned", stacklevel=2)
+        return run.fit(interrupted=True)
+    return run.fit()

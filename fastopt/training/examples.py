@@ -1,0 +1,154 @@
+"""X, y, weights and held-out rows of a training run, checked once; nothing of X is copied."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastopt import losses
+from fastopt.arrays import checked_number, checked_whole
+from fastopt.fit import checked_classes, class_numbers
+from fastopt.rows import Rows, checked_labels, checked_matrix, checked_rows
+
+MOST_CLASSES = 1 << 20  # of class numbers without names, where y has fewer rows
+
+
+class Examples(NamedTuple):
+    """rows: all of X, of which rows.n are trained on: those whose numbers are in `chosen` (None: all).
+
+    validation: (Rows, their row numbers or a slice), or None. classes: names of the class numbers.
+    """
+
+    rows: Rows
+    chosen: np.ndarray | None
+    validation: tuple | None
+    classes: np.ndarray | None
+
+
+def checked_examples(loss, X, y, seed, *, scale, classes, validation, sample_weight, class_weight):
+    """Examples, or TypeError/ValueError naming the argument that does not fit."""
+    losses.checked(loss)
+    classes = checked_classes(classes)
+    checked_matrix(X)
+    y, classes = _as_numbers(y, classes)
+    rows = checked_rows(loss, X, y, classes=_model_rows(loss, y, classes), scale=scale, weight=sample_weight)
+    if rows.n == 0:
+        raise ValueError("X has no rows: there is nothing to train on")
+    chosen, held = _hold_out(rows, validation, checked_whole(seed, "seed", 0))
+    rows = _weighted(rows if chosen is None else rows.using(len(chosen)), chosen, class_weight, classes)
+    if held is None and validation is not None:
+        return Examples(rows, chosen, (_validation_rows(loss, rows, *validation, classes), np.s_[:]), classes)
+    return Examples(rows, chosen, None if held is None else (rows, held), classes)
+
+
+def _as_numbers(y, classes):
+    """(y as numbers, classes): labels of text become the numbers of their classes."""
+    y = _plain_labels(checked_labels(y))
+    if y.dtype.kind not in "US":
+        return y, classes
+    classes = np.unique(y) if classes is None else classes
+    return class_numbers(y, classes), classes
+
+
+def _plain_labels(y):
+    """Objects, as pandas keeps text, as text or numbers."""
+    if not y.dtype.hasobject:
+        return y
+    values = y.tolist()
+    for kind in (str, (int, np.integer, bool), (int, float, np.number)):
+        if all(isinstance(v, kind) for v in values):
+            return np.array(values)
+    usual = type(values[0])
+    at = next((i for i, v in enumerate(values) if type(v) is not usual), 0)
+    raise TypeError(f"y holds Python objects of several kinds: y[{at}] is {values[at]!r:.60}")
+
+
+def _model_rows(loss, y, classes):
+    """The rows of W for all classes there are, also those of which no row will be trained on; or None."""
+    if classes is None and loss.one_row == "real":
+        return 1
+    if y.dtype.kind not in "iub" or not y.size:
+        return None
+    count = int(y.max()) + 1
+    if count > max(y.size, MOST_CLASSES):
+        raise ValueError(f"y has the class number {count - 1} in {y.size} rows; classes are 0, 1, 2, ...")
+    if classes is not None and len(classes) < count:
+        raise ValueError(f"classes names {len(classes)} classes, y has {count}")
+    count = max(count, 0 if classes is None else len(classes))
+    return 1 if loss.one_row == "binary" and count <= 2 else max(2, count)
+
+
+def _hold_out(rows, validation, seed):
+    """(numbers of the rows to train on, of those held out); (None, None) where no share is asked for."""
+    if validation is None or isinstance(validation, (tuple, list)):
+        if validation is not None and len(validation) != 2:
+            raise ValueError("validation must be (X, y) or a share of the rows")
+        return None, None
+    share = checked_number(validation, "validation", "(X, y) or a share between 0 and 1")
+    if not 0 < share < 1:
+        raise ValueError(f"validation must be (X, y) or a share between 0 and 1, not {validation!r}")
+    order = np.random.default_rng([seed, 1 << 32]).permutation(rows.n)
+    count = max(1, int(round(share * rows.n)))
+    if count >= rows.n:
+        raise ValueError(f"validation={validation!r} of {rows.n} rows leaves none to train on")
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+def _validation_rows(loss, rows, X, y, classes):
+    """The pair (X, y) as Rows, checked before the first step; its floats may be wider than those of X."""
+    try:
+        y, _ = _as_numbers(y, classes)
+        checked_matrix(X)
+        found = checked_rows(
+            loss, X, y, classes=rows.classes, scale=rows.scale if X.dtype == np.uint8 else None
+        )
+        if found.features != rows.features:
+            raise ValueError(f"X has {found.features} features, the rows to train on {rows.features}")
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"validation: {error}") from error
+    return found
+
+
+def _weighted(rows, chosen, class_weight, classes):
+    """The rows with weights of mean 1 over those trained on, or as they are."""
+    weight = rows.weight
+    if class_weight is not None:
+        if rows.y.dtype.kind == "f":
+            raise ValueError("class_weight is for classes; this is a regression: use sample_weight")
+        of_class = _class_weights(class_weight, rows.y if chosen is None else rows.y[chosen], rows, classes)
+        weight = of_class[rows.y] if weight is None else of_class[rows.y] * weight
+    if weight is None:
+        return rows
+    used = weight if chosen is None else weight[chosen]
+    mean = float(np.mean(used, dtype=np.float64))
+    if not mean > 0:
+        raise ValueError("the weights of the rows to train on are all 0")
+    weight = (weight / mean).astype(rows.dtype)
+    if not np.isfinite(weight).all():
+        raise ValueError(f"the weights differ too much for {rows.dtype}: {weight.min()} to {weight.max()}")
+    return rows._replace(weight=weight)
+
+
+def _class_weights(class_weight, y, rows, classes):
+    """The weight of each class number, float64."""
+    count = 2 if rows.classes == 1 else rows.classes
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ValueError(
+                f'class_weight must be "balanced", a dict or a weight a class, not {class_weight!r}'
+            )
+        times = np.bincount(y, minlength=count)
+        return len(y) / (np.count_nonzero(times) * np.maximum(times, 1.0))
+    weights = np.ones(count)
+    if isinstance(class_weight, dict):
+        names = np.array(list(class_weight))
+        numbers = class_numbers(names, classes) if classes is not None else names
+        if numbers.dtype.kind not in "iub" or (
+            len(numbers) and not 0 <= numbers.min() <= numbers.max() < count
+        ):
+            raise ValueError(f"class_weight names {names.tolist()}; the classes are 0..{count - 1}")
+        weights[numbers] = [checked_number(w, "class_weight") for w in class_weight.values()]
+    else:
+        weights = np.asarray(class_weight, np.float64)
+    if weights.shape != (count,) or not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ValueError(f"class_weight must be {count} finite numbers, at least 0, not {class_weight!r:.60}")
+    return weights

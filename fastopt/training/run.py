@@ -1,0 +1,234 @@
+"""One training run: the parameters with their state, and where it stands."""
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fastopt import rules
+from fastopt.arrays import aligned_zeros
+from fastopt.epochs import bind_epoch
+from fastopt.fit import Fit
+from fastopt.rows import check_finite
+from fastopt.schedules import values_at
+from fastopt.training import resume
+from fastopt.training.coefficients import coefficient_table
+from fastopt.training.ending import NOTHING_YET, Diverged, has_grown, loss_of_zeros
+from fastopt.training.history import History
+from fastopt.training.settings import identity
+
+STRETCH = 0.05  # seconds inside the compiled loop between two looks at progress and Ctrl-C
+FIRST_STRETCH = 1 << 28  # multiply-adds of the first one: some 10 ms
+LOOKED_AT = 1 << 16  # rows at once, where X is searched for what is not finite
+
+
+class Progress(NamedTuple):
+    """Where a run stands: updates made, updates in all, and the mean loss of this epoch so far."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+
+
+class Run:
+    """A run of `settings` on `examples`, from zeros or `start`, or from where the file `path` says it stands."""
+
+    def __init__(self, examples, settings, start, path):
+        self.examples, self.settings, self.rows = examples, settings, examples.rows
+        self.step = self.epoch = 0
+        self.history, self.best = History(), NOTHING_YET
+        start = _checked_start(start, self.rows)
+        self._allocate(start)
+        self._first_loss = self._loss_at_start(start)
+        self._path = _checked_path(path)
+        self._identity = None if path is None else identity(settings, examples, start)
+        if self._path is not None and self._path.exists():
+            self._resume()
+        self._good = self._whole = (self.W.copy(), self.b.copy(), self.step)
+        self._epoch_loop = bind_epoch(
+            settings.backend, self.rows, settings.loss, settings.rule,
+            ((self.W, self.W_slots), (self.b, self.b_slots)), settings.batch, settings.l2, settings.threads,
+        )  # fmt: skip
+        self._steps_at_once = max(1, FIRST_STRETCH * settings.steps_per_epoch // max(1, self.rows.work))
+
+    def _allocate(self, start):
+        shape, dtype = (self.rows.classes, self.rows.features), self.rows.dtype
+        starts = rules.initial(self.settings.rule)
+        self.W, *self.W_slots = (_filled(shape, dtype, v) for v in (0.0, *starts))
+        self.b, *self.b_slots = (_filled(shape[:1], dtype, v) for v in (0.0, *starts))
+        if start:
+            self.W[...], self.b[...] = start
+
+    def _loss_at_start(self, start):
+        if not start:
+            return loss_of_zeros(self.settings.loss, self.rows, self.examples.chosen)
+        numbers = np.arange(self.rows.n) if self.examples.chosen is None else self.examples.chosen
+        return self.fit().evaluate_rows(self.rows, numbers)[0]
+
+    def is_over(self):
+        patience = self.settings.patience
+        tired = patience is not None and self.best.epochs_since >= patience
+        return tired or self.epoch >= self.settings.epochs
+
+    def one_epoch(self, progress):
+        """One epoch, in stretches of about STRETCH seconds."""
+        began, of = time.perf_counter(), self.settings
+        order, done, loss_sum, norm = self._order(), 0, 0.0, 0.0
+        while done < of.steps_per_epoch:
+            end = min(done + self._steps_at_once, of.steps_per_epoch)
+            loss_sum, norm = self._stretch(order, done, end, loss_sum)
+            done = end
+            if progress is not None:
+                total = of.steps_per_epoch * of.epochs
+                progress(Progress(self.epoch + 1, of.epochs, self.step, total, loss_sum / done))
+        loss = loss_sum / of.steps_per_epoch
+        if reason := has_grown(loss, self._first_loss, self.history.last("loss_train")):
+            self._good = self._whole
+            self._diverge(self.step, reason)
+        self._note(loss, norm, time.perf_counter() - began)
+        self.epoch += 1
+        self._whole = (self.W.copy(), self.b.copy(), self.step)
+        if self._path is not None:
+            self._save()
+
+    def _stretch(self, order, begin, end, loss_sum):
+        """The steps [begin, end) of an epoch: (the sum of losses with theirs, the last gradient's norm)."""
+        of = self.settings
+        K = coefficient_table(of.rule, of.schedules, self.step, end - begin)
+        start = time.perf_counter()
+        stopped, loss_sum, norm = self._epoch_loop(K, order, begin, end, loss_sum)
+        self.step += stopped - begin
+        if stopped < end or not self._is_finite():
+            self._check_data()
+            self._diverge(self.step + 1, "the loss is not finite")
+        seconds = max(time.perf_counter() - start, 1e-7)
+        wanted = int((end - begin) * STRETCH / seconds)
+        self._steps_at_once = max(1, min(2 * self._steps_at_once, wanted))
+        self._keep()
+        return loss_sum, norm
+
+    def _order(self):
+        """Row numbers in the order of use, None for as they stand; of this epoch alone."""
+        n, chosen = self.rows.n, self.examples.chosen
+        rng = np.random.default_rng([self.settings.seed, self.epoch])
+        if self.settings.sampling == "shuffle" and self.settings.batch < n:
+            order = rng.permutation(n)
+        elif self.settings.sampling == "replacement":
+            order = rng.integers(0, n, n)
+        else:
+            return chosen
+        return order if chosen is None else chosen[order]
+
+    def _is_finite(self):
+        return bool(np.isfinite(self.W).all() and np.isfinite(self.b).all())
+
+    def _keep(self):
+        """A copy of the parameters, made in the arrays of the last one."""
+        W, b, _ = self._good
+        if W is self._whole[0]:
+            W, b = W.copy(), b.copy()
+        W[...], b[...] = self.W, self.b
+        self._good = W, b, self.step
+
+    def go_back(self):
+        """To the last parameters that are known to be good."""
+        self.W, self.b, self.step = self._good
+
+    def _check_data(self):
+        """ValueError where it is X that is not finite: no learning rate would help."""
+        count = len(self.rows.y)
+        for begin in range(0, count, LOOKED_AT):
+            check_finite(self.rows, slice(begin, min(begin + LOOKED_AT, count)))
+
+    def _diverge(self, step, reason):
+        lr = float(self._now().lr) if hasattr(self.settings.rule, "lr") else float("nan")
+        self.go_back()
+        raise Diverged(step, lr, self.fit(), reason)
+
+    def _now(self):
+        """The rule with the hyperparameters of the last step."""
+        of = self.settings
+        return of.rule._replace(**values_at(of.schedules, of.rule, max(0, self.step - 1)))
+
+    def _note(self, loss, norm, seconds):
+        held_out = float("nan"), float("nan")
+        if self.examples.validation is not None:
+            held_out = self._fit_of(self.W, self.b).evaluate_rows(*self.examples.validation)
+            if self.settings.patience is not None:
+                self.best = self.best.after(held_out[0], self.W, self.b)
+        self.history.note(
+            epoch=self.epoch + 1,
+            loss_train=loss,
+            loss_validation=held_out[0],
+            accuracy_validation=held_out[1],
+            lr=getattr(self._now(), "lr", float("nan")),
+            gradient_norm=norm,
+            seconds=seconds,
+            samples_per_second=self.rows.n / seconds,
+        )
+
+    def fit(self, interrupted=False):
+        """The result as it stands: with early stopping that of the best epoch."""
+        W, b = (self.W, self.b) if self.best is NOTHING_YET else (self.best.W, self.best.b)
+        fit = self._fit_of(np.array(W), np.array(b))
+        fit.history, fit.steps, fit.interrupted = self.history.arrays(), self.step, interrupted
+        return fit
+
+    def _fit_of(self, W, b):
+        return Fit(W, b, self.settings.loss, scale=self.rows.scale, classes=self.examples.classes)
+
+    def _arrays(self):
+        slots = self.settings.rule.slots
+        of_W = {f"W_{s}": a for s, a in zip(slots, self.W_slots, strict=True)}
+        of_b = {f"b_{s}": a for s, a in zip(slots, self.b_slots, strict=True)}
+        return {"W": self.W, "b": self.b, **of_W, **of_b}
+
+    def _save(self):
+        state = {"step": self.step, "epoch": self.epoch}
+        resume.save(self._path, self._identity, state, self._arrays(), self.history, self.best)
+
+    def _resume(self):
+        of = self.settings
+        state, self.best = resume.load(
+            self._path, self._identity, self._arrays(), self.history, of.epochs, of.steps_per_epoch
+        )
+        self.step, self.epoch = state["step"], state["epoch"]
+
+
+def _checked_path(path):
+    if path is None:
+        return None
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"checkpoint {path}: there is no directory {path.parent}")
+    return path
+
+
+def _checked_start(start, rows):
+    """(W, b) to start from, as arrays of the model's shape and dtype, or None."""
+    if start is None:
+        return None
+    pair = (start.W, start.b) if isinstance(start, Fit) else start
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise TypeError(f"start must be (W, b) or a Fit, not {type(start).__name__}")
+    shapes, arrays = ((rows.classes, rows.features), (rows.classes,)), []
+    for name, value, shape in zip("Wb", pair, shapes, strict=True):
+        array = np.zeros(shape) if name == "b" and value is None else np.asarray(value)
+        if array.shape != shape or array.dtype.kind not in "iuf":
+            raise ValueError(
+                f"start: {name} must be numbers of shape {shape}, not {array.dtype}{array.shape}"
+            )
+        array = array.astype(rows.dtype)
+        if not np.isfinite(array).all():
+            raise ValueError(f"start: {name} has NaN or inf")
+        arrays.append(array)
+    return tuple(arrays)
+
+
+def _filled(shape, dtype, value):
+    array = aligned_zeros(int(np.prod(shape)), dtype).reshape(shape)
+    array += value
+    return array

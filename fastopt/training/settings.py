@@ -1,0 +1,152 @@
+"""What a training run is asked to do, and the description that tells one run from another."""
+
+import functools
+import hashlib
+import types
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastopt import losses, rules
+from fastopt.arrays import checked_l2, checked_whole
+from fastopt.engines import choose
+from fastopt.fingerprint import digest
+from fastopt.losses import LOSSES
+from fastopt.rules import RULES
+from fastopt.schedules import SCHEDULES, checked_schedules, for_run
+from fastopt.threads import checked_threads
+
+SAMPLING = ("shuffle", "replacement", "sequential")
+PATIENCE = 5  # epochs; of early_stopping=True
+
+
+class Settings(NamedTuple):
+    """batch: rows a step. patience: epochs without a better validation loss that end the run, or None."""
+
+    loss: Any
+    rule: Any
+    schedules: dict
+    epochs: int
+    batch: int
+    steps_per_epoch: int
+    l2: float
+    sampling: str
+    seed: int
+    backend: str
+    threads: int
+    patience: int | None
+
+
+def checked_settings(
+    n, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads, *, early_stopping, has_validation
+):  # fmt: skip
+    """Settings of a run over n rows, or TypeError/ValueError naming the argument that does not fit."""
+    rule, epochs = rules.checked(rule), checked_whole(epochs, "epochs", 0)
+    if sampling not in SAMPLING:
+        raise ValueError(f'sampling must be "shuffle", "replacement" or "sequential", not {sampling!r}')
+    batch = n if batch_size is None else min(n, checked_whole(batch_size, "batch_size", 1))
+    steps = -(-n // batch)
+    schedule = schedule if isinstance(schedule, dict) or schedule is None else {"lr": schedule}
+    schedules = {k: for_run(s, max(1, steps * epochs)) for k, s in (schedule or {}).items()}
+    return Settings(
+        loss=losses.checked(loss),
+        rule=rule,
+        schedules=checked_schedules(schedules, rule),
+        epochs=epochs,
+        batch=batch,
+        steps_per_epoch=steps,
+        l2=checked_l2(l2),
+        sampling=sampling,
+        seed=checked_whole(seed, "seed", 0),
+        backend=choose.resolve(backend, rule, loss),
+        threads=checked_threads(threads),
+        patience=_patience(early_stopping, has_validation),
+    )
+
+
+def _patience(early_stopping, has_validation):
+    if early_stopping is None or early_stopping is False:
+        return None
+    if not has_validation:
+        raise ValueError(
+            "early_stopping watches rows that are held out: pass validation=0.1, or a pair (X, y)"
+        )
+    return PATIENCE if early_stopping is True else checked_whole(early_stopping, "early_stopping", 1)
+
+
+def identity(settings, examples, start):
+    """What two runs must share so that one can go on where the other stopped: plain values by their names."""
+    rows = examples.rows
+    return {
+        **_of_formula("rule", settings.rule, RULES),
+        **_of_formula("loss", settings.loss, LOSSES),
+        "schedule": {name: _of_schedule(s) for name, s in settings.schedules.items()},
+        "batch_size": settings.batch,
+        "l2": settings.l2,
+        "sampling": settings.sampling,
+        "seed": settings.seed,
+        "scale": float(rows.scale),
+        "rows": rows.n,
+        "shape": [rows.classes, rows.features],
+        "dtype": rows.dtype.name,
+        "early_stopping": settings.patience,
+        "digest of X, y and weights": _digest(rows, examples.chosen),
+        "digest of validation": _digest_of_validation(examples),
+        "digest of start": _digest_of_arrays(start),
+    }
+
+
+def _of_formula(what, formula, built_in):
+    """Name, numbers and, of a user's own, a digest of the code: an edited formula is another one."""
+    own = {} if type(formula) in built_in else {f"formula of the {what}": digest(type(formula))}
+    hyper = "hyperparameters" if what == "rule" else "loss_hyperparameters"
+    return {what: type(formula).__name__, hyper: {k: _plain(v) for k, v in formula._asdict().items()}, **own}
+
+
+def _of_schedule(schedule):
+    """A schedule by its kind and numbers, a function by its code: the same in every process."""
+    if isinstance(schedule, types.FunctionType):
+        return f"{schedule.__qualname__} {digest(schedule)}"
+    if isinstance(schedule, functools.partial):
+        values = [*schedule.args, *sorted(schedule.keywords.items())]
+        return [_of_schedule(schedule.func), *map(_plain, values)]
+    own = [] if type(schedule) in SCHEDULES else [digest(type(schedule))]
+    fields = schedule._asdict() if hasattr(schedule, "_asdict") else getattr(schedule, "__dict__", {})
+    return [type(schedule).__name__, *own, {k: _plain(v) for k, v in fields.items()}]
+
+
+def _plain(value):
+    """As JSON gives it back, so that what was read can be compared with what is."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, float, np.integer, np.floating)):
+        return float(value)
+    if isinstance(value, (str, type(None))):
+        return value
+    if isinstance(value, np.ndarray):
+        return _digest_of_arrays([value])
+    if isinstance(value, (tuple, list)) and not hasattr(value, "_asdict"):
+        return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    return _of_schedule(value) if callable(value) else f"{type(value).__name__}: not compared"
+
+
+def _digest(rows, chosen):
+    """Of all of X, y and the weights, and of which rows are trained on."""
+    arrays = [rows.y, *(rows.sparse or (rows.X,)), rows.weight, chosen]
+    return _digest_of_arrays([a for a in arrays if a is not None])
+
+
+def _digest_of_validation(examples):
+    if examples.validation is None or examples.validation[0].X is examples.rows.X:
+        return ""
+    return _digest(examples.validation[0], None)
+
+
+def _digest_of_arrays(arrays):
+    found = hashlib.blake2b(digest_size=16)
+    for array in arrays or ():
+        found.update(f"{array.dtype.str}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest() if arrays else ""
