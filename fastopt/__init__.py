@@ -20,6 +20,7 @@ _NAMES = {
     ),
     "engines.choose": ("set_backend",),
     "minimization": ("minimize",),
+    "estimators": ("LinearClassifier", "LinearRegressor"),
     "warm": ("warmup",),
     "info": ("show_info",),
 }  # fmt: skip

@@ -1,0 +1,37 @@
+"""Losses of the estimators by name."""
+
+from fastopt import losses
+from fastopt.losses import Hinge, Logistic, MulticlassHinge, Softmax, SquaredError
+
+# name: (the loss of two classes, that of more). With two classes a model has one row of weights; the softmax of
+# two scores is the logistic function of their difference, and the multiclass hinge the hinge of it.
+CLASSIFICATION = {
+    "softmax": (Logistic(), Softmax()),
+    "logistic": (Logistic(), Logistic()),
+    "hinge": (Hinge(), Hinge()),
+    "multiclass_hinge": (Hinge(), MulticlassHinge()),
+    "multiclass_squared_hinge": (MulticlassHinge(squared=True), MulticlassHinge(squared=True)),
+}
+REGRESSION = {"squared_error": SquaredError()}
+
+
+def classification(loss, count):
+    """(the loss, rows of W) for so many classes, by name or as it is given."""
+    if isinstance(loss, str):
+        if loss not in CLASSIFICATION:
+            raise ValueError(f"loss must be one of {', '.join(CLASSIFICATION)}, or a loss, not {loss!r}")
+        loss = CLASSIFICATION[loss][count > 2]
+    losses.checked(loss)
+    return loss, 1 if count == 2 and loss.one_row == "binary" else count
+
+
+def regression(loss):
+    """The loss, by name or as it is given."""
+    if isinstance(loss, str):
+        if loss not in REGRESSION:
+            raise ValueError(f"loss must be one of {', '.join(REGRESSION)}, or a loss, not {loss!r}")
+        loss = REGRESSION[loss]
+    losses.checked(loss)
+    if loss.one_row != "real":
+        raise ValueError(f"loss {loss} is one of classes: LinearClassifier takes it")
+    return loss
