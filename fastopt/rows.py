@@ -61,6 +61,13 @@ class Rows(NamedTuple):
         X = self.X[which]
         return X if X.dtype == self.dtype else X * self.dtype.type(self.scale)
 
+    def columns(self, which):
+        """The rows with some of their features: an array of column numbers, in order."""
+        if self.sparse is None:
+            return self._replace(X=np.ascontiguousarray(self.X[:, which]), features=len(which))
+        X = self.matrix(slice(None))[:, which]
+        return self._replace(sparse=(X.data, X.indices, X.indptr), features=len(which))
+
     def take(self, which):
         """Some of the rows: a slice or an array of row numbers."""
         X, sparse, scale = self.matrix(which), None, 1.0

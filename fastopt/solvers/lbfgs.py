@@ -103,7 +103,7 @@ def _projected(problem, x, inverse):
     Source: Andrew & Gao 2007; for bounds Bertsekas 1982. A trial is a read of X.
     """
     pairs = Pairs(inverse)
-    x = _within(problem, x)
+    x = problem.within(x)
     f, g = problem.evaluate(x)
     yield x, f, g
     while True:
@@ -121,7 +121,7 @@ def _projected(problem, x, inverse):
             x_new = x + t * d
             if problem.l1:
                 x_new[problem.weights & (x_new * sign < 0)] = 0
-            x_new = _within(problem, x_new)
+            x_new = problem.within(x_new)
             f_new, g_new = problem.evaluate(x_new)
             if problem.whole(f_new, x_new) <= whole + 1e-4 * float(pseudo @ (x_new - x)):
                 break
@@ -139,12 +139,3 @@ def _projected(problem, x, inverse):
         pairs.add(x_new - x, g_new - g)
         x, f, g = x_new, f_new, g_new
         yield x, f, g
-
-
-def _within(problem, x):
-    if problem.bounds is None:
-        return x
-    low, high = problem.bounds
-    x = x.copy()
-    np.clip(x[: problem.count], low, high, out=x[: problem.count])
-    return x

@@ -10,7 +10,8 @@ class Problem:
     """x = (W row by row, then b), float64: f(x) = mean loss + l2*|W|^2, the smooth part, and its derivatives.
 
     Scores are kept in slots of the engine's passes, so that a line search reads no X; `reads` counts the
-    passes over X. weights: which entries of x are W's. low, high: bounds on them, or None.
+    passes over X. weights: which entries of x are W's. bounds: (low, high) of as
+    many numbers, or None.
     """
 
     def __init__(self, objective, scaling=None, bounds=None):
@@ -29,6 +30,19 @@ class Problem:
     @property
     def reads(self):
         return self.passes.reads
+
+    def limits(self):
+        """(low, high) of every entry of x."""
+        low, high = np.full(self.size, -np.inf), np.full(self.size, np.inf)
+        if self.bounds is not None:
+            low[: self.count], high[: self.count] = self.bounds
+        return low, high
+
+    def within(self, x):
+        """x, with weights moved into the bounds."""
+        if self.bounds is None:
+            return x
+        return np.clip(x, *self.limits())
 
     def slot(self):
         return self.passes.slot()

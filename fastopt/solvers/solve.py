@@ -10,9 +10,10 @@ from fastopt.arrays import checked_number
 from fastopt.solvers.lbfgs import lbfgs
 from fastopt.solvers.newton import newton
 from fastopt.solvers.problem import Problem
+from fastopt.solvers.prox_newton import prox_newton
 
-SOLVERS = ("auto", "lbfgs", "newton")
-_ITERATES = {"lbfgs": lbfgs, "newton": newton}
+SOLVERS = ("auto", "lbfgs", "newton", "prox-newton")
+_ITERATES = {"lbfgs": lbfgs, "newton": newton, "prox-newton": prox_newton}
 TOLERANCES = {np.dtype(np.float64): 1e-7, np.dtype(np.float32): 1e-5}
 
 
@@ -72,7 +73,7 @@ def solve(
     began = time.perf_counter()
     tol = TOLERANCES[objective.dtype] if tol is None else checked_number(tol, "tol")
     name = "lbfgs" if solver == "auto" else solver
-    problem = Problem(objective, bounds=bounds)
+    problem = Problem(objective, bounds=_bounds(bounds, objective))
     W, b = objective.zeros() if start is None else start
     run = _Run(problem, tol, max_iter, max_seconds, callback, began)
     x, reason = run.follow(_ITERATES[name](problem, problem.join(W, b)))
@@ -85,6 +86,25 @@ def solve(
     if not report.converged:
         warnings.warn(str(report), stacklevel=2)
     return Solution(W, b, report)
+
+
+def _bounds(bounds, objective):
+    """(low, high) of each weight, or None."""
+    if bounds is None:
+        return None
+    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+        raise ValueError(f"bounds must be (low, high), numbers or None, not {bounds!r:.60}")
+    shape = (objective.classes, objective.features)
+    sides = []
+    for name, side, least in zip(("low", "high"), bounds, (-np.inf, np.inf), strict=True):
+        try:
+            side = np.broadcast_to(np.asarray(least if side is None else side, np.float64), shape)
+        except (TypeError, ValueError):
+            raise ValueError(f"bounds: {name} must be a number, None or an array {shape}") from None
+        sides.append(np.array(side).reshape(-1))
+    if not (sides[0] <= sides[1]).all():
+        raise ValueError("bounds: low is above high, or NaN")
+    return tuple(sides)
 
 
 def final(objective, problem, W, b):

@@ -1,0 +1,121 @@
+"""Proximal Newton with working sets: l1, elastic net and bounds, with zeros that are exact."""
+
+import numpy as np
+
+from fastopt.objective import Objective
+from fastopt.solvers.lbfgs import lbfgs
+from fastopt.solvers.problem import Problem
+from fastopt.solvers.quadratic import minimize_quadratic
+
+GRAM = 2500  # coefficients up to which the Hessian of the working set is formed: 50 MB
+FIRST, ALL = 100, 200  # features of the first working set; up to so many all of them are in it
+
+
+def prox_newton(problem, x):
+    """Iterates (x, f, g), from x on.
+
+    The features that are in use, and as many again that break the optimality conditions most, are a problem of
+    their own, solved by Newton steps whose quadratic model is minimized by coordinate descent; then all
+    features are looked at anew. Source: Lee, Sun & Saunders 2014; working sets as Johnson & Guestrin 2015.
+    """
+    x = problem.within(x)
+    f, g = problem.evaluate(x)
+    yield x, f, g
+    if problem.shape[1] <= ALL:
+        yield from _newton_steps(problem, x)
+        return
+    wanted = FIRST
+    while True:
+        norm = problem.norm(x, g)
+        features = _working_set(problem, x, g, wanted)
+        part = _Part(problem, features)
+        better = None
+        for z, _, slope in _newton_steps(part.problem, part.restrict(x)):
+            better = z
+            if part.problem.norm(z, slope) <= 0.1 * norm:
+                break
+        x_new = part.extend(better)
+        f_new, g_new = problem.evaluate(x_new)
+        if not problem.whole(f_new, x_new) < problem.whole(f, x) and problem.norm(x_new, g_new) >= norm:
+            return
+        x, f, g = x_new, f_new, g_new
+        wanted = max(wanted, len(features))
+        yield x, f, g
+
+
+def _working_set(problem, x, g, wanted):
+    """Numbers of features, in order: those in use, and as many as `wanted` with the largest gradients."""
+    used = (x[: problem.count].reshape(problem.shape) != 0).any(axis=0)
+    slopes = np.abs(problem.steepest(x, g)[: problem.count].reshape(problem.shape)).max(axis=0)
+    slopes[used] = 0
+    candidates = np.argsort(-slopes, kind="stable")[:wanted]
+    used[candidates[slopes[candidates] > 0]] = True
+    return np.flatnonzero(used)
+
+
+class _Part:
+    """The problem of some features; the others' weights are 0."""
+
+    def __init__(self, problem, features):
+        self.whole, self.features = problem, features
+        objective = problem.objective
+        part = Objective.of_rows(
+            objective.loss, objective.rows.columns(features), objective.penalty,
+            fit_intercept=objective.fit_intercept, backend=objective.backend, threads=objective.threads,
+        )  # fmt: skip
+        scaling = None if problem.scaling is None else problem.scaling.columns(features)
+        bounds = None
+        if problem.bounds is not None:
+            bounds = tuple(self._weights(side) for side in problem.bounds)
+        self.problem = Problem(part, scaling, bounds)
+
+    def _weights(self, x):
+        return x[: self.whole.count].reshape(self.whole.shape)[:, self.features].reshape(-1)
+
+    def restrict(self, x):
+        return np.concatenate([self._weights(x), x[self.whole.count :]])
+
+    def extend(self, z):
+        x = np.zeros(self.whole.size)
+        x[: self.whole.count].reshape(self.whole.shape)[:, self.features] = z[: self.problem.count].reshape(
+            self.problem.shape
+        )
+        x[self.whole.count :] = z[self.problem.count :]
+        return x
+
+
+def _newton_steps(problem, x):
+    """Iterates of proximal Newton steps, or of OWL-QN where the Hessian is too large to be formed."""
+    if problem.size > GRAM:
+        yield from lbfgs(problem, x)
+        return
+    kept, trial = problem.slot(), problem.slot()
+    f, g = problem.evaluate(x, kept)
+    yield x, f, g
+    l1 = np.where(problem.weights, problem.l1, 0.0)
+    low, high = problem.limits()
+    while True:
+        norm, H = problem.norm(x, g), problem.hessian(kept)
+        z = minimize_quadratic(H, g, x, l1, low, high, max(norm * min(0.1, norm**0.5), 1e-16))
+        d, whole = z - x, problem.whole(f, x)
+        gain = float(g @ d) + problem.whole(0.0, z) - problem.whole(0.0, x)
+        if not gain < 0:
+            return
+        f_new, g_new = problem.evaluate(z, trial)
+        if problem.whole(f_new, z) <= whole + 1e-4 * gain or (
+            problem.norm(z, g_new) < 0.5 * norm and problem.whole(f_new, z) <= whole + 1e-12 * abs(whole)
+        ):
+            kept, trial = trial, kept
+        else:
+            trial -= kept
+            phi, t = problem.along(x, d, kept, trial), 0.5
+            while t > 1e-10 and not problem.whole(phi(t)[0], x + t * d) <= whole + 1e-4 * t * gain:
+                t /= 2
+            if t <= 1e-10:
+                return
+            trial *= trial.dtype.type(t)
+            kept += trial
+            z = x + t * d
+            f_new, g_new = problem.gradient_at(z, kept)
+        x, f, g = z, f_new, g_new
+        yield x, f, g
