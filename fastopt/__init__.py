@@ -8,7 +8,10 @@ _NAMES = {
         "SGD", "Momentum", "ClassicalMomentum", "Nesterov", "AdaGrad", "RMSProp", "CenteredRMSProp",
         "Adam", "AdamW", "AMSGrad", "AdaDelta", "Adamax", "NAdam", "Lion",
     ),
-    "losses": ("Softmax", "MulticlassHinge", "SquaredError", "Logistic", "Hinge"),
+    "losses": (
+        "Softmax", "MulticlassHinge", "SquaredError", "Logistic", "Hinge", "SquaredHinge", "ModifiedHuber",
+        "CrammerSinger", "Huber", "EpsilonInsensitive", "Poisson",
+    ),
     "penalties": ("L1", "L2", "ElasticNet"),
     "objective": ("Objective",),
     "linear": ("value_and_grad",),

@@ -294,7 +294,98 @@ def _hinge(s, y):
     return loss, ds
 
 
+def _squared_hinge(s, y):
+    """max(0, 1 - z s)^2, one-versus-rest (Chang, Hsieh and Lin, 2008)."""
+    loss, ds = 0.0, []
+    for c in range(len(s)):
+        z = _sign(y, c, len(s))
+        a = max(0.0, 1 - z * s[c])
+        loss += a**2
+        ds.append(-2 * z * a)
+    return loss, ds
+
+
+def _modified_huber(s, y):
+    """max(0, 1 - z s)^2 where z s >= -1, -4 z s elsewhere (Zhang, 2004)."""
+    loss, ds = 0.0, []
+    for c in range(len(s)):
+        z = _sign(y, c, len(s))
+        m = z * s[c]
+        if m >= 1:
+            ds.append(0.0)
+        elif m >= -1:
+            loss += (1 - m) ** 2
+            ds.append(-2 * z * (1 - m))
+        else:
+            loss += -4 * m
+            ds.append(-4 * z)
+    return loss, ds
+
+
+def _crammer_singer(s, y, margin=1):
+    """The largest violation alone; the first of equal ones (Crammer and Singer, 2001)."""
+    ds, worst, at = [0.0] * len(s), 0.0, None
+    for c in range(len(s)):
+        if c != y and s[c] - s[y] + margin > worst:
+            worst, at = s[c] - s[y] + margin, c
+    if at is not None:
+        ds[at] += 1.0
+        ds[y] -= 1.0
+    return worst, ds
+
+
+def _target(y, c, classes):
+    """The real y of one score; 1 for class y and 0 for the others."""
+    return y if classes == 1 else (1.0 if c == y else 0.0)
+
+
+def _huber(s, y, delta=1.0):
+    """Huber (1964): t^2/2 up to delta, then a straight line."""
+    loss, ds = 0.0, []
+    for c in range(len(s)):
+        t = s[c] - _target(y, c, len(s))
+        if abs(t) <= delta:
+            loss += 0.5 * t * t
+            ds.append(t)
+        else:
+            loss += delta * abs(t) - 0.5 * delta * delta
+            ds.append(delta if t > 0 else -delta)
+    return loss, ds
+
+
+def _epsilon_insensitive(s, y, epsilon=0.1, squared=False):
+    """Vapnik (1995); nothing up to epsilon."""
+    loss, ds = 0.0, []
+    for c in range(len(s)):
+        t = s[c] - _target(y, c, len(s))
+        a, sign = abs(t) - epsilon, 1.0 if t > 0 else -1.0
+        if a <= 0:
+            ds.append(0.0)
+            continue
+        loss += a * a if squared else a
+        ds.append(2 * a * sign if squared else sign)
+    return loss, ds
+
+
+def _poisson(s, y):
+    """exp(s) - y s."""
+    loss, ds = 0.0, []
+    for c in range(len(s)):
+        t = _target(y, c, len(s))
+        loss += np.exp(s[c]) - t * s[c]
+        ds.append(np.exp(s[c]) - t)
+    return loss, ds
+
+
+REAL = ("squared_error", "huber", "epsilon_insensitive", "poisson")
+
 LOSSES = {
+    "squared_hinge": _squared_hinge,
+    "modified_huber": _modified_huber,
+    "crammer_singer": _crammer_singer,
+    "huber": _huber,
+    "epsilon_insensitive": _epsilon_insensitive,
+    "poisson": _poisson,
     "softmax": _softmax,
     "multiclass_hinge": _multiclass_hinge,
     "squared_error": _squared_error,
@@ -323,7 +414,7 @@ def linear_value_and_grad(loss_name, W, X, y, b=None, l2=0.0, sample_weight=None
             for k in range(features):
                 a += float(W[c, k]) * float(X[i, k])
             s.append(a)
-        label = float(y[i]) if loss_name == "squared_error" and classes == 1 else int(y[i])
+        label = float(y[i]) if loss_name in REAL and classes == 1 else int(y[i])
         loss, ds = LOSSES[loss_name](s, label, **hyper)
         w = float(weights[i]) / total
         value += w * loss

@@ -13,6 +13,8 @@ SHAPES = [(1, 1, 1), (2, 3, 5), (3, 15, 7), (5, 16, 33), (7, 17, 31), (7, 54, 10
           (11, 130, 257), (26, 16, 40), (33, 67, 65), (2, 1100, 20), (1, 1030, 9)]  # fmt: skip
 CASES = [fo.Softmax(), fo.MulticlassHinge(), fo.MulticlassHinge(0.5, True), fo.SquaredError(),
          fo.Logistic(), fo.Hinge()]  # fmt: skip
+NOT_IN_C = [fo.SquaredHinge(), fo.ModifiedHuber(), fo.CrammerSinger(), fo.Huber(0.7), fo.EpsilonInsensitive(),
+            fo.EpsilonInsensitive(0.2, True), fo.Poisson()]  # fmt: skip
 losses = pytest.mark.parametrize("loss", CASES, ids=lambda x: re.sub(r"\W+", "-", str(x)).strip("-"))
 dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
@@ -53,6 +55,20 @@ def assert_close(found, expected, dtype):
     tolerance = 3e-5 if dtype == "float32" else 1e-12
     for a, b in zip(found, expected, strict=True):
         assert np.max(np.abs(a - b)) <= tolerance * (1 + np.max(np.abs(b)))
+
+
+@pytest.mark.parametrize("loss", NOT_IN_C, ids=lambda x: re.sub(r"\W+", "-", str(x)).strip("-"))
+@dtypes
+def test_other_losses_against_loops(loss, dtype, backend):
+    if backend == "c":
+        pytest.skip("not in the C library")
+    sparse = pytest.importorskip("scipy.sparse")
+    for classes, features, n in [(1, 1, 1), (1, 30, 9), (7, 17, 31), (33, 20, 65)]:
+        W, X, y, b, weight = problem(loss, classes, features, n, dtype)
+        for given in (X, sparse.csr_array(X)):
+            options = {"b": b, "l2": 0.3, "sample_weight": weight}
+            found = fo.value_and_grad(loss, W, given, y, backend=backend, **options)
+            assert_close(found, oracle(loss, W, X, y, **options), dtype)
 
 
 @losses

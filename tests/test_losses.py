@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 
 import fastopt as fo
-from fastopt.losses import LOSSES
+from fastopt.losses import IN_C, LOSSES, has_curvature
 
 
 def snake(loss):
     return re.sub(r"(?<!^)(?=[A-Z])", "_", loss.__name__).lower()
+
+
+def need_loss(loss, backend):
+    if backend == "c" and loss not in IN_C:
+        pytest.skip(f"{loss.__name__} is not in the C library")
 
 
 CAT_CAR_FROG = np.array([[3.2, 5.1, -1.7], [1.3, 4.9, 2.0], [2.2, 2.5, -3.1]])
@@ -71,6 +76,7 @@ def test_scores_of_any_size_give_finite_losses(backend, dtype):
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 def test_nan_and_inf_show(loss, backend):
+    need_loss(loss, backend)
     for bad in (np.nan, np.inf):
         for place in range(3):
             scores = np.array([[0.5, -0.5, 0.25]])
@@ -83,6 +89,7 @@ def test_nan_and_inf_show(loss, backend):
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
 @pytest.mark.parametrize("classes", [1, 2, 5])
 def test_rows_against_the_definition(loss, classes, backend):
+    need_loss(loss, backend)
     rng = np.random.default_rng(classes)
     scores = rng.normal(0, 2, (20, classes))
     y = rng.integers(0, 2 if classes == 1 and loss.one_row == "binary" else classes, 20)
@@ -116,3 +123,38 @@ def test_a_loss_of_ones_own(need):
     assert again == pytest.approx(value) and dW_again == pytest.approx(dW)
     with pytest.raises((TypeError, ValueError), match="Huber"):
         fo.value_and_grad(Huber(), W, X, y, backend="c")
+
+
+VARIANTS = [*(loss() for loss in LOSSES), fo.MulticlassHinge(0.5, True), fo.Huber(0.4),
+            fo.EpsilonInsensitive(0.3, True)]  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", [x for x in VARIANTS if has_curvature(x)], ids=str)
+@pytest.mark.parametrize("classes", [1, 2, 5])
+def test_curvature_is_that_of_the_slopes(loss, classes, rng):
+    """Differences of the naive slopes along a direction, away from kinks."""
+    scores, v = rng.normal(0, 2, (50, classes)), rng.normal(size=(50, classes))
+    y = rng.integers(0, 2 if classes == 1 and loss.one_row == "binary" else classes, 50)
+    if classes == 1 and loss.one_row == "real":
+        y = rng.normal(size=50)
+    labels = y - 1 if classes == 1 and loss.one_row == "binary" else y
+    d, before = np.empty((classes, 50)), scores.copy()
+    loss.curvature(
+        tuple(map(float, loss)), np.ascontiguousarray(scores.T), labels, np.ascontiguousarray(v.T), d
+    )
+    assert np.array_equal(scores, before)
+    naive_loss, hyper, h = naive.LOSSES[snake(type(loss))], loss._asdict(), 1e-6
+    for i in range(50):
+        up, down = (np.array(naive_loss(scores[i] + t * v[i], y[i], **hyper)[1]) for t in (h, -h))
+        assert d[:, i] == pytest.approx((up - down) / (2 * h), rel=1e-5, abs=1e-6)
+
+
+def test_a_curvature_that_is_wrong_is_found():
+    class Wrong(fo.Logistic):
+        @staticmethod
+        def curvature(k, s, y, v, d):
+            for c in range(len(s)):
+                d[c] = v[c]
+
+    report = fo.check_loss(Wrong(), raise_exception=False)
+    assert not report and any("curvature" in cause for cause in report.causes)

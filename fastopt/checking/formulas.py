@@ -12,6 +12,7 @@ from fastopt import rules
 from fastopt.checking.check import gradcheck
 from fastopt.checking.report import GradcheckError
 from fastopt.engines import choose
+from fastopt.losses import has_curvature
 
 
 class Check(NamedTuple):
@@ -196,6 +197,9 @@ def check_loss(loss, *, raise_exception=True):
     report = FormulaReport(type(loss).__name__)
     for classes in (1, 2, 3, 7):
         _rows_against_differences(report, loss, classes)
+    if report.ok and has_curvature(loss):
+        for classes in (1, 3):
+            _curvature_against_differences(report, loss, classes)
     for dtype in (np.float32, np.float64):
         _loss_dtype(report, loss, np.dtype(dtype))
     if report.ok:
@@ -245,6 +249,34 @@ def _rows_against_differences(report, loss, classes):
         if result and result.counts["subgradients"]:
             detail = f"{result.counts['subgradients']} subgradients"
         report.add(name, result.ok, detail)
+
+
+def _curvature_against_differences(report, loss, classes):
+    """curvature times a direction against differences of the derivatives; rows at kinks are left out."""
+    rng, name = np.random.default_rng(classes), f"curvature, {classes} class{'es' * (classes > 1)}"
+    n, h = 64, 1e-5
+    scores, v, y = (
+        rng.normal(size=(n, classes)) * 2,
+        rng.normal(size=(n, classes)),
+        labels(loss, classes, n, rng),
+    )
+    d = np.zeros((classes, n))
+    try:
+        loss.curvature(tuple(map(float, loss)), scores.T.copy(), y, v.T.copy(), d)
+    except Exception as error:  # an author's formula may raise anything
+        report.add(name, False, f"{type(error).__name__}: {error}")
+        return
+    at = [rows(loss, scores + t * v, y)[1] for t in (-h, 0.0, h)]
+    left, right = (at[1] - at[0]) / h, (at[2] - at[1]) / h
+    smooth = (np.abs(left - right) < 1e-3 * (1 + np.abs(left))).all(axis=1)
+    off = np.abs(d.T - (left + right) / 2)[smooth]
+    row = int(np.flatnonzero(smooth)[off.max(axis=1).argmax()]) if smooth.any() else 0
+    good = smooth.any() and off.max() < 1e-4 * (1 + np.abs(d).max())
+    detail = "" if good else (
+        f"at scores {scores[row].round(3)}, y {y[row]}, direction {v[row].round(3)} it gives {d[:, row].round(5)}, "
+        f"differences of the derivatives {((left + right) / 2)[row].round(5)}"
+    )  # fmt: skip
+    report.add(name, good, detail)
 
 
 def _loss_dtype(report, loss, dtype):
@@ -303,6 +335,6 @@ def _one_back_end(report, name, loss, problem, dtype, kind, backend, numeric):
 
 
 def _in_c(loss):
-    from fastopt.losses import LOSSES
+    from fastopt.losses import IN_C
 
-    return type(loss) in LOSSES
+    return type(loss) in IN_C

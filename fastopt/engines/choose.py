@@ -4,7 +4,7 @@ import functools
 import importlib.util
 import os
 
-from fastopt.losses import LOSSES
+from fastopt.losses import IN_C
 from fastopt.rules import RULES
 
 # Numbers read and written above which a step is shared among threads: 0.4 ms of work and more, some 0.2 ms
@@ -32,7 +32,7 @@ def resolve(name=None, rule=None, loss=None):
 
     The C library has no rules and losses of users' own: NumPy serves them where "auto" is C.
     """
-    own = next((f for f in (rule, loss) if f is not None and type(f) not in RULES + LOSSES), None)
+    own = next((f for f in (rule, loss) if f is not None and type(f) not in RULES + IN_C), None)
     name = "auto" if name is None else name
     _check(name)
     if name == "auto":

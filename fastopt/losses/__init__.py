@@ -22,13 +22,19 @@ there too.
 from math import isfinite
 
 from fastopt.losses.logistic import Logistic
+from fastopt.losses.robust import EpsilonInsensitive, Huber, Poisson
 from fastopt.losses.softmax import Softmax
 from fastopt.losses.squared import SquaredError
-from fastopt.losses.svm import Hinge, MulticlassHinge
+from fastopt.losses.svm import CrammerSinger, Hinge, ModifiedHuber, MulticlassHinge, SquaredHinge
 
-LOSSES = (Softmax, MulticlassHinge, SquaredError, Logistic, Hinge)
+POSITIVE = ("margin", "delta", "epsilon")  # fields that are not negative
 
-__all__ = ["LOSSES", "Hinge", "Logistic", "MulticlassHinge", "Softmax", "SquaredError"]
+IN_C = (Softmax, MulticlassHinge, SquaredError, Logistic, Hinge)  # the C library has these, in this order
+LOSSES = (
+    *IN_C, SquaredHinge, ModifiedHuber, CrammerSinger, Huber, EpsilonInsensitive, Poisson,
+)  # fmt: skip
+
+__all__ = ["IN_C", "LOSSES", *(loss.__name__ for loss in LOSSES)]
 
 
 def checked(loss):
@@ -39,7 +45,7 @@ def checked(loss):
         if not hasattr(loss, needed):
             raise TypeError(f"{type(loss).__name__} is no loss: it has no {needed} (see fastopt.losses)")
     for field, value in loss._asdict().items():
-        if not isfinite(value) or (field == "margin" and value < 0):
+        if not isfinite(value) or (field in POSITIVE and value < 0):
             raise ValueError(f"{type(loss).__name__}({field}={value!r}) is impossible")
     return loss
 
