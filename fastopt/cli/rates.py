@@ -1,0 +1,87 @@
+"""Learning rates that train: a rule's usual one, made smaller where a few rows show that it diverges."""
+
+import warnings
+
+import numpy as np
+
+import fastopt as fo
+from fastopt.readers.sources import in_parts
+
+# A learning rate that trains most data scaled to 0..1; what is not named keeps the rule's own.
+USUAL = {"SGD": 0.5, "Momentum": 0.1, "ClassicalMomentum": 0.1, "Nesterov": 0.1, "AdaGrad": 0.05}
+SAMPLE = 2048  # rows of a trial
+STEPS = 32  # of a trial at least
+FACTOR = 3.0
+RUNGS = 16
+
+
+def chosen(rule, lr, found, loss, batch, l2, seed):
+    """(the rule with its learning rate, a line that says how it was found or None).
+
+    lr: what the user gave, which is kept. Else from the usual one downwards by thirds, until the loss of
+    some rows ends below that of weights of 0 and does not rise from epoch to epoch; then one step
+    further, if that is better: the largest that does not diverge is often not the best.
+    """
+    if lr is not None or "lr" not in rule._fields:
+        return rule, None
+    first = rule._replace(lr=USUAL.get(type(rule).__name__, rule.lr))
+    sample, start = _sample(found, seed), loss_of_zeros(found, loss)
+    best = None
+    for rung in range(RUNGS):
+        now = first._replace(lr=first.lr / FACTOR**rung)
+        end, good = _trial(now, sample, found, loss, batch, l2, start)
+        if best is None and good and rung == 0:
+            return now, None
+        if best is not None and not end < best[1]:
+            break
+        if good:
+            best = (now, end)
+    if best is None:
+        return (
+            first,
+            f"no learning rate from {first.lr:g} down trains a sample of the rows: it may not be possible",
+        )
+    return best[0], (f"learning rate {best[0].lr:.3g}: at the usual {first.lr:g} a sample of "
+                     f"{len(sample[1]):,} rows diverges")  # fmt: skip
+
+
+def _sample(found, seed):
+    n = found.x_train.shape[0]
+    if n <= SAMPLE:
+        return found.x_train, found.y_train
+    rows = np.sort(np.random.default_rng([seed, 7]).choice(n, SAMPLE, replace=False))
+    return found.x_train[rows], found.y_train[rows]
+
+
+def _trial(rule, sample, found, loss, batch, l2, start):
+    """(the last epoch's loss, whether the trial trained)."""
+    X, y = sample
+    batch = len(y) if batch is None else min(batch, len(y))
+    epochs = max(3, -(-STEPS * batch // len(y)))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit = fo.train(X, y, loss=loss, rule=rule, epochs=epochs, batch_size=batch, l2=l2, scale=found.scale,
+                           classes=found.classes)  # fmt: skip
+    except fo.Diverged:
+        return np.inf, False
+    losses = fit.history["loss_train"]
+    return losses[-1], bool(losses[-1] < start and losses[-1] <= 1.02 * losses[0])
+
+
+def loss_of_zeros(found, loss):
+    """The mean loss where all weights are 0."""
+    rows, classes = found.x_train.shape[0], found.classes
+    zero = np.zeros((1, 1), np.float32)
+    if classes is None:
+        return float(np.mean(0.5 * np.square(found.y_train, dtype=np.float64)))
+    total = 0.0
+    for _, y in in_parts(found.y_train[:, None], found.y_train):
+        W = np.zeros((_model_rows(loss, classes), 1), np.float32)
+        X = np.broadcast_to(zero, (len(y), 1)).copy()
+        total += len(y) * float(fo.value_and_grad(loss, W, X, y, backend="numpy")[0])
+    return total / max(1, rows)
+
+
+def _model_rows(loss, classes):
+    return 1 if loss.one_row == "binary" and len(classes) <= 2 else max(2, len(classes))

@@ -1,0 +1,233 @@
+"""fastopt train: a linear model from a file."""
+
+import sys
+import time
+import warnings
+
+import click
+import numpy as np
+
+import fastopt as fo
+from fastopt.cli import models, options, progress, rates, settings
+from fastopt.engines import choose
+from fastopt.readers import dataset, open_data
+from fastopt.readers.preparation import MISSING, UNKNOWN
+
+
+@click.command(short_help="Train a linear model on a file.")
+@click.argument("data_name", metavar="DATA")
+@click.option(
+    "--settings",
+    is_eager=True,
+    expose_value=False,
+    callback=settings.read,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Take options from a TOML file.",
+)
+@click.option(
+    "--target", help="Table: the column of labels.  [default: label, target, class, y, or the last]"
+)
+@click.option(
+    "--drop", multiple=True, metavar="COLUMN", help="Table: leave a column out; may be given several times."
+)
+@click.option(
+    "--categorical", multiple=True, metavar="COLUMN", help="Table: a column of numbers that are names."
+)
+@click.option(
+    "--missing",
+    type=click.Choice(MISSING),
+    default="refuse",
+    show_default=True,
+    help="Table: what a missing value is taken for; drop leaves its row out.",
+)
+@click.option(
+    "--unknown",
+    type=click.Choice(UNKNOWN),
+    default="ignore",
+    show_default=True,
+    help="Table: categories at predict time that training did not have.",
+)
+@click.option(
+    "--standardize/--no-standardize",
+    default=None,
+    help="Features with mean 0 and deviation 1.  [default: columns of tables]",
+)
+@click.option(
+    "--test",
+    type=click.FloatRange(0, 0.9),
+    default=0.2,
+    show_default=True,
+    help="Share of the rows held out to test on, where DATA has no test part.",
+)
+@options.reading_options
+@click.option("--regression", is_flag=True, help="Labels are numbers to be met, not classes.")
+@click.option(
+    "--loss", type=click.Choice(list(models.LOSSES)), help="[default: softmax; squared-error in regression]"
+)
+@click.option(
+    "--rule", "rule_name", type=click.Choice(list(models.RULES)), default="momentum", show_default=True
+)
+@click.option(
+    "--lr", type=float, help="Learning rate.  [default: one that suits the rule, tried on some rows]"
+)
+@click.option(
+    "--set", "fields", multiple=True, metavar="NAME=VALUE", help="Another hyperparameter of the rule."
+)
+@click.option("--schedule", type=click.Choice(list(models.SCHEDULES)), default="cosine", show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=50, show_default=True)
+@click.option(
+    "--batch-size", type=click.IntRange(0), default=128, show_default=True, help="Rows a step; 0: all rows."
+)
+@click.option("--l2", type=click.FloatRange(0), default=0.0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--validation",
+    type=click.FloatRange(0, 0.9),
+    default=0.0,
+    show_default=True,
+    help="Share of the training rows held out to watch.",
+)
+@options.backend_option
+@click.option("--threads", type=click.IntRange(1), help="[default: all that the process may use]")
+@options.out_option("Write the model to this file.")
+@options.quiet_option
+@options.json_option
+def train(data_name, target, drop, categorical, missing, unknown, standardize, test, regression, loss, rule_name,
+          lr, fields, schedule, epochs, batch_size, l2, seed, validation, backend, threads, out, quiet, as_json,
+          **reading):  # fmt: skip
+    """Train a linear model on DATA: 'digits', a file, a folder of images, or - for standard input.
+
+    \b
+    CSV, Parquet, Arrow     a row a row; text becomes categories
+    LIBSVM / SVMlight       plain, .gz, .bz2 or .xz
+    .npz                    x_train, y_train, x_test, y_test; or X and y; or a CSR matrix
+    .npy, IDX               with --labels, or IDX labels beside it
+    a folder                of images, a folder a class
+
+    \b
+    fastopt train digits --rule adam --epochs 20
+    fastopt train people.csv --target income --drop born --missing mean --out model.npz
+    fastopt train houses.parquet --target price --regression --out model.npz
+    """
+    began = time.perf_counter()
+    options.apart(out, data_name, reading["labels"])
+    data = open_data(data_name, **reading)
+    columns = {} if target is None and not drop else {"target": target, "drop": drop}
+    columns |= {"categorical": categorical, "missing": missing, "unknown": unknown}
+    found = dataset.training_set(
+        data, seed=seed, test=test, regression=regression, standardize=standardize, **columns
+    )
+    if not quiet and not as_json:
+        click.echo("\n".join(found.notes))
+    loss = models.LOSSES[loss or ("squared-error" if regression else "softmax")]
+    batch = batch_size or None
+    chosen, tried = rates.chosen(models.rule(rule_name, lr, fields), lr, found, loss, batch, l2, seed)
+    if tried and not quiet and not as_json:
+        click.echo(tried)
+    run = {
+        "loss": loss, "rule": chosen, "schedule": models.SCHEDULES[schedule], "epochs": epochs, "batch_size": batch,
+        "l2": l2, "seed": seed, "validation": validation or None, "backend": backend, "threads": threads,
+        "scale": found.scale, "classes": found.classes,
+    }  # fmt: skip
+    fit = _fitted(found, run, out, quiet)
+    _refuse_growth(fit, found, loss, chosen.lr)
+    fit.preparation = found.record
+    if out is not None:
+        out = models.save(fit, out)
+    seconds = time.perf_counter() - began
+    record = _record(fit, found, chosen, choose.resolve(backend, chosen), out, seconds)
+    options.echo_json(record) if as_json else _say(fit, record, chosen)
+    if fit.interrupted:
+        sys.exit(130)
+
+
+def _fitted(found, run, out, quiet):
+    try:
+        with progress.shown(quiet, run["epochs"]) as show, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it was interrupted is said below, in one line
+            return fo.train(found.x_train, found.y_train, progress=show, **run)
+    except fo.Diverged as error:
+        kept = "Nothing was written"
+        if out is not None:
+            error.fit.preparation = found.record
+            kept = f"The last good parameters are in {models.save(error.fit, out)}"
+        where = f"training diverged at step {error.step} with learning rate {error.lr:g}"
+        raise click.ClickException(f"{where}. {kept}; try a smaller --lr") from error
+
+
+def _refuse_growth(fit, found, loss, lr):
+    """A loss that ended far above that of weights of 0 is no success, though it is finite."""
+    history = fit.history.get("loss_train", ())
+    start = rates.loss_of_zeros(found, loss)
+    if len(history) and not history[-1] <= 2 * start + 1e-12:
+        raise click.ClickException(
+            f"training diverged: with learning rate {lr:g} the loss grew from {start:.4g} to {history[-1]:.4g}. "
+            "Nothing was written; try a smaller --lr"
+        )
+
+
+def _record(fit, found, rule, backend, out, seconds):
+    last = {name: values[-1] for name, values in fit.history.items() if len(values)}
+    loss_test = accuracy = None
+    if len(found.y_test):
+        loss_test, accuracy = fit.evaluate(found.x_test, found.y_test.astype(_target_dtype(fit, found)))
+    return {
+        "data": found.name,
+        "rows": found.x_train.shape[0],
+        "features": found.x_train.shape[1],
+        "classes": None if found.classes is None else len(found.classes),
+        "loss": type(fit.loss).__name__,
+        "rule": type(rule).__name__,
+        "lr": rule.lr,
+        "epochs": int(last.get("epoch", 0)),
+        "steps": fit.steps,
+        "loss_train": last.get("loss_train"),
+        "loss_validation": last.get("loss_validation"),
+        "accuracy_validation": last.get("accuracy_validation"),
+        "loss_test": loss_test,
+        "accuracy_test": accuracy,
+        "rmse_test": _rmse(fit, found),
+        "rows_test": len(found.y_test),
+        "seconds": seconds,
+        "seconds_training": float(np.sum(fit.history.get("seconds", 0.0))),
+        "backend": backend,
+        "interrupted": fit.interrupted,
+        "out": out,
+    }
+
+
+def _target_dtype(fit, found):
+    return found.y_test.dtype if found.classes is not None else fit.W.dtype
+
+
+def _rmse(fit, found):
+    if found.classes is not None or not len(found.y_test):
+        return None
+    return float(np.sqrt(np.mean((fit.predict(found.x_test) - found.y_test) ** 2)))
+
+
+def _say(fit, record, rule):
+    kinds = "regression" if record["classes"] is None else f"{record['classes']} classes"
+    click.echo(
+        f"{record['data']}: {record['rows']:,} rows x {record['features']} features, {kinds}; "
+        f"{record['loss']}, {record['rule']}(lr={rule.lr:g}), back end {record['backend']}"
+    )
+    if fit.interrupted:
+        click.echo("interrupted: this is the model so far")
+    loss = record["loss_train"]
+    click.echo(
+        f"{fit.steps:,} steps in {record['seconds']:.2f} s" + (f", training loss {loss:.4f}" if loss else "")
+    )
+    validation = record["accuracy_validation"]
+    if validation is not None and validation == validation:
+        click.echo(f"validation accuracy {validation:.4f}")
+    rows = f"on {record['rows_test']:,} rows that were not trained on"
+    if record["rows_test"] == 0:
+        click.echo("no rows were held out to test on")
+    elif record["classes"] is None:
+        click.echo(f"test error {record['rmse_test']:.4g} (root of the mean square) {rows}")
+    else:
+        click.echo(f"test accuracy {record['accuracy_test']:.4f} {rows}")
+    if record["out"] is not None:
+        click.echo(f"model written to {record['out']}")
