@@ -6,22 +6,6 @@
 #include "checks.h"
 #include "sets.h"
 
-static double weight_sum_f32(const fo_data *data, int64_t begin, int64_t end)
-{
-    const float *weight = data->weight;
-    double sum = 0;
-    for (int64_t i = begin; i < end; i++) sum += (double)weight[data->order ? data->order[i] : i];
-    return sum;
-}
-
-static double weight_sum_f64(const fo_data *data, int64_t begin, int64_t end)
-{
-    const double *weight = data->weight;
-    double sum = 0;
-    for (int64_t i = begin; i < end; i++) sum += weight[data->order ? data->order[i] : i];
-    return sum;
-}
-
 static double norm_f32(const float *g, int64_t n)
 {
     double sum = 0;
@@ -64,7 +48,6 @@ static int scaled_status(const fo_data *data, const fo_scaled_training *t)
     return isfinite(t->alpha) && t->alpha != 0 ? FO_OK : FO_BAD_VALUE;
 }
 
-/* A batch whose weights are all 0 has no loss and moves by the penalty alone. */
 #define EPOCH(T, F)                                                                                  \
     int64_t fo_epoch_##F(const fo_data *data, fo_training *t, int64_t begin, int64_t end)            \
     {                                                                                                \
@@ -87,8 +70,7 @@ static int scaled_status(const fo_data *data, const fo_scaled_training *t)
                 step = FO_NO_MEMORY;                                                                 \
                 break;                                                                               \
             }                                                                                        \
-            double sum = data->weight ? weight_sum_##F(data, first, last) : (double)(last - first);  \
-            double scale = sum != 0 ? 1 / sum : 0;                                                   \
+            double scale = 1 / (double)(last - first);                                               \
             value = value * scale + t->l2 * linear->penalise_##F(dW, t->W, size, scale, t->l2);      \
             if (db) linear->penalise_##F(db, t->b, data->classes, scale, 0);                         \
             if (!isfinite(value)) break;                                                             \

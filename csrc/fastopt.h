@@ -152,8 +152,8 @@ FO_API int fo_rows_f32(const fo_data *data, const float *W, const float *b, int6
 FO_API int fo_rows_f64(const fo_data *data, const double *W, const double *b, int64_t begin, int64_t end,
                        double *dW, double *db, double *loss);
 
-/* Training: step i takes the positions [i * batch, min((i+1) * batch, rows)), the weighted mean of the
- * loss plus l2 * sum(W^2), and the rule with the row of coefficients of that step. */
+/* Training: step i takes the positions [i * batch, min((i+1) * batch, rows)), sum_i w_i L_i by the rows
+ * of the batch, plus l2 * sum(W^2), and the rule with the row of coefficients of that step. */
 typedef struct fo_training {
     int rule;
     const double *coefficients;  /* one row a step, from the first step of the call on */

@@ -83,7 +83,7 @@ static int64_t NAME(scaled)(const fo_data *data, fo_scaled_training *t, int64_t 
     NAME(sparse) table = {V, V, V, 1, classes};
     for (; step < end; step++) {
         int64_t first = step * batch, last = first + batch < t->rows ? first + batch : t->rows;
-        double value = 0, sum = 0;
+        double value = 0, scale = 1 / (double)(last - first);
         memset(db, 0, sizeof(T) * (size_t)classes);
         for (int64_t at = first; at < last; at += ROWS) {
             T *own = s + (at - first) / ROWS * tile;
@@ -95,9 +95,7 @@ static int64_t NAME(scaled)(const fo_data *data, fo_scaled_training *t, int64_t 
                 for (int r = 0; r < ROWS; r++)
                     own[c * ROWS + r] = own[c * ROWS + r] * (T)t->alpha + (b ? b[c] : 0);
             value += NAME(finish_block)(data, &block, own, db);
-            for (int r = 0; r < block.rows; r++) sum += (double)block.weight[r];
         }
-        double scale = sum != 0 ? 1 / sum : 0;
         value = value * scale + t->l2 * t->alpha * t->alpha * t->squares;
         if (!isfinite(value)) break;
         t->loss += value;

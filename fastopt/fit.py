@@ -36,7 +36,8 @@ def class_numbers(y, classes):
         known = np.zeros(len(y), bool)
     if not np.all(known):
         at = int(np.argmin(known)) if np.ndim(known) else 0
-        raise ValueError(f"y[{at}] is {y[at]!r}, which is none of the {len(classes)} classes")
+        label = y[at].item() if isinstance(y[at], np.generic) else y[at]
+        raise ValueError(f"y[{at}] is {label!r}, which is none of the {len(classes)} classes")
     return number.astype(np.int64)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastopt as fo
-from fastopt.epochs import bind_epoch
+from fastopt import engines
 from fastopt.rows import checked_rows
 from fastopt.training.coefficients import coefficient_table
 
@@ -18,7 +18,7 @@ def trained(backend, X, y, *, loss=SOFTMAX, rule=MOMENTUM, batch=32, l2=0.0, cut
     rows = checked_rows(loss, X, y, weight=weight)
     shapes = ((rows.classes, rows.features), (rows.classes,))
     parameters = [(np.zeros(s, rows.dtype), [np.zeros(s, rows.dtype) for _ in rule.slots]) for s in shapes]
-    run = bind_epoch(backend, rows, loss, rule, parameters, batch, l2, threads)
+    run = engines.get(backend).bind_epoch(rows, loss, rule, parameters, batch, l2, threads)
     order = np.random.default_rng(seed).permutation(rows.n)
     steps = -(-rows.n // batch)
     total, norm, begin = 0.0, 0.0, 0
@@ -223,7 +223,7 @@ def test_stops_before_a_step_without_a_finite_loss(need):
     X[100] = np.inf
     rows = checked_rows(fo.Softmax(), X, y)
     parameters = [(np.zeros((5, 37), "float32"), []), (np.zeros(5, "float32"), [])]
-    run = bind_epoch("numba", rows, fo.Softmax(), fo.SGD(0.1), parameters, 1, 0.0, 1)
+    run = engines.get("numba").bind_epoch(rows, fo.Softmax(), fo.SGD(0.1), parameters, 1, 0.0, 1)
     K = coefficient_table(fo.SGD(0.1), {}, 0, 300)
     stopped, total, _ = run(K, None, 0, 300, 0.0)
     assert stopped == 100 and np.isfinite(total) and np.isfinite(parameters[0][0]).all()
@@ -252,7 +252,7 @@ def test_single_sparse_rows_like_numpy(need, classes, index, rule, l2):
             rows = checked_rows(loss, X, y, classes=classes, weight=weight)
             start = np.random.default_rng(1).normal(size=(classes, 40))
             parameters = [(start.copy(), []), (np.zeros(classes), [])]
-            run = bind_epoch(backend, rows, loss, rule, parameters, 1, l2, 1)
+            run = engines.get(backend).bind_epoch(rows, loss, rule, parameters, 1, l2, 1)
             K = coefficient_table(rule, schedules, 0, 200)
             results.append(
                 (*run(K[:90], None, 0, 90, 0.0)[:1], *run(K[90:], None, 90, 200, 0.0)[1:], parameters[0][0])

@@ -6,6 +6,12 @@
         scale * (sum over rows of w_i dL_i) and the gradient of l2*sum(W**2) to dW and db, and returns the
         value; b and db may be None. Sums do not depend on the number of threads. unchecked: the column numbers
         of CSR rows may be wrong and are looked at on the way, which Numba's engine alone does.
+    bind_epoch(rows, loss, rule, parameters, batch, l2, threads) -> run(K, order, begin, end, loss) -> (stopped,
+        loss, gradient norm): the steps [begin, end) of an epoch. parameters: ((W, its slots), (b, its slots)),
+        updated in place. Step i uses the positions [i*batch, (i+1)*batch) of order (None: the rows as they stand)
+        and row i - begin of the coefficients K; its gradient is sum_i w_i dL_i / rows of the batch. It stops
+        before a step whose loss is not finite. The losses of the batches are added to the one given, so that
+        where a stretch ends does not show in the sum's bits; the norm is that of the last batch's gradient.
     bind_passes(loss, rows, threads) -> what solvers do to the rows: kernels/solvers/bound.py says what.
 
 `choose.py` says which; `get` gives the module.

@@ -44,3 +44,9 @@ def bind_passes(loss, rows, threads):
     from fastopt.kernels.solvers.bound import Passes
 
     return Passes(rows, loss, threads)
+
+
+def bind_epoch(rows, loss, rule, parameters, batch, l2, threads):
+    from fastopt.kernels.training.epoch import Epoch
+
+    return Epoch(rows, loss, rule, parameters, batch, l2, threads)

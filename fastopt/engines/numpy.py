@@ -61,14 +61,32 @@ def block_scores(X, W, b):
     return s
 
 
-def mean_gradient(loss, W, b, rows, l2):
-    """(mean value, dW, db), the penalty included."""
-    dW, db = np.zeros_like(W), None if b is None else np.zeros_like(b)
-    value = bind_gradient(loss, rows)(W, b, dW, db, rows.one_over_weights, l2)
-    return value, dW, db
-
-
 def bind_passes(loss, rows, threads=1):
     from fastopt.engines.passes import Passes
 
     return Passes(rows, loss)
+
+
+def bind_epoch(rows, loss, rule, parameters, batch, l2, threads=1):
+    (W, _), (b, _) = parameters
+    dW, db = np.empty_like(W), np.empty_like(b)
+
+    def run(K, order, begin, end, total):
+        norm = 0.0
+        for step in range(begin, end):
+            first, last = step * batch, min((step + 1) * batch, rows.n)
+            which = slice(first, last) if order is None else order[first:last]
+            value = bind_gradient(loss, rows.take(which))(W, b, dW, db, 1 / (last - first), l2)
+            if not np.isfinite(value):
+                return step, total, norm
+            total += value
+            norm = float(np.sqrt(np.vdot(dW, dW) + np.vdot(db, db)))
+            k = tuple(K[step - begin].astype(W.dtype))
+            with np.errstate(all="ignore"), native.denormals_flushed():
+                for (p, slots), g in zip(parameters, (dW, db), strict=True):
+                    p[...], new = rule.update(rule, k, p, g, tuple(slots))
+                    for slot, numbers in zip(slots, new, strict=True):
+                        slot[...] = numbers
+        return end, total, norm
+
+    return run

@@ -140,15 +140,23 @@ def _class_weights(class_weight, y, rows, classes):
         return len(y) / (np.count_nonzero(times) * np.maximum(times, 1.0))
     weights = np.ones(count)
     if isinstance(class_weight, dict):
-        names = np.array(list(class_weight))
-        numbers = class_numbers(names, classes) if classes is not None else names
-        if numbers.dtype.kind not in "iub" or (
-            len(numbers) and not 0 <= numbers.min() <= numbers.max() < count
-        ):
-            raise ValueError(f"class_weight names {names.tolist()}; the classes are 0..{count - 1}")
-        weights[numbers] = [checked_number(w, "class_weight") for w in class_weight.values()]
+        for label, value in class_weight.items():
+            weights[_class_number(label, count, classes)] = checked_number(value, "class_weight")
     else:
-        weights = np.asarray(class_weight, np.float64)
+        try:
+            weights = np.asarray(class_weight, np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"class_weight must hold a number a class: {error}") from error
     if weights.shape != (count,) or not (np.isfinite(weights) & (weights >= 0)).all():
         raise ValueError(f"class_weight must be {count} finite numbers, at least 0, not {class_weight!r:.60}")
     return weights
+
+
+def _class_number(label, count, classes):
+    if classes is None:
+        known, numbers = range(count), [label]
+    else:
+        known, numbers = classes.tolist(), np.flatnonzero(classes == label).tolist()
+    if not numbers or numbers[0] not in range(count):
+        raise ValueError(f"class_weight names {label!r:.60}; the classes are {list(known)!r:.200}")
+    return int(numbers[0])

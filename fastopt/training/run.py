@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastopt import rules
+from fastopt import engines, rules
 from fastopt.arrays import aligned_zeros
-from fastopt.epochs import bind_epoch
 from fastopt.fit import Fit
 from fastopt.rows import check_finite
 from fastopt.schedules import values_at
@@ -48,8 +47,8 @@ class Run:
         if self._path is not None and self._path.exists():
             self._resume()
         self._good = self._whole = (self.W.copy(), self.b.copy(), self.step)
-        self._epoch_loop = bind_epoch(
-            settings.backend, self.rows, settings.loss, settings.rule,
+        self._epoch_loop = engines.get(settings.backend).bind_epoch(
+            self.rows, settings.loss, settings.rule,
             ((self.W, self.W_slots), (self.b, self.b_slots)), settings.batch, settings.l2, settings.threads,
         )  # fmt: skip
         self._steps_at_once = max(1, FIRST_STRETCH * settings.steps_per_epoch // max(1, self.rows.work))

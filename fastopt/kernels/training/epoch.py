@@ -45,7 +45,7 @@ def _help_entry(dtype, is_pair):
 
 
 class Epoch:
-    """Called with a stretch of steps; see epochs.bind_epoch."""
+    """Called with a stretch of steps; see fastopt.engines."""
 
     def __init__(self, rows, loss, rule, parameters, batch, l2, threads):
         self.problem = problem = Problem(rows, loss)

@@ -75,7 +75,7 @@ def lone_steps(h, problem, run, begin, end):
         for c in range(classes):
             score = read_element(h, b, c) + factor * read_element(h, slopes, c)
             store_first(h, scores + c * BLOCK * size, score)
-        share = 1.0 if not weights or linear.weight(h, problem, row) > 0 else 0.0
+        share = np.float64(linear.weight(h, problem, row)) if weights else 1.0
         loss = call(loss_kernel, (problem, scores, dscores, target)) * share
         value = loss + (l2 * alpha * alpha * squares if l2 != 0 else 0.0)
         if not np.isfinite(value):

@@ -35,7 +35,6 @@ from fastopt.kernels.training.steps import (
     G,
     K,
     P,
-    batch_weight,
     record_norm,
 )
 
@@ -183,8 +182,7 @@ def scaled_steps(h, problem, run, begin, end):
     for step in range(begin, end):
         first, last, _ = batch_of(hands, step)
         loss = _batch_slopes(h, problem, run, first, last, alpha)
-        weight = batch_weight(h, problem, first, last)
-        inverse = 1 / weight if weight > 0 else 0.0
+        inverse = 1 / float(last - first)
         value = loss * inverse + (l2 * alpha * alpha * squares if l2 != 0 else 0.0)
         if not np.isfinite(value):
             stopped = step

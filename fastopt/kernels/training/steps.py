@@ -75,20 +75,9 @@ RUN = [
 (P, G, S, K, K_COUNT, HANDS, OTHERS, CREW, PATIENCE, NUMBERS, UPDATE, UPDATE_BY_ROW, SIDE,
  BLOCKS) = range(len(RUN))  # fmt: skip
 
-# Of NUMBERS. LOSS: the sum over batches. NORM: of the last gradient. SCALE: 1/(weight of the batch).
+# Of NUMBERS. LOSS: the sum over batches. NORM: of the last gradient. SCALE: 1/(rows of the batch).
 # ALPHA, SQUARES: see scaled.py.
 L2, LOSS, NORM, SCALE, ALPHA, SQUARES = range(6)
-
-
-@kernel
-def batch_weight(h, problem, begin, end):
-    """Sum of the weights of a batch."""
-    if not read(np.int64, problem, linear.WEIGHTS):
-        return float(end - begin)
-    total = 0.0
-    for i in range(begin, end):
-        total += np.float64(linear.weight(h, problem, linear.row_at(problem, i)))
-    return total
 
 
 @kernel
@@ -200,12 +189,11 @@ def _half_loss(h, problem, run, step):
 
 @kernel
 def _value(h, problem, run, step, loss, paired):
-    """The value of a batch, of which `loss` is the sum; 1 / its weight is noted."""
+    """The value of a batch, of which `loss` is the sum; 1 / its rows is noted."""
     numbers, side = read(np.int64, run, NUMBERS), read(np.int64, run, SIDE)
     l2 = read(np.float64, numbers, L2)
     first, last, _ = batch_of(read(np.int64, run, HANDS), step)
-    weight = batch_weight(h, problem, first, last)
-    scale = 1 / weight if weight > 0 else 0.0
+    scale = 1 / float(last - first)
     write(numbers, SCALE, scale)
     value = loss * scale
     if l2 != 0 and paired:
