@@ -21,7 +21,7 @@ LAYERS = [
     ("readers",),
     ("training", "minimization", "checkpoint", "fit", "data", "testing", "checking"),
     ("linear", "solvers"),
-    ("optimizer", "objective", "epochs", "functions"),
+    ("optimizer", "objective", "functions"),
     ("engines", "table", "parameters", "rows"),
     ("kernels", "native", "arrays", "threads"),
     ("rules", "losses", "penalties", "schedules", "fingerprint", "algorithms"),
