@@ -13,7 +13,7 @@ from fastopt.bench import tables
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
-PEERS = ("NumPy", "torch", "optax", "scikit-learn")
+PEERS = ("NumPy", "torch", "optax", "Numba", "scikit-learn")
 
 
 def newest():

@@ -1,4 +1,4 @@
-"""value_and_grad against careful NumPy and torch's autograd: dense, float64, many classes, CSR."""
+"""value_and_grad against careful NumPy, torch's autograd and loops in Numba: dense, float64, many classes, CSR."""
 
 import functools
 
@@ -12,7 +12,7 @@ COUNTS = sorted({1, usable_threads()})
 THREADS = ["1 thread" if count == 1 else f"{count} threads" for count in COUNTS]
 WHO = [
     f"{name}, {t}"
-    for name in ("fastopt numba", "fastopt c", "fastopt numpy", "NumPy", "torch")
+    for name in ("fastopt numba", "fastopt c", "fastopt numpy", "NumPy", "torch", "Numba")
     for t in THREADS
 ]
 

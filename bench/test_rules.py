@@ -1,4 +1,4 @@
-"""Every rule x back end x size x dtype, against NumPy, torch, optax and the plain kernel of equal traffic."""
+"""Every rule x back end x size x dtype, against NumPy, torch, optax, loops in Numba and the plain kernel of equal traffic."""
 
 import pytest
 
@@ -15,6 +15,7 @@ PEERS = [
     "NumPy",
     *(f"torch, {count}" for count in THREADS),
     "optax",
+    *(f"Numba, {count}" for count in THREADS),
     *(f"roof, {count}" for count in THREADS),
 ]
 

@@ -42,6 +42,41 @@ def test_numpy_rules_agree(rule, rng):
     np.testing.assert_allclose(theirs, ours, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("rule", ["Adam", "NAdam", "Lion", "AdaDelta", "CenteredRMSProp", "Momentum"])
+def test_numba_rules_agree(rule, rng, numba):
+    check_numba_rule(getattr(fo, rule)(), rng)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "rule", [r for r in RULES if r.__name__ in numpy_rules.UPDATES], ids=lambda r: r.__name__
+)
+def test_every_numba_rule_agrees(rule, rng, numba):
+    check_numba_rule(rule(), rng)
+
+
+def check_numba_rule(rule, rng):
+    from fastopt.bench.peers import with_numba
+
+    ours, g = rng.normal(size=(7, 9)), [rng.normal(size=(7, 9)) for _ in range(4)]
+    theirs = ours.copy()
+    optimizer, step = fo.Optimizer(ours, rule, backend="numpy"), with_numba.bind(rule, [theirs])
+    for each in g:
+        optimizer.step(each)
+        step([each])
+    np.testing.assert_allclose(theirs, ours, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["Softmax", "MulticlassHinge"])
+def test_numba_gradient_agrees(loss, numba):
+    from fastopt.bench.peers import with_numba_linear
+
+    X, y, W, b = problem = problems.linear(203, 12, 5, "float64")
+    expected = fo.value_and_grad(cases.LOSSES[loss], W, X, y, b, backend="numpy")
+    for mine, theirs in zip(with_numba_linear.gradient(problem, loss)(), expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-10, atol=1e-13)
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.__name__)
 @pytest.mark.parametrize("package", ["torch", "optax"])
 def test_other_rules_agree(rule, package, rng):

@@ -62,6 +62,8 @@ def step(rule, size, dtype="float32", arrays=1, fresh=False, backend_names=None)
         makers[f"torch, {_threads(count)}"] = lambda c=count: _torch_step(rule, size, dtype, arrays, fresh, c)
     makers["optax"] = lambda: _optax_step(rule, size, dtype, arrays, fresh)
     for count in counts:
+        makers[f"Numba, {_threads(count)}"] = lambda c=count: _numba_step(rule, size, dtype, arrays, fresh, c)
+    for count in counts:
         makers[f"roof, {_threads(count)}"] = lambda c=count: _traffic(rule, size * arrays, dtype, c)
     moved = (3 + 2 * len(rule.slots)) * size * arrays * np.dtype(dtype).itemsize
     many = f"{arrays} x " if arrays > 1 else ""
@@ -124,6 +126,12 @@ def _optax_step(rule, size, dtype, arrays, fresh):
     return _peer_step(with_optax, rule, size, dtype, arrays, fresh)
 
 
+def _numba_step(rule, size, dtype, arrays, fresh, threads):
+    from fastopt.bench.peers import with_numba
+
+    return _peer_step(with_numba, rule, size, dtype, arrays, fresh, lambda: with_numba.threads(threads))
+
+
 def _traffic(rule, size, dtype, threads):
     (p,), (g,) = problems.step(size, dtype)
     g *= np.dtype(dtype).type(1e-6)  # what is added for ever stays small
@@ -150,6 +158,8 @@ def gradient(make_problem, title, loss="Softmax", backend_names=None):
         makers[f"NumPy, {_threads(count)}"] = lambda c=count: _numpy_gradient(problem, loss, c)
     if not hasattr(problem.X, "nnz"):
         makers[f"torch, {_threads(counts[-1])}"] = lambda: _torch_gradient(problem, loss, counts[-1])
+        if loss != "Hinge":
+            makers[f"Numba, {_threads(counts[-1])}"] = lambda: _numba_gradient(problem, loss)
     dtype = "" if hasattr(problem.X, "nnz") else problem.W.dtype.name
     return Case("gradient", f"{loss} {title}", makers, problem.bytes, problem.operations, dtype)
 
@@ -178,6 +188,12 @@ def _torch_gradient(problem, loss, threads):
     from fastopt.bench.peers import with_torch
 
     return Contestant(with_torch.gradient(problem, loss), lambda: with_torch.threads(threads))
+
+
+def _numba_gradient(problem, loss):
+    from fastopt.bench.peers import with_numba_linear
+
+    return Contestant(with_numba_linear.gradient(problem, loss))
 
 
 # ---- an epoch ----
