@@ -14,6 +14,7 @@ COMMANDS = {
     "predict": "fastopt.cli.predict",
     "check": "fastopt.checking.command",
     "race": "fastopt.reports.command",
+    "demo": "fastopt.reports.command",
     "info": "fastopt.cli.info",
     "warmup": "fastopt.cli.warmup",
     "bench": "fastopt.cli.bench",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from fastopt import data
 from fastopt.reports.page import write
 
 
@@ -53,3 +54,57 @@ def race(function, rules, steps, box, start, out):
         raise click.ClickException(str(error)) from error
     finally:
         sys.path.pop(0)
+
+
+PAGES = ("classifier", "slice", "table")
+
+
+@click.command()
+@click.argument("name", type=click.Choice(PAGES), metavar="|".join(PAGES))
+@click.argument("data_name", metavar="[DATA]", default="digits")
+@output_option("demo.html")
+def demo(name, data_name, out):
+    """A page that shows one thing.
+
+    \b
+    classifier  points in the plane that can be dragged, softmax and SVM, every number
+    slice       the loss of a softmax model of DATA around the path of its training
+    table       the columns of DATA, the ravine they make, before and after standardising
+    """
+    try:
+        save(out, _demo(name, data_name))
+    except (ValueError, FileNotFoundError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _demo(name, data_name):
+    from fastopt.reports.classifier import classifier
+    from fastopt.reports.normalisation import normalisation
+
+    if name == "classifier":
+        return classifier()
+    dataset = data.load(data_name)
+    if name == "table":
+        return normalisation(dataset.x_train, dataset.y_train, title=dataset.name)
+    return _slice(dataset)
+
+
+def _slice(dataset):
+    """500 steps of momentum; the losses of the grid on 2,000 rows at most."""
+    from fastopt.losses import Softmax
+    from fastopt.objective import Objective
+    from fastopt.reports.slice import flat_value, loss_slice, slice_page, trained_path
+    from fastopt.rules import Momentum
+
+    rows = slice(None, None, -(-len(dataset.y_train) // 2000))
+    count = len(dataset.classes)
+    few = Objective(
+        Softmax(), dataset.x_train[rows], dataset.y_train[rows], scale=_scale(dataset), classes=count
+    )
+    all_rows = Objective(Softmax(), dataset.x_train, dataset.y_train, scale=_scale(dataset), classes=count)
+    path, steps = trained_path(all_rows, Momentum(0.1), steps=500)
+    return slice_page(loss_slice(flat_value(few), path), steps, f"The loss of {dataset.name} around the path")
+
+
+def _scale(dataset):
+    return dataset.scale if dataset.x_train.dtype == "uint8" else None

@@ -44,7 +44,9 @@ function scale(span, pixels, log) {
   s.ticks = (count) => {
     if (!log) return ticks(low, high, count);
     if (high - low < 1) return ticks(span[0], span[1], count).filter((v) => v > 0);
-    return ticks(Math.floor(low), Math.ceil(high), count).filter((v) => Number.isInteger(v) && v >= low && v <= high).map(back);
+    const whole = ticks(Math.floor(low), Math.ceil(high), count).filter((v) => Number.isInteger(v) && v >= low && v <= high).map(back);
+    if (whole.length > 2) return whole;
+    return [0, 1, 2, 3].flatMap((k) => [1, 2, 5].map((d) => d * 10 ** (Math.floor(low) + k))).filter((v) => v >= span[0] && v <= span[1]);
   };
   return s;
 }
