@@ -19,7 +19,7 @@ STEPS = 200
 
 @pytest.fixture(scope="module")
 def text():
-    return race(rules=ALL)
+    return race(rules=[*ALL, "lbfgs"])
 
 
 def engine_path(surface, rule, start, steps, noise=0.0):
@@ -61,6 +61,8 @@ def test_the_page_walks_as_the_engine_does(opened, text, preset):  # noqa: F811
         found = page.evaluate("NAMES.map((n) => [n, state.hyper[n], state.paths[n].x])")
         size = max(map(abs, surface.box))
         for rule, h, path in found:
+            if rule == "lbfgs":
+                continue
             assert len(path) == STEPS + 1, (name, rule, h)
             expected = engine_path(surface, ALL[rule](**h), surface.start, STEPS)
             moved = engine_path(surface, ALL[rule](**h), surface.start, STEPS, noise=1e-15)
@@ -79,6 +81,8 @@ def test_each_step_is_the_engines(opened, text):  # noqa: F811
     for name in surfaces.SURFACES:
         page.select_option("#surface", name)
         for rule, h, path in page.evaluate("NAMES.map((n) => [n, state.hyper[n], state.paths[n]])"):
+            if rule == "lbfgs":
+                continue
             rule = rules.checked(ALL[rule](**h))
             slots = tuple(np.full(2, v) for v in rules.initial(rule))
             for t, inner in enumerate(path["inside"]):
@@ -90,6 +94,35 @@ def test_each_step_is_the_engines(opened, text):  # noqa: F811
                     np.reshape(inner["slots"], (-1, 2)), np.reshape(slots, (-1, 2)), rtol=1e-13, atol=0
                 )
                 slots = tuple(map(np.array, inner["slots"]))
+
+
+def test_lbfgs_walks_as_minimize_does(opened, text):  # noqa: F811
+    page = opened(text)
+    for name, surface in surfaces.SURFACES.items():
+        page.select_option("#surface", name)
+        for start in (surface.start, np.array(surface.start) * 0.7):
+            page.evaluate(f"moveStart([{start[0]!r}, {start[1]!r}].map(Number))".replace("np.float64", ""))
+            found = page.evaluate("state.paths.lbfgs")
+            expected, result = lbfgs_path(surface, start)
+            moved, _ = lbfgs_path(surface, start, noise=1e-15)
+            assert len(found["x"]) == len(expected) == result.nit + 1
+            assert found["evaluations"][-1] == result.nfev
+            size, count = max(map(abs, surface.box)), min(len(expected), len(moved))
+            growth = np.abs(expected[:count] - moved[:count]).max() / (1e-14 * size)
+            limit = 1e-12 * size * (1 if growth < 1 else 10 * growth)
+            np.testing.assert_allclose(found["x"], expected, rtol=0, atol=limit)
+
+
+def lbfgs_path(surface, start, noise=0.0):
+    """(points, result) of fo.minimize, with gradients that are `noise` off."""
+    rng = np.random.default_rng(5)
+    points = [np.array(start, float)]
+
+    def gradient(x):
+        return surface.gradient(x) + noise * rng.uniform(-1, 1, 2)
+
+    result = fo.minimize(surface.value, points[0], jac=gradient, callback=points.append)
+    return np.array(points), result
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -204,7 +237,7 @@ def test_own_function(opened, tmp_path, monkeypatch):  # noqa: F811
 def test_every_rule_is_translated():
     for rule in rules.RULES:
         assert "update" in rule_script(rule)
-    assert set(RULES) <= set(ALL)
+    assert set(RULES) <= {*ALL, "lbfgs"}
 
 
 def test_what_has_no_translation_says_so():

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from fastopt import data
+from fastopt.readers import dataset, open_data
+from fastopt.readers.preparation import Preparation
 from fastopt.reports.page import write
 
 
@@ -29,7 +30,7 @@ def save(path, text):
 
 @click.command()
 @click.argument("function", default="lectures")
-@click.option("--rules", default="sgd,momentum,nesterov,adagrad,rmsprop,adam", show_default=True,
+@click.option("--rules", default="sgd,momentum,nesterov,adagrad,rmsprop,adam,lbfgs", show_default=True,
               help="Names with commas between them.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(1, 2000), default=200, show_default=True)
 @click.option(
@@ -50,8 +51,6 @@ def race(function, rules, steps, box, start, out):
     sys.path.insert(0, str(Path.cwd()))
     try:
         save(out, text(function, rules.split(","), steps=steps, box=box, start=start))
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
     finally:
         sys.path.pop(0)
 
@@ -71,10 +70,7 @@ def demo(name, data_name, out):
     slice       the loss of a softmax model of DATA around the path of its training
     table       the columns of DATA, the ravine they make, before and after standardising
     """
-    try:
-        save(out, _demo(name, data_name))
-    except (ValueError, FileNotFoundError) as error:
-        raise click.ClickException(str(error)) from error
+    save(out, _demo(name, data_name))
 
 
 def _demo(name, data_name):
@@ -83,28 +79,33 @@ def _demo(name, data_name):
 
     if name == "classifier":
         return classifier()
-    dataset = data.load(data_name)
+    found = dataset.training_set(open_data(data_name), standardize=False)
     if name == "table":
-        return normalisation(dataset.x_train, dataset.y_train, title=dataset.name)
-    return _slice(dataset)
+        X = found.x_train.toarray() if hasattr(found.x_train, "toarray") else found.x_train
+        return normalisation(X, found.y_train, names=names_of(found.record), title=found.name)
+    return _slice(found)
 
 
-def _slice(dataset):
+def names_of(record):
+    """Names of the features in a model's `preparation`, or None where they have none."""
+    if not record or record.get("kind") == "matrix":
+        return None
+    return Preparation.of_record(record).names
+
+
+def _slice(found):
     """500 steps of momentum; the losses of the grid on 2,000 rows at most."""
     from fastopt.losses import Softmax
     from fastopt.objective import Objective
     from fastopt.reports.slice import flat_value, loss_slice, slice_page, trained_path
     from fastopt.rules import Momentum
 
-    rows = slice(None, None, -(-len(dataset.y_train) // 2000))
-    count = len(dataset.classes)
-    few = Objective(
-        Softmax(), dataset.x_train[rows], dataset.y_train[rows], scale=_scale(dataset), classes=count
-    )
-    all_rows = Objective(Softmax(), dataset.x_train, dataset.y_train, scale=_scale(dataset), classes=count)
-    path, steps = trained_path(all_rows, Momentum(0.1), steps=500)
-    return slice_page(loss_slice(flat_value(few), path), steps, f"The loss of {dataset.name} around the path")
+    def objective(rows):
+        X = found.x_train[rows]
+        scale = found.scale if X.dtype == "uint8" else None
+        return Objective(Softmax(), X, found.y_train[rows], scale=scale, classes=len(found.classes))
 
-
-def _scale(dataset):
-    return dataset.scale if dataset.x_train.dtype == "uint8" else None
+    few = slice(None, None, -(-len(found.y_train) // 2000))
+    path, steps = trained_path(objective(slice(None)), Momentum(0.1), steps=500)
+    title = f"The loss of {found.name} around the path"
+    return slice_page(loss_slice(flat_value(objective(few)), path), steps, title)

@@ -1,17 +1,21 @@
 """The race of optimizers: update rules on a surface of two numbers, recomputed in the page."""
 
+import functools
 import time
 
 import numpy as np
 
 from fastopt import rules
+from fastopt.algorithms import state
+from fastopt.algorithms.lbfgs import lbfgs
 from fastopt.optimizer import Optimizer
 from fastopt.reports import page, surfaces
-from fastopt.reports.translate import Untranslatable, function_script, rule_script
+from fastopt.reports.translate import Untranslatable, function_script, program_script, rule_script
 
-RULES = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
+RULES = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "lbfgs")
 GRID = 97  # points a side of a function that the page cannot compute
-SCRIPTS = ("dual.js", "chart.js", "contour.js", "engine.js", "race.js")
+SCRIPTS = ("dual.js", "chart.js", "contour.js", "vectors.js", "lbfgs.js", "engine.js", "race.js")
+SOLVER = "lbfgs"  # by minimize, not by a rule
 
 
 def race(function="lectures", rules=RULES, *, steps=200, box=None, start=None):
@@ -37,13 +41,16 @@ def race(function="lectures", rules=RULES, *, steps=200, box=None, start=None):
         "surfaces": described,
         "rules": names,
         "steps": int(steps),
-        "kinds": {name: slot_kinds(_RULES[name]) for name in names},
+        "kinds": {name: slot_kinds(_RULES[name]) for name in names if name != SOLVER},
         "seconds": {
-            "step": {name: _seconds_a_step(_RULES[name]) for name in names},
+            "step": {
+                name: _seconds_an_iteration() if name == SOLVER else _seconds_a_step(_RULES[name])
+                for name in names
+            },
             "gradient": {s.name: _seconds_a_call(s) for s in shown.values()},
         },
     }
-    title = f"Race: {', '.join(_RULES[n].__name__ for n in names)}"
+    title = f"Race: {', '.join('L-BFGS' if n == SOLVER else _RULES[n].__name__ for n in names)}"
     return page.page(title, _BODY, lead=_LEAD, script=_formulas(names, shown), scripts=SCRIPTS, data=data)
 
 
@@ -52,8 +59,8 @@ _RULES = {rule.__name__.lower(): rule for rule in rules.RULES}
 
 def _known(name):
     name = name.strip().lower()
-    if name not in _RULES:
-        raise ValueError(f"no rule {name!r}; known: {', '.join(_RULES)}")
+    if name not in _RULES and name != SOLVER:
+        raise ValueError(f"no rule {name!r}; known: {', '.join(_RULES)}, {SOLVER}")
     return name
 
 
@@ -73,8 +80,13 @@ def _surface(s):
 
 
 def _script(s):
+    return _translated(s.value)
+
+
+@functools.cache
+def _translated(function):
     try:
-        return function_script(s.value)
+        return function_script(function)
     except Untranslatable:
         return None
 
@@ -86,10 +98,14 @@ def _sampled(s):
 
 def _formulas(names, shown):
     """The rules and functions as JavaScript."""
-    written = ",\n".join(f"{name}: {rule_script(_RULES[name])}" for name in names)
+    written = ",\n".join(f"{name}: {rule_script(_RULES[name])}" for name in names if name != SOLVER)
+    places = {k: v for k, v in vars(state).items() if isinstance(v, int)} | {"SIZE": state.HEAD}
     scripts = {s.name: _script(s) for s in shown.values() if s.batches is None}
     functions = ",\n".join(f"{page.as_json(name)}: {text}" for name, text in scripts.items() if text)
-    return f"const RULES = {{{written}}};\nconst FUNCTIONS = {{{functions}}};"
+    return (
+        f"const RULES = {{{written}}};\nconst FUNCTIONS = {{{functions}}};\n"
+        f"const HEAD_OF = {page.as_json(places)};\n{program_script(lbfgs, 'LBFGS')}"
+    )
 
 
 def slot_kinds(rule):
@@ -113,6 +129,7 @@ def slot_kinds(rule):
     return kinds
 
 
+@functools.cache
 def _seconds_a_step(rule, repeats=300):
     """Median seconds of a step of the engine with two parameters."""
     p, g = np.ones(2), np.full(2, 1e-3)
@@ -120,6 +137,32 @@ def _seconds_a_step(rule, repeats=300):
     return _median(lambda: optimizer.step(g), repeats)
 
 
+@functools.cache
+def _seconds_an_iteration():
+    """Seconds of an iteration of L-BFGS on two numbers, evaluations not counted."""
+    from fastopt.minimization import minimize
+
+    def run():
+        spent.clear()
+        minimize(value, np.array([-8.5, 6.0]), jac=gradient)
+
+    spent, s = [], surfaces.SURFACES["rosenbrock"]
+
+    def timed(f):
+        def call(x):
+            began = time.perf_counter()
+            result = f(x)
+            spent.append(time.perf_counter() - began)
+            return result
+
+        return call
+
+    value, gradient = timed(s.value), timed(s.gradient)
+    whole = _median(run, 5)
+    return max(1e-7, whole - sum(spent)) / max(1, len(spent) // 2)
+
+
+@functools.cache
 def _seconds_a_call(s, repeats=50):
     x = np.array(s.start, float)
     return _median(lambda: s.gradient(x), repeats)

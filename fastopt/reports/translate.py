@@ -1,9 +1,10 @@
 """Python formulas as JavaScript, so that a page computes by the engine's own text.
 
 `rule_script` translates a rule's `initial`, `coefficients` and `update`; `function_script` a function of
-x = (x[0], x[1]), with numbers that carry their two derivatives (dual.js), so that its gradient is exact.
-Knows arithmetic, comparisons, assignment, if, while, for over range, and the functions of FUNCTIONS, from
-math or NumPy; helper functions and constants of the same module come along. Raises Untranslatable elsewhere.
+x = (x[0], x[1]), with numbers that carry their two derivatives (dual.js), so that its gradient is exact;
+`program_script` a function of numbers and arrays with all that it calls, such as the solvers of algorithms/.
+Knows arithmetic, comparisons, assignment, slices of vectors, if, while, for over range, and the functions of
+FUNCTIONS, from math or NumPy; helper functions and constants come along. Raises Untranslatable elsewhere.
 """
 
 import ast
@@ -15,10 +16,11 @@ FUNCTIONS = {
     "tan": "tan", "tanh": "tanh", "sinh": "sinh", "cosh": "cosh", "arctan": "atan", "atan": "atan", "abs": "abs",
     "fabs": "abs", "absolute": "abs", "sign": "sign", "square": "square", "maximum": "max", "minimum": "min",
     "max": "max", "min": "min", "floor": "floor", "power": "pow", "pow": "pow", "hypot": "hypot",
-    "float": "", "float64": "", "asarray": "", "array": "", "where": "where",
+    "float": "", "float64": "", "asarray": "", "array": "", "where": "where", "int": "trunc",
+    "isfinite": "Number.isFinite", "isnan": "Number.isNaN",
 }  # fmt: skip
+VECTORS = "fastopt.algorithms.vectors"  # what works on whole arrays is written by hand: vectors.js
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
-_PLAIN = {**_OPERATORS, ast.Mod: "%", ast.FloorDiv: "//"}
 _DUAL = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
 _COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "===", ast.NotEq: "!=="}
 
@@ -42,6 +44,13 @@ def function_script(function):
     return _Translator(function, dual=True).function()
 
 
+def program_script(function, name):
+    """`const name = ...;` for a function and, before it, all that it calls."""
+    helpers = {}
+    text = _Translator(function, helpers=helpers).function()
+    return "".join(f"const {n} = {t};\n" for n, t in helpers.items()) + f"const {name} = {text};\n"
+
+
 def _literal(value):
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -51,7 +60,7 @@ def _literal(value):
 class _Translator:
     """One function and the helpers that it calls."""
 
-    def __init__(self, function, dual=False):
+    def __init__(self, function, dual=False, helpers=None):
         function = getattr(function, "py_func", function)  # Numba keeps the Python function there
         try:
             source = textwrap.dedent(inspect.getsource(function))
@@ -62,7 +71,7 @@ class _Translator:
             raise Untranslatable(f"{function!r} is no function with a name of its own")
         self.names = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
         self.dual = dual
-        self.helpers = {}
+        self.helpers, self.outside = ({}, False) if helpers is None else (helpers, True)
 
     def function(self):
         arguments = [a.arg for a in self.tree.args.args]
@@ -73,7 +82,8 @@ class _Translator:
         self.local = set(arguments) | set(assigned)
         body = self.block(self.tree.body)
         let = f"let {', '.join(assigned)};\n" if assigned else ""
-        helpers = "".join(f"const {name} = {text};\n" for name, text in self.helpers.items())
+        own = {} if self.outside else self.helpers
+        helpers = "".join(f"const {name} = {text};\n" for name, text in own.items())
         return f"({', '.join(arguments)}) => {{\n{helpers}{let}{body}\n}}"
 
     def block(self, nodes):
@@ -82,13 +92,17 @@ class _Translator:
     def statement(self, node):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             return ""  # a docstring
-        if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            return f"{self.target(node.targets[0])} = {self.expression(node.value)};"
+        if isinstance(node, ast.Expr):
+            return f"{self.expression(node.value)};"
+        if isinstance(node, (ast.Break, ast.Continue)):
+            return f"{type(node).__name__.lower()};"
+        if isinstance(node, ast.Assign):
+            return f"{' = '.join(map(self.target, node.targets))} = {self.expression(node.value)};"
         if isinstance(node, ast.AugAssign):
             name = self.target(node.target)
             return f"{name} = {self.binary(type(node.op), name, self.expression(node.value))};"
         if isinstance(node, ast.Return):
-            return f"return {self.expression(node.value)};"
+            return "return;" if node.value is None else f"return {self.expression(node.value)};"
         if isinstance(node, ast.If):
             other = f" else {{\n{self.block(node.orelse)}\n}}" if node.orelse else ""
             return f"if ({self.expression(node.test)}) {{\n{self.block(node.body)}\n}}{other}"
@@ -100,13 +114,13 @@ class _Translator:
 
     def loop(self, node):
         call = node.iter
-        if not (
-            isinstance(call, ast.Call) and getattr(call.func, "id", "") == "range" and len(call.args) < 3
-        ):
+        if not (isinstance(call, ast.Call) and getattr(call.func, "id", "") == "range"):
             raise Untranslatable(f"line {node.lineno}: for loops go over range(...) only")
-        begin, end = ([ast.Constant(0)] + call.args)[-2:]
+        begin, end = ([ast.Constant(0)] + call.args)[-2:] if len(call.args) < 3 else call.args[:2]
+        step = self.expression(call.args[2]) if len(call.args) == 3 else "1"
+        sign = ">" if step.startswith("(-") else "<"
         i = self.target(node.target)
-        head = f"{i} = {self.expression(begin)}; {i} < {self.expression(end)}; {i} = {i} + 1"
+        head = f"{i} = {self.expression(begin)}; {i} {sign} {self.expression(end)}; {i} = {i} + {step}"
         return f"for ({head}) {{\n{self.block(node.body)}\n}}"
 
     def target(self, node):
@@ -114,6 +128,8 @@ class _Translator:
             return node.id
         if isinstance(node, (ast.Tuple, ast.List)):
             return f"[{', '.join(map(self.target, node.elts))}]"
+        if isinstance(node, ast.Subscript) and not self.dual:
+            return self.expression(node)
         raise Untranslatable(f"line {node.lineno}: assignment to {ast.unparse(node)}")
 
     def expression(self, node):
@@ -123,6 +139,8 @@ class _Translator:
         return method(node)
 
     def binary(self, operator, left, right):
+        if operator is ast.Mod and not self.dual:
+            return f"((({left}) % ({right})) + ({right})) % ({right})"
         if operator not in _OPERATORS:
             raise Untranslatable(f"the operator {operator.__name__}")
         if self.dual:
@@ -170,11 +188,16 @@ class _Translator:
         return f"...{self.expression(node.value)}"
 
     def _subscript(self, node):
-        index = node.slice
-        whole = isinstance(index, ast.Constant) and isinstance(index.value, int) and index.value >= 0
-        if not whole:
+        value, index = self.expression(node.value), node.slice
+        if isinstance(index, ast.Constant) and isinstance(index.value, int) and index.value >= 0:
+            return f"{value}[{index.value}]"
+        if self.dual:
             raise Untranslatable(f"line {node.lineno}: {ast.unparse(node)}: indices are numbers, 0 or 1")
-        return f"{self.expression(node.value)}[{index.value}]"
+        if isinstance(index, ast.Slice) and index.step is None:
+            low = "0" if index.lower is None else self.expression(index.lower)
+            high = "" if index.upper is None else f", {self.expression(index.upper)}"
+            return f"{value}.subarray({low}{high})"
+        return f"{value}[{self.expression(index)}]"
 
     def _name(self, node):
         if node.id in self.local:
@@ -191,7 +214,8 @@ class _Translator:
             if isinstance(constant, (int, float)):
                 return _literal(constant)
             raise Untranslatable(f"line {node.lineno}: {ast.unparse(node)}")
-        return f"{self.expression(node.value)}.{node.attr}"
+        attribute = "length" if node.attr == "size" else node.attr
+        return f"{self.expression(node.value)}.{attribute}"
 
     def _call(self, node):
         if node.keywords:
@@ -200,8 +224,9 @@ class _Translator:
         called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", None)
         own = self.names.get(called) if isinstance(node.func, ast.Name) else None
         if inspect.isfunction(own) and not getattr(own, "__module__", "").startswith("numpy"):
-            self.helpers[called] = _Translator(own, self.dual).function()
-            return f"{called}({', '.join(values)})"
+            return self.helper(own, called, values)
+        if isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", None) in self.local:
+            return f"{node.func.value.id}.{called}({', '.join(values)})"
         name = FUNCTIONS.get(called)
         if name is None:
             raise Untranslatable(f"line {node.lineno}: {ast.unparse(node)}")
@@ -211,4 +236,15 @@ class _Translator:
             return f"({values[0]} ? {values[1]} : {values[2]})"
         if name == "square" and not self.dual:
             return f"(({values[0]}) ** 2.0)"
+        if "." in name:
+            return f"{name}({', '.join(values)})"
         return f"{'D' if self.dual else 'Math'}.{name}({', '.join(values)})"
+
+    def helper(self, function, called, values):
+        """A call of another function, which comes along."""
+        if function.__module__ == VECTORS:
+            return f"V.{called}({', '.join(values)})"
+        if called not in self.helpers:
+            text = _Translator(function, self.dual, self.helpers if self.outside else None).function()
+            self.helpers[called] = text
+        return f"{called}({', '.join(values)})"

@@ -252,7 +252,7 @@ function fromChart(x) {
 }
 
 function showInside() {
-  const path = state.paths[state.inside], t = at(path, state.t), inner = path.inside[t];
+  const path = state.paths[state.inside], t = Math.max(0, Math.min(state.t, path.inside.length - 1)), inner = path.inside[t];
   $("#inside-title").textContent = `Inside ${TITLES[state.inside]} at step ${t}`;
   const rows = [["position", path.x[t]]];
   if (inner) {
