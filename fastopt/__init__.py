@@ -22,8 +22,8 @@ _NAMES = {
         "GradcheckError", "EvaluationError", "NotAnalyticError",
     ),
     "engines.choose": ("set_backend",),
-    "minimization": ("minimize",),
     "estimators": ("LinearClassifier", "LinearRegressor"),
+    "minimization": ("minimize", "least_squares", "scipy_method"),
     "warm": ("warmup",),
     "info": ("show_info",),
 }  # fmt: skip

@@ -1,6 +1,6 @@
 """BFGS with a dense inverse Hessian: Nocedal & Wright 2006, algorithm 6.1."""
 
-from fastopt.algorithms.line_search import line_search
+from fastopt.algorithms.line_search import LONGEST, line_search
 from fastopt.algorithms.state import (
     NEW,
     PAIRS,
@@ -8,6 +8,7 @@ from fastopt.algorithms.state import (
     STATUS,
     STEP,
     STRETCH,
+    UNBOUNDED,
     XTOL,
     F,
     accept,
@@ -64,7 +65,7 @@ def bfgs(fun, x, g, bounds, head, work):
         copy(g, g0)
         f = head[F]
         if slope < 0.0:
-            t, f = line_search(fun, x, g, x0, d, slope, t, 1e20, f, CURVATURE, head, work)
+            t, f = line_search(fun, x, g, x0, d, slope, t, LONGEST, f, CURVATURE, head, work)
         else:
             t = 0.0
         if t == 0.0:
@@ -75,6 +76,8 @@ def bfgs(fun, x, g, bounds, head, work):
             head[PAIRS] = 0
             continue
         accept(f, head)
+        if t >= LONGEST:
+            head[STATUS] = UNBOUNDED
         subtract(x, x0, s)
         subtract(g, g0, y)
         if head[XTOL] > 0:

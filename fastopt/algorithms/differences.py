@@ -1,11 +1,31 @@
-"""Derivatives that were not given: central differences inside the bounds."""
+"""Derivatives that were not given: central differences inside the bounds.
+
+The step along an entry is relative to the larger of its size and its size at the start, where that is
+not 0: parameters of 1e-7 and of 1e7 are both ordinary.
+"""
 
 import numpy as np
 
 
-def step(x, root):
-    """The step along one entry: relative to its size, or to 1 where it is smaller."""
-    return root * max(1.0, abs(x))
+def sizes(x0):
+    """What the entries of x are of the order of, from the start: |x0_i|, or 1 where that is 0."""
+    size = np.abs(x0)
+    size[~(np.isfinite(size) & (size > 0))] = 1.0
+    return size
+
+
+def step(x, size, root):
+    """The step along one entry."""
+    return root * max(size, abs(x))
+
+
+def along(x, v, size, root):
+    """The step along v: no entry moves further than its own step; 0 where v is 0."""
+    h = np.inf
+    for i in range(x.size):
+        if v[i] != 0.0:
+            h = min(h, step(x[i], size[i], root) / abs(v[i]))
+    return h if h < np.inf else 0.0
 
 
 def ends(x, h, low, high):
@@ -18,18 +38,18 @@ def root_of(dtype, power):
     return float(np.finfo(dtype).eps) ** power
 
 
-def _sides(x, i, root, bounds):
-    h = step(float(x[i]), root)
+def _sides(x, i, root, bounds, size):
+    h = step(float(x[i]), float(size[i]), root)
     low, high = (-np.inf, np.inf) if bounds is None else bounds[:, i]
     return ends(x[i], x.dtype.type(h), low, high)
 
 
-def gradient(f, x, value, g, bounds):
+def gradient(f, x, g, bounds, size):
     """g by central differences; returns the number of calls of f."""
     root, x = root_of(x.dtype, 1 / 3), x.copy()
     for i in range(x.size):
         keep = x[i]
-        a, b = _sides(x, i, root, bounds)
+        a, b = _sides(x, i, root, bounds, size)
         x[i] = a
         plus = f(x)
         x[i] = b
@@ -39,14 +59,14 @@ def gradient(f, x, value, g, bounds):
     return 2 * x.size
 
 
-def jacobian(f, x, r, J, bounds):
+def jacobian(f, x, r, J, bounds, size):
     """J (flat, row by row) by central differences of the vector f; returns the number of calls."""
     n = x.size
     root, x = root_of(x.dtype, 1 / 3), x.copy()
     J = J.reshape(r.size, n)
     for i in range(n):
         keep = x[i]
-        a, b = _sides(x, i, root, bounds)
+        a, b = _sides(x, i, root, bounds, size)
         x[i] = a
         plus = f(x)
         x[i] = b
@@ -66,14 +86,14 @@ def complex_jacobian(f, x, r, J):
         z[i] = x[i]
 
 
-def hessian(gradient, x, H, bounds):
+def hessian(gradient, x, H, bounds, size):
     """H (flat) by central differences of the gradient(x, g), made symmetric."""
     n = x.size
     root, x = root_of(x.dtype, 1 / 3), x.copy()
     H, up, down = H.reshape(n, n), np.empty_like(x), np.empty_like(x)
     for i in range(n):
         keep = x[i]
-        a, b = _sides(x, i, root, bounds)
+        a, b = _sides(x, i, root, bounds, size)
         x[i] = a
         gradient(x, up)
         x[i] = b
@@ -83,13 +103,12 @@ def hessian(gradient, x, H, bounds):
     H[...] = (H + H.T) / 2
 
 
-def product(gradient, x, v, out):
+def product(gradient, x, v, out, size):
     """The Hessian times v by a central difference of the gradient along v."""
-    size = float(np.max(np.abs(v)))
-    if size == 0.0:
+    h = along(x, v, size, root_of(x.dtype, 1 / 3))
+    if h == 0.0:
         out[:] = 0.0
         return
-    h = root_of(x.dtype, 1 / 3) * max(1.0, float(np.max(np.abs(x)))) / size
     up, down = np.empty_like(x), np.empty_like(x)
     gradient(x + x.dtype.type(h) * v, up)
     gradient(x - x.dtype.type(h) * v, down)

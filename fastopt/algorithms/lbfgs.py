@@ -6,7 +6,7 @@ end point moved inside the bounds, and the line search goes no further than the 
 
 import math
 
-from fastopt.algorithms.line_search import line_search
+from fastopt.algorithms.line_search import LONGEST, line_search
 from fastopt.algorithms.state import (
     BOUNDED,
     MEMORY,
@@ -17,6 +17,7 @@ from fastopt.algorithms.state import (
     STATUS,
     STEP,
     STRETCH,
+    UNBOUNDED,
     XTOL,
     F,
     accept,
@@ -114,7 +115,7 @@ def lbfgs(fun, x, g, bounds, head, work):
             hold(x, g, bounds, free)
             multiply(d, free, d)
         two_loops(d, S, Y, sy, alpha, pairs, newest, m, free, spare, bounded)
-        t, t_max = 1.0, 1e20
+        t, t_max = 1.0, LONGEST
         if pairs == 0:
             t = min(1.0, 1.0 / norm(d))
         if bounded:
@@ -144,6 +145,8 @@ def lbfgs(fun, x, g, bounds, head, work):
         if bounded:
             copy_clipped(x, bounds, x)
         accept(f, head)
+        if t >= LONGEST:
+            head[STATUS] = UNBOUNDED
         j = (newest + 1) % m
         s, y = S[j * n : (j + 1) * n], Y[j * n : (j + 1) * n]
         subtract(x, x0, s)

@@ -52,7 +52,7 @@ from fastopt.algorithms.vectors import (
     transposed_times,
 )  # fmt: skip
 
-FACTOR = 100.0  # the first radius, in lengths of the scaled start
+FACTOR = 1.0  # the first radius, in lengths of the scaled start
 MOST_REJECTIONS = 60
 
 

@@ -13,6 +13,7 @@ from fastopt.algorithms.vectors import dot, move
 
 ARMIJO = 1e-4
 MOST_TRIALS = 40
+LONGEST = 1e20  # a function that still falls there has no lower bound
 
 
 def interpolate(best, fb, gb, other, fo, go, t, f, g, bracketed, low, high):

@@ -31,7 +31,7 @@ METHODS = {
         bounds=True,
         needs="residuals",
         gtol=1e-10,
-        ftol=1e-12,
+        ftol=1e-15,
         xtol=1e-12,
     ),
 }

@@ -24,6 +24,7 @@ from fastopt.algorithms.state import (
     REACHED,
     RUNNING,
     SIMPLEX,
+    SIMPLEX_BEFORE,
     STATUS,
     STRETCH,
     TARGET,
@@ -88,7 +89,8 @@ def verdict(corners, values, n, head):
     f = values[0]
     head[F], head[BEST], head[NORM] = f, f, math.nan
     spread = abs(values[n] - f)
-    if extent(corners, n) <= head[XTOL] and spread <= head[FTOL] * max(1.0, abs(f)):
+    small = extent(corners, n) <= head[XTOL] and spread <= head[FTOL] * max(1.0, abs(f))
+    if small and not head[SIMPLEX_BEFORE] - f > head[FTOL] * max(1.0, abs(f)):
         head[STATUS] = SIMPLEX
     elif f <= head[TARGET]:
         head[STATUS] = REACHED
@@ -100,6 +102,7 @@ def verdict(corners, values, n, head):
         head[STATUS] = EVALUATION_LIMIT
     if not f < math.inf:
         head[STATUS] = NOT_FINITE
+    return small
 
 
 def nelder_mead(fun, x, g, bounds, head, work):
@@ -111,6 +114,7 @@ def nelder_mead(fun, x, g, bounds, head, work):
     values = parts[3 * n + (n + 1) * n : 3 * n + (n + 1) * n + n + 1]
     if head[STATUS] == NEW:
         head[STATUS] = RUNNING
+        head[SIMPLEX_BEFORE] = math.inf if head[BOUNDED] else -math.inf
         if head[BOUNDED]:
             copy_clipped(x, bounds, x)
         start_simplex(fun, x, bounds, head, corners, values)
@@ -121,9 +125,15 @@ def nelder_mead(fun, x, g, bounds, head, work):
     contract = 0.75 - 0.5 / n if n > 1 else 0.5
     shrink = 1.0 - 1.0 / n if n > 1 else 0.5
     for _ in range(int(head[STRETCH])):
-        verdict(corners, values, n, head)
+        small = verdict(corners, values, n, head)
         if head[STATUS] != RUNNING:
             break
+        if small:  # at bounds a simplex goes flat: once more, from a whole one
+            head[SIMPLEX_BEFORE] = values[0]
+            copy(corners[:n], x)
+            start_simplex(fun, x, bounds, head, corners, values)
+            for k in range(1, n + 1):
+                insert(corners, values, n, k)
         head[ITERATIONS] += 1
         fill(0.0, middle)
         for k in range(n):

@@ -16,12 +16,14 @@ from fastopt.algorithms.state import (
     PAIRS,
     RADIUS,
     RUNNING,
+    SECOND_COST,
     STATUS,
     STEP,
     STRETCH,
     XTOL,
     F,
     accept,
+    affords,
     begin,
     finish,
     note,
@@ -68,6 +70,8 @@ def newton(fun, x, g, bounds, head, work):
             running(x, g, bounds, head, work)
         if finish(x, g, bounds, head, work):
             break
+        if not affords(head, head[SECOND_COST]):
+            continue
         hessian(fun, x, A)
         head[HESSIANS] += 1
         copy(x, x0)
@@ -143,6 +147,9 @@ def newton_cg(fun, x, g, bounds, head, work):
         moved = False
         for _ in range(MOST_REJECTIONS):
             predicted = steihaug(fun, x0, g0, head[RADIUS], p, r, d, hd, head)
+            if head[STATUS] != RUNNING:
+                copy(x0, x)
+                break
             moved = attempt(fun, x, g, x0, g0, p, predicted, head, work)
             if moved or head[STATUS] != RUNNING or head[RADIUS] < 1e-300:
                 break
@@ -162,6 +169,8 @@ def steihaug(fun, x, g, radius, p, r, d, hd, head):
     enough = min(0.5, math.sqrt(length)) * length
     predicted = 0.0
     for _ in range(2 * g.size):
+        if not affords(head, head[SECOND_COST]):
+            break
         product(fun, x, d, hd)
         head[PAIRS] += 1
         curve = dot(d, hd)

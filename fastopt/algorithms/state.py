@@ -15,7 +15,7 @@ from fastopt.algorithms.vectors import copy, copy_clipped, projected_norm
     STATUS, ITERATIONS, EVALUATIONS, GRADIENTS, HESSIANS, F, BEST, NORM,
     GTOL, FTOL, XTOL, TARGET, MAX_ITERATIONS, MAX_EVALUATIONS, STRETCH, BOUNDED,
     MEMORY, PAIRS, NEWEST, SCALE, RADIUS, RESTARTS, ROWS, EPS,
-    STEP, STALLED, F_BEFORE, DAMPING, RIDGE, GROWTH,
+    STEP, STALLED, F_BEFORE, DAMPING, SECOND_COST, SIMPLEX_BEFORE,
 ) = range(30)  # fmt: skip
 HEAD = 32
 
@@ -120,6 +120,15 @@ def stuck(head):
     """No step lowers the function: or there was no evaluation left to find one."""
     spent = head[EVALUATIONS] >= head[MAX_EVALUATIONS]
     head[STATUS] = EVALUATION_LIMIT if spent else PRECISION
+
+
+def affords(head, evaluations):
+    """Whether so many more evaluations are within the limit; counts them, or sets the status."""
+    if head[EVALUATIONS] + evaluations > head[MAX_EVALUATIONS]:
+        head[STATUS] = EVALUATION_LIMIT
+        return False
+    head[EVALUATIONS] += evaluations
+    return True
 
 
 def finish(x, g, bounds, head, work):

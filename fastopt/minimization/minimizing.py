@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fastopt.algorithms import state
+from fastopt.algorithms import differences, state
 from fastopt.algorithms.methods import METHODS, method_name
 from fastopt.minimization.problem import (
     Functions,
@@ -79,7 +79,9 @@ def minimize(
     maxfev = limit(maxfev, "maxfev", math.inf)
     if not maxfev >= 1:
         raise ValueError(f"maxfev must be at least 1, not {maxfev:g}")
-    head[state.MAX_EVALUATIONS] = math.ceil(maxfev / engine.cost) if maxfev < math.inf else maxfev
+    head[state.MAX_EVALUATIONS] = max(1, maxfev // engine.cost) if maxfev < math.inf else maxfev
+    if "hess" not in functions and "hessp" not in functions:  # gradients for a Hessian, or a product with it
+        head[state.SECOND_COST] = 2 * x.size if kind.needs == "hessian" else 2
     compiled = isinstance(engine, Compiled)
     status = run(engine.solve, x, head, engine.work, seconds=seconds, callback=callback, compiled=compiled)
     return _result(status, x, head, engine, kind)
@@ -140,7 +142,7 @@ class Plain:
             functions = {**functions, "jac": jac}
         if kind.needs == "residuals":
             functions = {**functions, "residual": functions["fun"]}
-        self.functions = Functions(args=args, bounds=low_high, **functions)
+        self.functions = Functions(args=args, bounds=low_high, size=differences.sizes(x), **functions)
         rows = self.functions.count_residuals(x) if kind.needs == "residuals" else 0
         head[state.ROWS] = rows
         self.work = np.zeros(kind.size(x.size, int(head[state.MEMORY]), rows), x.dtype)
@@ -180,8 +182,12 @@ class Compiled:
     def counts(self, head):
         nfev, njev, nhev = (int(head[i]) for i in (state.EVALUATIONS, state.GRADIENTS, state.HESSIANS))
         if self.kind.needs == "residuals":
-            return nfev + (2 * self.n * njev if self.numeric else 0), njev, nhev
-        return nfev * self.cost, 0 if self.numeric or self.kind.needs == "value" else nfev, nhev
+            return nfev + (2 * self.n * njev if self.numeric else 0), njev, 0
+        if self.kind.needs == "value":
+            return nfev, 0, 0
+        if self.kind.needs == "product":
+            nhev = int(head[state.PAIRS])
+        return nfev * self.cost, 0 if self.numeric else nfev, nhev
 
 
 def _result(status, x, head, engine, kind):

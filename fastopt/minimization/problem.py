@@ -71,9 +71,9 @@ class Functions:
     inside the bounds). residual and its jac likewise for sums of squares.
     """
 
-    def __init__(self, fun, args=(), jac=None, hess=None, hessp=None, residual=None, bounds=None):
+    def __init__(self, fun, args=(), jac=None, hess=None, hessp=None, residual=None, bounds=None, size=None):
         self.fun, self.args, self.jac, self.hess, self.hessp = fun, args, jac, hess, hessp
-        self.residual, self.bounds = residual, bounds
+        self.residual, self.bounds, self.size = residual, bounds, size
         self.nfev = self.njev = self.nhev = 0
         self.x = self.both = None
 
@@ -92,18 +92,24 @@ class Functions:
             return as_number(both[0])
         f = self.value(x)
         if self.jac is None:
-            self.nfev += differences.gradient(self._plain, x, f, g, self.bounds)
+            self.nfev += differences.gradient(self._plain, x, g, self.bounds, self.size)
         else:
             self.njev += 1
-            put(self.jac(x.copy(), *self.args), g, "jac")
+            self._given(x, g)
         return f
+
+    def _given(self, x, g):
+        if fills(self.jac, len(self.args)):
+            self.jac(x.copy(), *self.args, g)
+        else:
+            put(self.jac(x.copy(), *self.args), g, "jac")
 
     def gradient(self, x, g):
         if self.jac is None or self.jac is True:
             self.evaluate(x, g)
         else:
             self.njev += 1
-            put(self.jac(x.copy(), *self.args), g, "jac")
+            self._given(x, g)
 
     def _plain(self, x):
         return as_number(self.fun(x.copy(), *self.args))
@@ -114,7 +120,7 @@ class Functions:
         if self.hess is not None:
             put(self.hess(x.copy(), *self.args), H.reshape(n, n), "hess")
         else:
-            differences.hessian(self.gradient, x, H, self.bounds)
+            differences.hessian(self.gradient, x, H, self.bounds, self.size)
 
     def product(self, x, v, out):
         self.nhev += 1
@@ -126,7 +132,7 @@ class Functions:
             put(self.hess(x.copy(), *self.args), H, "hess")
             np.dot(H, v, out=out)
         else:
-            differences.product(self.gradient, x, v, out)
+            differences.product(self.gradient, x, v, out, self.size)
 
     def count_residuals(self, x):
         """m, from one call at x."""
@@ -147,12 +153,23 @@ class Functions:
         if self.jac == "complex":
             differences.complex_jacobian(lambda z: self.residual(z, *self.args), x, r, J)
         elif self.jac is None:
-            self.nfev += differences.jacobian(self._residuals, x, r, J, self.bounds)
+            self.nfev += differences.jacobian(self._residuals, x, r, J, self.bounds, self.size)
         else:
-            put(self.jac(x.copy(), *self.args), J.reshape(r.size, x.size), "jac")
+            out = J.reshape(r.size, x.size)
+            if fills(self.jac, len(self.args)):
+                self.jac(x.copy(), *self.args, out)
+            else:
+                put(self.jac(x.copy(), *self.args), out, "jac")
 
     def _residuals(self, x):
         return np.asarray(self.residual(x.copy(), *self.args)).reshape(-1)
+
+
+def fills(jac, arguments):
+    """Whether a compiled jac takes the array to fill as its last argument."""
+    if not hasattr(jac, "py_func"):
+        return False
+    return jac.py_func.__code__.co_argcount - len(jac.py_func.__defaults__ or ()) == arguments + 2
 
 
 def as_number(f):

@@ -11,7 +11,7 @@ from numba.extending import intrinsic, overload
 from fastopt.kernels.language.compile import entry, kernel
 
 # What the `data` of a wrapper points to: int64 numbers.
-DATA_ARGUMENTS, DATA_BOUNDS, DATA_ROW = range(3)
+DATA_ARGUMENTS, DATA_NEARBY, DATA_ROW = range(3)
 DATA = 3
 
 

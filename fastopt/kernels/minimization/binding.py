@@ -4,12 +4,12 @@ import functools
 
 import numpy as np
 from numba.core import types
-from numba.core.errors import NumbaError
 
+from fastopt.algorithms import differences
 from fastopt.algorithms.methods import METHODS
 from fastopt.kernels.language.memory import native_address
 from fastopt.kernels.minimization import user
-from fastopt.kernels.minimization.arguments import DATA, DATA_ARGUMENTS, DATA_BOUNDS, storer, typed
+from fastopt.kernels.minimization.arguments import DATA, DATA_ARGUMENTS, DATA_NEARBY, storer, typed
 from fastopt.kernels.minimization.solvers import solver_entry
 
 EMPTY = types.Tuple(())
@@ -24,8 +24,12 @@ def jac_mode(functions, jac, arguments):
     jac = functions.get("jac")
     if jac is None:
         return "none"
-    needed = jac.py_func.__code__.co_argcount - len(jac.py_func.__defaults__ or ())
-    return "into" if needed == arguments + 2 else "given"
+    return "into" if jac_fills(jac, arguments) else "given"
+
+
+def jac_fills(jac, arguments):
+    """Whether a jac takes the array to fill as its last argument."""
+    return jac.py_func.__code__.co_argcount - len(jac.py_func.__defaults__ or ()) == arguments + 2
 
 
 def needed_kernels(method):
@@ -59,17 +63,19 @@ class Bound:
         self.store(args, buffer.ctypes.data)
         return buffer, buffer.ctypes.data
 
-    def data(self, args, low_high):
+    def data(self, x, args, low_high):
         """What the wrappers' data points to, and what must be kept alive with it."""
         buffer, where = self.stored(args)
+        near = np.empty((3, x.size), x.dtype)
+        near[:2] = ((-np.inf,), (np.inf,)) if low_high is None else low_high
+        near[2] = differences.sizes(x)
         block = np.zeros(DATA, np.int64)
-        block[DATA_ARGUMENTS] = where
-        block[DATA_BOUNDS] = 0 if low_high is None else low_high.ctypes.data
-        return block, (buffer, args, low_high)
+        block[DATA_ARGUMENTS], block[DATA_NEARBY] = where, near.ctypes.data
+        return block, (buffer, args, near)
 
     def solve(self, x, g, low_high, head, work, args):
         """A function without arguments that runs the solver for a stretch."""
-        data, kept = self.data(args, low_high)
+        data, kept = self.data(x, args, low_high)
         bounds = np.empty((2, 0), x.dtype) if low_high is None else low_high
         given = (*self.addresses, data.ctypes.data), x, g, bounds, head, work
         entry = self.entry
@@ -110,7 +116,7 @@ def _bind(method, names, functions, jac, dtype, args, rows=None):
             for place, kernel, integers in needed_kernels(method):
                 addresses[place] = native_address(kernel, problem, integers)
             return Bound(method, problem, addresses)
-        except NumbaError as caught:
+        except Exception as caught:  # Numba raises others than its own as well
             error = caught
     first = functions[0].py_func.__qualname__
     raise TypeError(

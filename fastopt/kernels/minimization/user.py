@@ -12,11 +12,11 @@ from numba.extending import NativeValue, models, overload, register_jitable, reg
 from fastopt.algorithms import differences
 from fastopt.fingerprint import digest
 from fastopt.kernels.language.compile import kernel
-from fastopt.kernels.minimization.arguments import DATA_BOUNDS, arguments, read_integer
+from fastopt.kernels.minimization.arguments import DATA_NEARBY, arguments, read_integer
 from fastopt.kernels.minimization.calls import array_at, constant_at, matrix_at
 
 _FUNCTIONS: dict = {}
-for _function in (differences.step, differences.ends):
+for _function in (differences.step, differences.along, differences.ends):
     register_jitable(_function)
 
 
@@ -84,29 +84,29 @@ def put(d, g, name):
     g[...] = d
 
 
-def call_evaluate(h, x, g, low_high, a):
+def call_evaluate(h, x, g, near, a):
     raise NotImplementedError
 
 
 @overload(call_evaluate)
-def _call_evaluate(h, x, g, low_high, a):
+def _call_evaluate(h, x, g, near, a):
     fun, jac = h.function("fun"), h.function("jac")
     if h.jac == "both":
 
-        def evaluate(h, x, g, low_high, a):
+        def evaluate(h, x, g, near, a):
             f, d = fun(point(h, x), *a)
             put(d, g, "fun")
             return float(f)
 
     elif h.jac == "into":
 
-        def evaluate(h, x, g, low_high, a):
+        def evaluate(h, x, g, near, a):
             jac(point(h, x), *a, g)
             return float(fun(point(h, x), *a))
 
     elif h.jac == "given":
 
-        def evaluate(h, x, g, low_high, a):
+        def evaluate(h, x, g, near, a):
             f = float(fun(point(h, x), *a))
             put(jac(point(h, x), *a), g, "jac")
             return f
@@ -117,14 +117,13 @@ def _call_evaluate(h, x, g, low_high, a):
 
 
 @register_jitable
-def by_differences(h, x, g, low_high, a):
+def by_differences(h, x, g, near, a):
     n = x.size
     moved = np.empty(n, x.dtype)
     moved[:] = x
     root = np.finfo(x.dtype).eps ** (1 / 3)
     for i in range(n):
-        low, high = (low_high[0, i], low_high[1, i]) if low_high.size else (-np.inf, np.inf)
-        up, down = differences.ends(x[i], differences.step(x[i], root), low, high)
+        up, down = differences.ends(x[i], differences.step(x[i], near[2, i], root), near[0, i], near[1, i])
         moved[i] = up
         up = moved[i]
         plus = call_fun(h, moved, a)
@@ -136,16 +135,16 @@ def by_differences(h, x, g, low_high, a):
     return call_fun(h, x, a)
 
 
-def call_hessian(h, x, H, low_high, a):
+def call_hessian(h, x, H, near, a):
     raise NotImplementedError
 
 
 @overload(call_hessian)
-def _call_hessian(h, x, H, low_high, a):
+def _call_hessian(h, x, H, near, a):
     hess = h.function("hess")
     if hess is not None:
 
-        def hessian(h, x, H, low_high, a):
+        def hessian(h, x, H, near, a):
             put(hess(point(h, x), *a), H, "hess")
 
         return hessian
@@ -153,20 +152,19 @@ def _call_hessian(h, x, H, low_high, a):
 
 
 @register_jitable
-def hessian_by_differences(h, x, H, low_high, a):
+def hessian_by_differences(h, x, H, near, a):
     n = x.size
     moved, plus, minus = np.empty(n, x.dtype), np.empty(n, x.dtype), np.empty(n, x.dtype)
     moved[:] = x
     root = np.finfo(x.dtype).eps ** (1 / 3)
     for i in range(n):
-        low, high = (low_high[0, i], low_high[1, i]) if low_high.size else (-np.inf, np.inf)
-        up, down = differences.ends(x[i], differences.step(x[i], root), low, high)
+        up, down = differences.ends(x[i], differences.step(x[i], near[2, i], root), near[0, i], near[1, i])
         moved[i] = up
         up = moved[i]
-        call_evaluate(h, moved, plus, low_high, a)
+        call_evaluate(h, moved, plus, near, a)
         moved[i] = down
         down = moved[i]
-        call_evaluate(h, moved, minus, low_high, a)
+        call_evaluate(h, moved, minus, near, a)
         moved[i] = x[i]
         for j in range(n):
             H[i, j] = (plus[j] - minus[j]) / (up - down) if up > down else 0.0
@@ -175,21 +173,21 @@ def hessian_by_differences(h, x, H, low_high, a):
             H[i, j] = H[j, i] = (H[i, j] + H[j, i]) / 2
 
 
-def call_product(h, x, v, out, low_high, a):
+def call_product(h, x, v, out, near, a):
     raise NotImplementedError
 
 
 @overload(call_product)
-def _call_product(h, x, v, out, low_high, a):
+def _call_product(h, x, v, out, near, a):
     hessp, hess = h.function("hessp"), h.function("hess")
     if hessp is not None:
 
-        def product(h, x, v, out, low_high, a):
+        def product(h, x, v, out, near, a):
             put(hessp(point(h, x), point(h, v), *a), out, "hessp")
 
     elif hess is not None:
 
-        def product(h, x, v, out, low_high, a):
+        def product(h, x, v, out, near, a):
             H = hess(point(h, x), *a)
             for i in range(x.size):
                 s = 0.0
@@ -203,22 +201,19 @@ def _call_product(h, x, v, out, low_high, a):
 
 
 @register_jitable
-def product_by_differences(h, x, v, out, low_high, a):
+def product_by_differences(h, x, v, out, near, a):
     n = x.size
     moved, plus, minus = np.empty(n, x.dtype), np.empty(n, x.dtype), np.empty(n, x.dtype)
-    size, biggest = 0.0, 1.0
-    for i in range(n):
-        size, biggest = max(size, abs(v[i])), max(biggest, abs(x[i]))
     out[:] = 0.0
-    if size == 0.0:
+    step = differences.along(x, v, near[2], np.finfo(x.dtype).eps ** (1 / 3))
+    if step == 0.0:
         return
-    step = np.finfo(x.dtype).eps ** (1 / 3) * biggest / size
     for i in range(n):
         moved[i] = x[i] + step * v[i]
-    call_evaluate(h, moved, plus, low_high, a)
+    call_evaluate(h, moved, plus, near, a)
     for i in range(n):
         moved[i] = x[i] - step * v[i]
-    call_evaluate(h, moved, minus, low_high, a)
+    call_evaluate(h, moved, minus, near, a)
     for i in range(n):
         out[i] = (plus[i] - minus[i]) / (2 * step)
 
@@ -237,26 +232,26 @@ def _call_residuals(h, x, r, a):
     return residuals
 
 
-def call_jacobian(h, x, r, J, low_high, a):
+def call_jacobian(h, x, r, J, near, a):
     raise NotImplementedError
 
 
 @overload(call_jacobian)
-def _call_jacobian(h, x, r, J, low_high, a):
+def _call_jacobian(h, x, r, J, near, a):
     jac, fun = h.function("jac"), h.function("fun")
     if h.jac == "into":
 
-        def jacobian(h, x, r, J, low_high, a):
+        def jacobian(h, x, r, J, near, a):
             jac(point(h, x), *a, J)
 
     elif h.jac == "given":
 
-        def jacobian(h, x, r, J, low_high, a):
+        def jacobian(h, x, r, J, near, a):
             put(jac(point(h, x), *a), J, "jac")
 
     elif h.jac == "complex":
 
-        def jacobian(h, x, r, J, low_high, a):
+        def jacobian(h, x, r, J, near, a):
             z = np.empty(x.size, np.complex128)
             z[:] = x
             for j in range(x.size):
@@ -272,14 +267,13 @@ def _call_jacobian(h, x, r, J, low_high, a):
 
 
 @register_jitable
-def jacobian_by_differences(h, x, r, J, low_high, a):
+def jacobian_by_differences(h, x, r, J, near, a):
     n, m = x.size, r.size
     moved, plus, minus = np.empty(n, x.dtype), np.empty(m, x.dtype), np.empty(m, x.dtype)
     moved[:] = x
     root = np.finfo(x.dtype).eps ** (1 / 3)
     for j in range(n):
-        low, high = (low_high[0, j], low_high[1, j]) if low_high.size else (-np.inf, np.inf)
-        up, down = differences.ends(x[j], differences.step(x[j], root), low, high)
+        up, down = differences.ends(x[j], differences.step(x[j], near[2, j], root), near[0, j], near[1, j])
         moved[j] = up
         up = moved[j]
         call_residuals(h, moved, plus, a)
@@ -292,10 +286,9 @@ def jacobian_by_differences(h, x, r, J, low_high, a):
 
 
 @register_jitable
-def bounds_of(h, n, data):
-    """(2, n), or empty where there are none."""
-    where = read_integer(data, DATA_BOUNDS)
-    return matrix_at(h, where, 2, n if where else 0)
+def nearby(h, n, data):
+    """(3, n): low and high bounds and the sizes of x's entries, for differences."""
+    return matrix_at(h, read_integer(data, DATA_NEARBY), 3, n)
 
 
 @kernel
@@ -306,20 +299,20 @@ def value_at(h, x, n, data):
 @kernel
 def evaluate_at(h, x, g, n, data):
     given = arguments(h, data)
-    return call_evaluate(h, constant_at(h, x, n), array_at(h, g, n), bounds_of(h, n, data), given)
+    return call_evaluate(h, constant_at(h, x, n), array_at(h, g, n), nearby(h, n, data), given)
 
 
 @kernel
 def hessian_at(h, x, H, n, data):
     given = arguments(h, data)
-    call_hessian(h, constant_at(h, x, n), matrix_at(h, H, n, n), bounds_of(h, n, data), given)
+    call_hessian(h, constant_at(h, x, n), matrix_at(h, H, n, n), nearby(h, n, data), given)
     return 0.0
 
 
 @kernel
 def product_at(h, x, v, out, n, data):
-    given, bounds = arguments(h, data), bounds_of(h, n, data)
-    call_product(h, constant_at(h, x, n), constant_at(h, v, n), array_at(h, out, n), bounds, given)
+    given, near = arguments(h, data), nearby(h, n, data)
+    call_product(h, constant_at(h, x, n), constant_at(h, v, n), array_at(h, out, n), near, given)
     return 0.0
 
 
@@ -331,6 +324,6 @@ def residuals_at(h, x, r, n, m, data):
 
 @kernel
 def jacobian_at(h, x, r, J, n, m, data):
-    given, bounds = arguments(h, data), bounds_of(h, n, data)
-    call_jacobian(h, constant_at(h, x, n), array_at(h, r, m), matrix_at(h, J, m, n), bounds, given)
+    given, near = arguments(h, data), nearby(h, n, data)
+    call_jacobian(h, constant_at(h, x, n), array_at(h, r, m), matrix_at(h, J, m, n), near, given)
     return 0.0
