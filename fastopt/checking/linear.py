@@ -6,28 +6,35 @@ scores of class c by h*X[:, j], so a difference costs one pass of the loss's for
 
 import numpy as np
 
+from fastopt import losses
 from fastopt.engines import choose
+from fastopt.rows import checked_rows
 
 _CHUNK = 64  # features at a time: blocks of rows x 64 stay in the second-level cache
 _ROWS = 512
 
 
-def numeric_linear_gradient(loss, W, X, y, b=None, *, l2=0.0, sample_weight=None, eps=1e-6):
+def numeric_linear_gradient(loss, W, X, y, b=None, *, l2=0.0, sample_weight=None, eps=1e-6, scale=None):
     """Central differences of fo.value_and_grad's value: dW (classes, features) and, with b, db; float64.
 
-    Arguments as in fo.value_and_grad; X dense or CSR. eps: step relative to max(1, |weight|).
+    Arguments as in fo.value_and_grad; X dense or CSR (uint8 times scale, 1/255). eps: step relative to max(1, |weight|).
     Row by row differences are taken before they are summed, which loses fewer digits than the
     difference of two means.
     """
     W = np.asarray(W, dtype=np.float64)
-    if W.ndim != 2 or X.ndim != 2 or W.shape[1] != X.shape[1]:
-        raise ValueError(f"W {W.shape} and X {X.shape} do not fit: (classes, features) and (n, features)")
-    if not X.shape[0]:
+    if W.ndim != 2 or not len(W):
+        raise ValueError(f"W must be (classes, features), not {W.shape}")
+    rows = checked_rows(losses.checked(loss), X, y, classes=len(W), scale=scale, weight=sample_weight)
+    if W.shape[1] != rows.features:
+        raise ValueError(f"W {W.shape} and X {np.shape(X)} do not fit: (classes, features) and (n, features)")
+    if not rows.n:
         raise ValueError("X has no rows")
-    y = np.asarray(y)
-    if len(W) == 1 and loss.one_row == "binary":
-        y = y - 1
-    n = X.shape[0]
+    if rows.sparse is None:
+        X = np.asarray(rows.X, np.float64) * rows.scale
+    else:
+        X = rows.matrix(slice(None)).astype(np.float64)
+    y = np.asarray(y, np.float64) if rows.y.dtype.kind == "f" else rows.labels(loss)
+    n = rows.n
     weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     scores = np.asarray(X @ W.T, dtype=np.float64)
     if b is not None:
