@@ -48,6 +48,7 @@ class Fit:
         and for regression. history: dict of arrays, one entry an epoch. classes: what the class
         numbers stand for, or None. scale: the factor that uint8 features are multiplied by.
     interrupted: whether Ctrl-C ended the run before its last epoch. steps: updates made.
+    report: of a solver, how it ended (fastopt.solvers.Report); None after epochs of a rule and in a file.
     preparation: how the columns of a file became X, as a dict that JSON can hold, or None; the command line
         sets and reads it (fastopt.readers), so that it can take the raw file again.
     """
@@ -56,7 +57,7 @@ class Fit:
         self.W, self.b, self.loss, self.scale = W, b, loss, scale
         self.classes, self.history = checked_classes(classes), history or {}
         self.steps, self.interrupted = steps, interrupted
-        self.preparation = None
+        self.preparation = self.report = None
 
     def __repr__(self):
         rows, features = self.W.shape

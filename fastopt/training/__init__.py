@@ -4,6 +4,7 @@ examples.py      X, y, weights and held-out rows, checked once
 settings.py      what a run is asked to do, and what tells one run from another
 coefficients.py  the rule's coefficients of a stretch of steps
 run.py           the run: stretches, epochs, where it stands
+exact.py         a run by a solver instead
 history.py       what is noted of each epoch
 ending.py        how a run ends before its last epoch: divergence, early stopping
 resume.py        its file
@@ -11,11 +12,14 @@ resume.py        its file
 
 import warnings
 
+from fastopt import penalties
+from fastopt.arrays import checked_l2
 from fastopt.losses import Softmax
 from fastopt.rules import Momentum
 from fastopt.training.ending import Diverged
+from fastopt.training.exact import fit_exactly, refuse_for_epochs, refuse_for_solvers
 from fastopt.training.examples import checked_examples
-from fastopt.training.run import Progress, Run
+from fastopt.training.run import Progress, Run, checked_start
 from fastopt.training.settings import checked_settings
 
 __all__ = ["Diverged", "Progress", "train"]
@@ -44,6 +48,13 @@ def train(
     class_weight=None,
     early_stopping=None,
     start=None,
+    solver="sgd",
+    penalty=None,
+    tol=None,
+    max_iter=1000,
+    max_seconds=None,
+    standardize=False,
+    bounds=None,
 ):
     """Minimize sum_i w_i L_i / sum_i w_i + l2*sum(W**2) over W and b of the scores X W^T + b, from zeros.
 
@@ -67,6 +78,11 @@ def train(
         parameters of the best epoch.
     start: (W, b) to start from, or a Fit; copied.
 
+    solver: "sgd" takes epochs of the rule. "auto", "lbfgs", "newton", "prox-newton" or "dual" find the optimum
+        and say so in the result's `report`; rule, batch_size, epochs, sampling and seed are then not looked at
+        (seed draws the rows to hold out). For them: penalty, fo.L1, fo.L2 or fo.ElasticNet, to which l2 is
+        added; tol, max_iter, max_seconds, standardize and bounds as in fastopt.solvers.solve.
+
     Returns a Fit; after Ctrl-C the model so far, with a warning. The same seed gives the same bits,
     whatever the number of threads. Raises Diverged when the loss stops being finite or grows beyond
     all bounds, and TypeError or ValueError, before the first step, for arguments that do not fit.
@@ -75,6 +91,17 @@ def train(
         loss, X, y, seed, scale=scale, classes=classes, validation=validation, sample_weight=sample_weight,
         class_weight=class_weight,
     )  # fmt: skip
+    if solver != "sgd":
+        epochs_only = {"schedule": schedule, "progress": progress, "checkpoint": checkpoint}
+        refuse_for_solvers({**epochs_only, "early_stopping": early_stopping or None})
+        options = {
+            "tol": tol, "max_iter": max_iter, "max_seconds": max_seconds, "standardize": standardize,
+            "bounds": bounds,
+        }  # fmt: skip
+        penalty, start = penalties.checked(penalty, checked_l2(l2)), checked_start(start, examples.rows)
+        return fit_exactly(examples, loss, penalty, solver, start, options, backend, threads)
+    refuse_for_epochs({"penalty": (penalty, None), "tol": (tol, None), "max_seconds": (max_seconds, None),
+                       "standardize": (standardize, False), "bounds": (bounds, None)})  # fmt: skip
     settings = checked_settings(
         examples.rows.n, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads,
         early_stopping=early_stopping, has_validation=examples.validation is not None,

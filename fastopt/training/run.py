@@ -39,7 +39,7 @@ class Run:
         self.examples, self.settings, self.rows = examples, settings, examples.rows
         self.step = self.epoch = 0
         self.history, self.best = History(), NOTHING_YET
-        start = _checked_start(start, self.rows)
+        start = checked_start(start, self.rows)
         self._allocate(start)
         self._first_loss = self._loss_at_start(start)
         self._path = _checked_path(path)
@@ -206,7 +206,7 @@ def _checked_path(path):
     return path
 
 
-def _checked_start(start, rows):
+def checked_start(start, rows):
     """(W, b) to start from, as arrays of the model's shape and dtype, or None."""
     if start is None:
         return None

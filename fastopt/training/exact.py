@@ -1,0 +1,49 @@
+"""A run by a solver instead of epochs of a rule."""
+
+import numpy as np
+
+from fastopt.fit import Fit
+from fastopt.objective import Objective
+from fastopt.rows import check_finite
+from fastopt.solvers import solve
+
+FOR_EPOCHS = (
+    "schedule",
+    "progress",
+    "checkpoint",
+    "early_stopping",
+)  # arguments that solvers have no use for
+
+
+def fit_exactly(examples, loss, penalty, solver, start, options, backend, threads):
+    """A Fit whose `report` says how the solver ended; options: those of solvers.solve."""
+    rows = examples.rows if examples.chosen is None else examples.rows.take(examples.chosen)
+    check_finite(rows, slice(None))
+    objective = Objective.of_rows(loss, rows, penalty, backend=backend, threads=threads)
+    W, b, report = solve(objective, solver, start=start, **options)
+    fit = Fit(
+        W, b, loss, scale=examples.rows.scale, classes=examples.classes, history=report.history,
+        steps=report.iterations, interrupted=report.reason == "interrupted",
+    )  # fmt: skip
+    fit.report = report
+    if examples.validation is not None:
+        held_out = fit.evaluate_rows(*examples.validation)
+        for name, value in zip(("loss_validation", "accuracy_validation"), held_out, strict=True):
+            fit.history[name] = np.array([value])
+    return fit
+
+
+def refuse_for_solvers(given):
+    """ValueError for what was passed beside a solver and would not be looked at."""
+    unused = [name for name in FOR_EPOCHS if given[name] is not None]
+    if unused:
+        raise ValueError(f'{unused[0]} is for solver="sgd", which takes epochs: leave it out')
+
+
+def refuse_for_epochs(given):
+    """The same the other way round; given: {name: (value, what it is without)}."""
+    for name, (value, default) in given.items():
+        if value is not default:
+            raise ValueError(
+                f'{name} is for a solver: pass solver="auto" too (SGD takes a rule, epochs and l2)'
+            )
