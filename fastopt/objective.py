@@ -181,6 +181,10 @@ class Objective:
             part = slice(begin, begin + BLOCK)
             yield part, self.rows.matrix(part)
 
+    def fitting(self, W, b=None):
+        """(W, b) as arrays of the objective's shapes and dtype; TypeError or ValueError where they do not fit."""
+        return self._checked(W, b)
+
     def _checked(self, W, b, W_name="W", b_name="b"):
         if type(W) is not np.ndarray or W.shape != self._shape or W.dtype != self.dtype or not is_plain(W):
             W = _fitting(W, W_name, self._shape, self.dtype)

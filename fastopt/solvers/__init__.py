@@ -4,6 +4,7 @@ A solver is a generator of iterates (x, f, g): the point, the smooth part's valu
 where it finds no smaller value. `solve` says when to stop before, and measures the end anew.
 """
 
-from fastopt.solvers.solve import SOLVERS, Report, Solution, solve
+from fastopt.solvers.choose import SOLVERS
+from fastopt.solvers.solve import Report, Solution, solve
 
 __all__ = ["SOLVERS", "Report", "Solution", "solve"]

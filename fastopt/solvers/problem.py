@@ -50,6 +50,15 @@ class Problem:
     def join(self, W, b):
         return np.concatenate([np.ravel(W), () if b is None else b]).astype(np.float64)
 
+    def start(self, given):
+        """x of (W, b), or of zeros."""
+        if given is None:
+            return np.zeros(self.size)
+        W, b = self.objective.fitting(*given)
+        if self.scaling is not None:
+            W, b = self.scaling.scaled(W, b)
+        return self.join(W, b)
+
     def split(self, x):
         """(W, b) as the data want them: of the objective's dtype, for features as they are."""
         W, b = x[: self.count].reshape(self.shape), x[self.count :] if self.objective.fit_intercept else None

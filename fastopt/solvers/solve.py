@@ -6,23 +6,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastopt.arrays import checked_number
+from fastopt.arrays import checked_number, checked_whole
+from fastopt.solvers.choose import check_choice, choose_solver
+from fastopt.solvers.dual import dual
 from fastopt.solvers.lbfgs import lbfgs
 from fastopt.solvers.newton import newton
 from fastopt.solvers.problem import Problem
 from fastopt.solvers.prox_newton import prox_newton
+from fastopt.solvers.scaling import column_scaling, scale_notes
 
-SOLVERS = ("auto", "lbfgs", "newton", "prox-newton")
-_ITERATES = {"lbfgs": lbfgs, "newton": newton, "prox-newton": prox_newton}
+_SMOOTH = {"lbfgs": lbfgs, "newton": newton, "prox-newton": prox_newton}
 TOLERANCES = {np.dtype(np.float64): 1e-7, np.dtype(np.float32): 1e-5}
+GAP = 1e-6  # of the objective: when dual ascent stops without a tol
 
 
 class Report(NamedTuple):
     """What a solver says of the point that it returns.
 
-    objective and gradient_norm (largest entry of the gradient, with l1 of the subgradient nearest to 0) are
-    computed anew there from the data. converged: whether gradient_norm <= tol. reason: why it stopped.
-    reads: passes over X, the last included. history: dict of arrays, an entry an iteration.
+    objective and gradient_norm (the largest entry of the gradient, with l1 or bounds of the subgradient nearest
+    to 0) are computed anew there from the data. gap: how far above the optimum the objective is at most,
+    relative to it; nan where the solver knows no dual. converged: whether gradient_norm <= tol, or the gap.
+    reason: why it stopped. reads: passes over X, the last included, not those over some of its columns.
+    history: dict of arrays, an entry an iteration. notes: what the data made difficult.
     """
 
     solver: str
@@ -30,6 +35,7 @@ class Report(NamedTuple):
     reason: str
     objective: float
     gradient_norm: float
+    gap: float
     tol: float
     iterations: int
     reads: int
@@ -39,12 +45,12 @@ class Report(NamedTuple):
 
     def __str__(self):
         done = "converged" if self.converged else "NOT converged"
-        lines = [
-            f"{self.solver}: {done} ({self.reason}): objective {self.objective:.10g}, gradient "
-            f"{self.gradient_norm:.2g} (tol {self.tol:.2g}), {self.iterations} iterations, "
-            f"{self.reads} reads of X, {self.seconds:.3g} s"
-        ]
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        measure = f"gap {self.gap:.2g}" if np.isfinite(self.gap) else f"gradient {self.gradient_norm:.2g}"
+        line = (
+            f"{self.solver}: {done} ({self.reason}): objective {self.objective:.10g}, {measure} (tol "
+            f"{self.tol:.2g}), {self.iterations} iterations, {self.reads} reads of X, {self.seconds:.3g} s"
+        )
+        return "\n".join([line, *(f"note: {note}" for note in self.notes)])
 
 
 class Solution(NamedTuple):
@@ -54,10 +60,6 @@ class Solution(NamedTuple):
     b: np.ndarray | None
     report: Report
 
-    @property
-    def converged(self):
-        return self.report.converged
-
 
 def solve(
     objective, solver="auto", *, start=None, tol=None, max_iter=1000, max_seconds=None, standardize=False,
@@ -65,27 +67,64 @@ def solve(
 ):  # fmt: skip
     """Minimize an fo.Objective over W and b: a Solution.
 
-    solver: one of SOLVERS. start: (W, b), zeros without. tol: stop where the largest entry of the gradient is
-        no larger; 1e-7 in float64 and 1e-5 in float32. max_iter, max_seconds: stop after so many.
-    bounds: (low, high) on the entries of W, e.g. (0, None). callback: called with each history entry, a dict.
-    Ctrl-C returns the best point so far, with a warning; so do max_iter and max_seconds, and the report says so.
+    solver: "auto" or one of SOLVERS. start: (W, b), zeros without; "dual" always starts from zeros.
+    tol: stop where the largest entry of the gradient is no larger, 1e-7 in float64 and 1e-5 in float32; of
+        "dual": where the duality gap, relative to the objective, is no larger, 1e-6.
+    max_iter, max_seconds: stop after so many. bounds: (low, high) on the entries of W, e.g. (0, None).
+    standardize: penalise the weights of features of mean 0 and standard deviation 1 (sparse ones are
+        scaled, not centred); W and b are for the features as they are.
+    callback: called after each iteration with a dict of objective, gradient_norm (or gap), reads and seconds.
+
+    After Ctrl-C, and where max_iter or max_seconds stop it, the best point so far, with a warning. ValueError
+    where the solver is not for such a loss or penalty.
     """
     began = time.perf_counter()
-    tol = TOLERANCES[objective.dtype] if tol is None else checked_number(tol, "tol")
-    name = "lbfgs" if solver == "auto" else solver
-    problem = Problem(objective, bounds=_bounds(bounds, objective))
-    W, b = objective.zeros() if start is None else start
-    run = _Run(problem, tol, max_iter, max_seconds, callback, began)
-    x, reason = run.follow(_ITERATES[name](problem, problem.join(W, b)))
-    W, b = problem.split(x)
-    value, norm = final(objective, problem, W, b)
-    report = Report(
-        name, norm <= tol, reason, value, norm, tol, run.iterations, problem.reads + 1,
-        time.perf_counter() - began, {k: np.array(v) for k, v in run.history.items()},
-    )  # fmt: skip
+    max_iter = checked_whole(max_iter, "max_iter", 0)
+    scaling = column_scaling(objective.rows, objective.fit_intercept) if standardize else None
+    problem = Problem(objective, scaling, _bounds(bounds, objective))
+    name = choose_solver(objective, bounds is not None) if solver == "auto" else solver
+    check_choice(name, objective, bounds is not None)
+    tol = _tolerance(tol, name, objective.dtype)
+    x = problem.within(problem.start(start))
+    run = _Run(
+        problem, tol, max_iter, max_seconds, callback, began, "gap" if name == "dual" else "gradient_norm"
+    )
+    x, lower, reason = run.follow(
+        dual(problem, x) if name == "dual" else _measured(problem, _SMOOTH[name], x)
+    )
+    report = _report(problem, name, x, lower, reason, tol, run)
     if not report.converged:
         warnings.warn(str(report), stacklevel=2)
-    return Solution(W, b, report)
+    return Solution(*problem.split(x), report)
+
+
+def _tolerance(tol, name, dtype):
+    if tol is None:
+        return GAP if name == "dual" else TOLERANCES[dtype]
+    tol = checked_number(tol, "tol")
+    if not tol >= 0:
+        raise ValueError(f"tol must be a number, at least 0, not {tol}")
+    return tol
+
+
+def _measured(problem, solver, x):
+    """A solver's iterates as (x, objective, norm of its gradient)."""
+    for at, f, g in solver(problem, x):
+        yield at, problem.whole(f, at), problem.norm(at, g)
+
+
+def _report(problem, name, x, lower, reason, tol, run):
+    """The end, measured anew with the weights as they are returned."""
+    objective = problem.objective
+    f, g = problem.evaluate(x)
+    value, norm = problem.whole(f, x), problem.norm(x, g)
+    gap = (value - lower) / max(abs(value), 1e-300) if lower is not None else float("nan")
+    converged = gap <= tol if name == "dual" else norm <= tol
+    notes = () if converged else scale_notes(objective.rows, problem.scaling)
+    return Report(
+        name, bool(converged), reason, value, norm, gap, tol, run.iterations, problem.reads,
+        time.perf_counter() - run.began, {k: np.array(v) for k, v in run.history.items()}, notes,
+    )  # fmt: skip
 
 
 def _bounds(bounds, objective):
@@ -107,53 +146,45 @@ def _bounds(bounds, objective):
     return tuple(sides)
 
 
-def final(objective, problem, W, b):
-    """(value, norm of the gradient) at W and b, from the data."""
-    if b is None:
-        value, dW = objective.value_and_grad(W)
-        return value, problem.norm(problem.join(W, None), problem.join(dW, None))
-    value, dW, db = objective.value_and_grad(W, b)
-    return value, problem.norm(problem.join(W, b), problem.join(dW, db))
-
-
 class _Run:
     """Follows a solver's iterates until something says stop; keeps the best."""
 
-    def __init__(self, problem, tol, max_iter, max_seconds, callback, began):
+    def __init__(self, problem, tol, max_iter, max_seconds, callback, began, measure):
         self.problem, self.tol, self.callback, self.began = problem, tol, callback, began
-        self.max_iter, self.max_seconds = max_iter, max_seconds
-        self.iterations, self.history = 0, {k: [] for k in ("objective", "gradient_norm", "reads", "seconds")}
+        self.max_iter, self.max_seconds, self.measure = max_iter, max_seconds, measure
+        self.iterations, self.history = 0, {k: [] for k in ("objective", measure, "reads", "seconds")}
 
     def follow(self, iterates):
-        best = best_value = None
-        reason = "no smaller value can be found"
+        """(the best x, a lower bound of the optimum or None, why it ended)."""
+        best, best_value, lower = np.zeros(self.problem.size), np.inf, None
         try:
-            for i, (x, f, g) in enumerate(iterates):
-                value, norm = self.problem.whole(f, x), self.problem.norm(x, g)
+            for i, (x, value, measure) in enumerate(iterates):
                 self.iterations = i
-                self._record(value, norm)
+                if self.measure == "gap":
+                    lower = value - measure if lower is None else max(lower, value - measure)
+                    measure = (min(best_value, value) - lower) / max(abs(value), 1e-300)
+                self._record(value, measure)
                 if not np.isfinite(value):
-                    reason = "the objective is not finite"
-                    break
-                if best is None or value <= best_value:
+                    return best, lower, "the objective is not finite"
+                if value <= best_value or measure <= self.tol:
                     best, best_value = x, value
-                if norm <= self.tol:
-                    best, reason = x, "gradient"
-                    break
-                if i >= self.max_iter:
-                    reason = f"max_iter = {self.max_iter}"
-                    break
-                if self.max_seconds is not None and time.perf_counter() - self.began > self.max_seconds:
-                    reason = f"max_seconds = {self.max_seconds}"
-                    break
+                if reason := self._stop(i, measure):
+                    return best, lower, reason
         except KeyboardInterrupt:
-            reason = "interrupted"
-        if best is None:
-            best = np.zeros(self.problem.size)
-        return best, reason
+            return best, lower, "interrupted"
+        return best, lower, "no smaller value can be found in this dtype"
 
-    def _record(self, value, norm):
-        now = value, norm, self.problem.reads, time.perf_counter() - self.began
+    def _stop(self, i, measure):
+        if measure <= self.tol:
+            return "gap" if self.measure == "gap" else "gradient"
+        if i >= self.max_iter:
+            return f"max_iter = {self.max_iter}"
+        if self.max_seconds is not None and time.perf_counter() - self.began > self.max_seconds:
+            return f"max_seconds = {self.max_seconds}"
+        return None
+
+    def _record(self, value, measure):
+        now = value, measure, self.problem.reads, time.perf_counter() - self.began
         for name, v in zip(self.history, now, strict=True):
             self.history[name].append(v)
         if self.callback is not None:

@@ -1,0 +1,230 @@
+"""Dual coordinate ascent: passes over the rows, each of which moves its own dual variables to their best.
+
+The weights W = sum over rows of the dual variables times X, / (2 l2), are kept by feature, (features, classes),
+and b likewise with 1 / (2 rho) for the sum. Rows are CSR triples, or dense with indptr empty.
+"""
+
+import functools
+
+import numpy as np
+from numba.core import types
+
+from fastopt.kernels.language.compile import entry, kernel
+
+# numbers: the state of a run. one_over_l2: 1 / (2 l2), one_over_rho likewise. seed: of the order of the rows;
+# active: rows not put aside; high, low: slopes beyond which a row at a bound is; worst: the last pass's violation.
+NUMBERS = ["one_over_l2", "one_over_rho", "margin", "seed", "active", "high", "low", "worst"]
+(INVERSE, INVERSE_RHO, MARGIN, SEED, ACTIVE, HIGH, LOW, WORST) = range(len(NUMBERS))
+
+
+@kernel
+def _draw(numbers, count):
+    """A number below count; the generator is xorshift32."""
+    x = np.uint32(numbers[SEED])
+    x ^= np.uint32(x << np.uint32(13))
+    x ^= np.uint32(x >> np.uint32(17))
+    x ^= np.uint32(x << np.uint32(5))
+    numbers[SEED] = np.float64(x)
+    return np.int64(x) % count
+
+
+@kernel
+def _shuffle(order, count, numbers):
+    for i in range(count - 1, 0, -1):
+        j = _draw(numbers, i + 1)
+        order[i], order[j] = order[j], order[i]
+
+
+@kernel
+def _entries(indptr, features, i):
+    if len(indptr):
+        return np.int64(indptr[i]), np.int64(indptr[i + 1])
+    return i * features, (i + 1) * features
+
+
+@kernel(reassociate=True)
+def _dot(values, indices, begin, end, w):
+    total = 0.0
+    if len(indices):
+        for k in range(begin, end):
+            total += values[k] * w[np.uint64(indices[k])]
+    else:
+        for k in range(end - begin):
+            total += values[begin + k] * w[k]
+    return total
+
+
+@kernel
+def _add(values, indices, begin, end, w, factor):
+    if len(indices):
+        for k in range(begin, end):
+            w[np.uint64(indices[k])] += factor * values[k]
+    else:
+        for k in range(end - begin):
+            w[k] += factor * values[begin + k]
+
+
+@kernel
+def binary_pass(values, indices, indptr, features, z, most, bend, squares, alpha, w, b, order, numbers):
+    """One pass over the rows in use, in a new order: each alpha_i in [0, most_i] to its best.
+
+    z: -1 or 1; bend: 1 / (2 C) with squares of the hinge, else 0; squares: |x|^2 of each row; b: one number.
+    Rows at a bound far from wanting to leave it are put aside, as in liblinear. Source: Hsieh et al. 2008.
+    """
+    count = np.int64(numbers[ACTIVE])
+    _shuffle(order, count, numbers)
+    inverse, inverse_rho, margin = numbers[INVERSE], numbers[INVERSE_RHO], numbers[MARGIN]
+    high, low, worst_high, worst_low = numbers[HIGH], numbers[LOW], -np.inf, np.inf
+    at = 0
+    while at < count:
+        i = order[at]
+        begin, end = _entries(indptr, features, i)
+        slope = z[i] * (_dot(values, indices, begin, end, w) + b[0]) - margin + alpha[i] * bend[i]
+        at_low, at_high = alpha[i] == 0, alpha[i] == most[i]
+        aside = (at_low and slope > high) or (at_high and slope < low)
+        if aside:
+            count -= 1
+            order[at], order[count] = order[count], order[at]
+            continue
+        at += 1
+        pull = slope
+        if (at_low and slope > 0) or (at_high and slope < 0):
+            pull = 0.0
+        worst_high, worst_low = max(worst_high, pull), min(worst_low, pull)
+        if pull != 0:
+            old = alpha[i]
+            q = squares[i] * inverse + inverse_rho + bend[i]
+            alpha[i] = min(max(old - slope / q, 0.0), most[i]) if q > 0 else old
+            move = (alpha[i] - old) * z[i]
+            if move != 0:
+                _add(values, indices, begin, end, w, move * inverse)
+                b[0] += move * inverse_rho
+    numbers[ACTIVE], numbers[WORST] = count, worst_high - worst_low
+    numbers[HIGH] = worst_high if worst_high > 0 else np.inf
+    numbers[LOW] = worst_low if worst_low < 0 else -np.inf
+    return 0
+
+
+@kernel
+def _row_scores(values, indices, indptr, features, i, W, b, scores):
+    for c in range(len(b)):
+        scores[c] = b[c]
+    begin, end = _entries(indptr, features, i)
+    for k in range(begin, end):
+        row, value = np.uint64(indices[k]) if len(indptr) else np.uint64(k - begin), values[k]
+        for c in range(len(b)):
+            scores[c] += value * W[row, c]
+
+
+@kernel
+def _add_row(values, indices, indptr, features, i, W, moves):
+    begin, end = _entries(indptr, features, i)
+    for k in range(begin, end):
+        row, value = np.uint64(indices[k]) if len(indptr) else np.uint64(k - begin), values[k]
+        for c in range(len(moves)):
+            W[row, c] += moves[c] * value
+
+
+@kernel
+def _all_of_a_row(scores, own, most, bend, margin, q, alpha, moves):
+    """Weston-Watkins: alpha_c in [0, most] for c != own, one after the other, until they agree."""
+    worst = 0.0
+    for _ in range(20):
+        largest = 0.0
+        for c in range(len(scores)):
+            if c == own:
+                continue
+            slope = scores[own] - scores[c] - margin + alpha[c] * bend
+            new = min(max(alpha[c] - slope / (2 * q + bend), 0.0), most) if q > 0 else alpha[c]
+            move = new - alpha[c]
+            if move != 0:
+                alpha[c] = new
+                moves[own] += move
+                moves[c] -= move
+                scores[own] += move * q
+                scores[c] -= move * q
+                largest = max(largest, abs(move) * 2 * q)
+        worst = max(worst, largest)
+        if largest <= 0.1 * worst or largest == 0:
+            break
+    return worst
+
+
+@kernel
+def _one_of_a_row(scores, own, most, margin, q, alpha, moves, sorted_):
+    """Crammer-Singer: all alpha_c of a row at once, sum_{c != own} alpha_c <= most.
+
+    Here alpha_own = sum of the others and w_c falls with alpha_c. Source: Keerthi et al. 2008, as in liblinear.
+    """
+    if not q > 0:
+        return 0.0
+    classes = len(scores)
+    for c in range(classes):  # B: what scores would be without this row, plus the margin
+        sorted_[c] = scores[c] + q * alpha[c] + margin if c != own else scores[c] - q * alpha[c]
+    lowered = sorted_[own] + q * most
+    values = sorted_[:classes].copy()
+    values[own] = lowered
+    values.sort()
+    beta, r = values[classes - 1] - q * most, 1
+    while r < classes and beta < r * values[classes - 1 - r]:
+        beta += values[classes - 1 - r]
+        r += 1
+    beta /= r
+    worst, total = 0.0, 0.0
+    for c in range(classes):
+        if c != own:
+            new = max(0.0, (sorted_[c] - beta) / q)
+            move = new - alpha[c]
+            alpha[c] = new
+            moves[c] -= move
+            total += move
+            worst = max(worst, abs(move) * q)
+    alpha[own] += total
+    moves[own] += total
+    return worst
+
+
+@kernel
+def multiclass_pass(
+    values, indices, indptr, features, y, most, bend, squares, alpha, W, b, order, numbers, one_of_a_row
+):
+    """The same for several classes: Weston-Watkins, or Crammer-Singer with one_of_a_row.
+
+    alpha: (n, classes), the dual variable of each other class; W (features, classes).
+    """
+    classes = len(b)
+    count, inverse, inverse_rho = np.int64(numbers[ACTIVE]), numbers[INVERSE], numbers[INVERSE_RHO]
+    scores, moves, room = np.empty(classes), np.empty(classes), np.empty(classes)
+    _shuffle(order, count, numbers)
+    worst = 0.0
+    for at in range(count):
+        i = order[at]
+        _row_scores(values, indices, indptr, features, i, W, b, scores)
+        q = squares[i] * inverse + inverse_rho
+        for c in range(classes):
+            moves[c] = 0.0
+        if one_of_a_row:
+            moved = _one_of_a_row(scores, y[i], most[i], numbers[MARGIN], q, alpha[i], moves, room)
+        else:
+            moved = _all_of_a_row(scores, y[i], most[i], bend[i], numbers[MARGIN], q, alpha[i], moves)
+        if moved > 0:
+            worst = max(worst, moved)
+            for c in range(classes):
+                b[c] += moves[c] * inverse_rho
+                moves[c] *= inverse
+            _add_row(values, indices, indptr, features, i, W, moves)
+    numbers[WORST] = worst
+    return 0
+
+
+@functools.cache
+def pass_entry(dtype, index, is_multiclass):
+    """The compiled pass for values of dtype and indices of `index`."""
+    number, whole = getattr(types, dtype), getattr(types, index)
+    vector, matrix = types.Array(types.float64, 1, "C"), types.Array(types.float64, 2, "C")
+    rows = [types.Array(number, 1, "C"), *[types.Array(whole, 1, "C")] * 2, types.int64]
+    order = types.Array(types.int64, 1, "C")
+    if is_multiclass:
+        given = [order, vector, vector, vector, matrix, matrix, vector, order, vector, types.boolean]
+        return entry(multiclass_pass, *rows, *given)
+    return entry(binary_pass, *rows, *[vector] * 7, order, vector)

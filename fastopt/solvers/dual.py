@@ -1,0 +1,172 @@
+"""Dual coordinate ascent for the hinge losses, with a duality gap as the proof of what it found."""
+
+import numpy as np
+
+from fastopt import losses
+from fastopt.engines import choose
+from fastopt.threads import share
+
+MOST, LESS = (
+    100,
+    0.2,
+)  # passes over the rows between two measurements of the gap; of the violation in the meantime
+
+
+def why_not(objective):
+    """What to say where there is no dual of the loss and penalty; None where there is."""
+    kinds = (losses.Hinge, losses.SquaredHinge, losses.MulticlassHinge, losses.CrammerSinger)
+    if not isinstance(objective.loss, kinds):
+        return f"it is for Hinge, SquaredHinge, MulticlassHinge and CrammerSinger, not {objective.loss}"
+    if objective.penalty.l1 or not objective.penalty.l2 > 0:
+        return f"it needs an l2 above 0 and no l1, not {objective.penalty}"
+    return None if choose.has_numba() else "it needs numba"
+
+
+def dual(problem, x):
+    """Iterates (x, value, gap): the objective at x, and how far above the optimum it is at most; from zeros.
+
+    b is not penalised, which in the dual is an equality constraint. Instead b has rho*(b - centre)^2, and the
+    centre follows b (the proximal point method, Rockafellar 1976), which leaves the optimum where it is.
+    What is left of the constraint is counted in the gap as if b were off by 1 + |b|.
+    """
+    parts = _parts(problem)
+    while True:
+        share(lambda part: part.advance(), parts, problem.objective.threads)
+        W, b = np.concatenate([part.W for part in parts]), np.concatenate([part.b for part in parts])
+        x = problem.join(W, b if problem.objective.fit_intercept else None)
+        value, _ = problem.evaluate(x)
+        yield x, value, value - sum(part.lower_bound() for part in parts)
+        for part in parts:
+            part.move_centre()
+
+
+def _parts(problem):
+    """One ascent for all classes, or, where the loss is one versus the rest, one for each."""
+    loss, rows = problem.objective.loss, problem.objective.rows
+    if isinstance(loss, losses.MulticlassHinge | losses.CrammerSinger):
+        return [_Multiclass(problem)]
+    data = _triple(rows, problem.scaling)
+    signs = [np.where(rows.y == (1 if rows.classes == 1 else c), 1.0, -1.0) for c in range(rows.classes)]
+    return [_Binary(problem, data, z, seed) for seed, z in enumerate(signs)]
+
+
+class _Ascent:
+    """What the two kinds share: rows, bounds of the dual variables, the penalty on b, passes."""
+
+    def __init__(self, problem, data, outputs, squared, margin, seed=0):
+        from fastopt.kernels.solvers import ascent
+
+        objective, self.names, self.data = problem.objective, ascent, data
+        rows, self.l2 = objective.rows, objective.penalty.l2
+        weight = np.ones(rows.n) if rows.weight is None else rows.weight.astype(np.float64)
+        C = weight * rows.one_over_weights
+        self.most, self.bend = C, np.zeros(rows.n)
+        if squared:
+            self.most = np.where(C > 0, np.inf, 0.0)
+            np.divide(0.5, C, out=self.bend, where=C > 0)
+        self.squares = _squares(data, rows.n)
+        self.w, self.bias = np.zeros((rows.features, outputs)), np.zeros(outputs)
+        self.centre, self.order, self.margin = np.zeros(outputs), np.arange(rows.n), margin
+        self.rho = self.l2 / max(float(np.mean(self.squares)), 1e-300) if objective.fit_intercept else 0.0
+        self.numbers = np.zeros(len(ascent.NUMBERS))
+        self.numbers[ascent.INVERSE] = 1 / (2 * self.l2)
+        self.numbers[ascent.INVERSE_RHO] = 1 / (2 * self.rho) if self.rho else 0.0
+        self.numbers[ascent.MARGIN], self.numbers[ascent.SEED] = margin, 12345 + seed
+        self._run = ascent.pass_entry(data[0].dtype.name, data[1].dtype.name, outputs > 1)
+
+    def advance(self):
+        """Passes until the rows in use violate their conditions by a fifth of what all did, or many."""
+        names = self.names
+        self.numbers[names.ACTIVE] = len(self.order)
+        self.numbers[names.HIGH], self.numbers[names.LOW] = np.inf, -np.inf
+        self._one_pass()
+        enough = LESS * self.numbers[names.WORST]
+        for _ in range(MOST):
+            self._one_pass()
+            if self.numbers[names.ACTIVE] == 0 or self.numbers[names.WORST] <= enough:
+                break
+
+    def _bound(self, sum_of_alpha, sum_of_squares, pull):
+        """The dual's value; pull: what the equality constraint of each b still misses."""
+        value = self.margin * sum_of_alpha - self.l2 * float(np.sum(self.w**2)) - sum_of_squares / 2
+        return value - float(self.bias @ pull) - float((1 + np.abs(self.bias)) @ np.abs(pull))
+
+    def _pull(self):
+        return 2 * self.rho * (self.bias - self.centre)
+
+    def move_centre(self):
+        """The next problem: the same dual variables give the same W, and b seen from the new centre."""
+        shift = self.bias - self.centre
+        self.centre += shift
+        self.bias += shift
+
+    @property
+    def W(self):
+        return np.ascontiguousarray(self.w.T)
+
+    @property
+    def b(self):
+        return self.bias.copy()
+
+
+class _Binary(_Ascent):
+    """z: -1 or 1, one a row."""
+
+    def __init__(self, problem, data, z, seed):
+        squared = isinstance(problem.objective.loss, losses.SquaredHinge)
+        super().__init__(problem, data, 1, squared, 1.0, seed)
+        self.z, self.alpha = z, np.zeros(len(z))
+
+    def _one_pass(self):
+        self._run(
+            *self.data, self.w.shape[0], self.z, self.most, self.bend, self.squares, self.alpha,
+            self.w.reshape(-1), self.bias, self.order, self.numbers,
+        )  # fmt: skip
+
+    def lower_bound(self):
+        return self._bound(float(self.alpha.sum()), float(self.bend @ self.alpha**2), self._pull())
+
+
+class _Multiclass(_Ascent):
+    """alpha (n, classes): of each class that is not the row's own; Weston-Watkins or Crammer-Singer."""
+
+    def __init__(self, problem):
+        loss, rows = problem.objective.loss, problem.objective.rows
+        squared = bool(getattr(loss, "squared", False))
+        super().__init__(problem, _triple(rows, problem.scaling), rows.classes, squared, float(loss.margin))
+        self.y, self.one_of_a_row = rows.y, isinstance(loss, losses.CrammerSinger)
+        self.alpha = np.zeros((rows.n, rows.classes))
+
+    def _one_pass(self):
+        self._run(
+            *self.data, self.w.shape[0], self.y, self.most, self.bend, self.squares, self.alpha, self.w,
+            self.bias, self.order, self.numbers, self.one_of_a_row,
+        )  # fmt: skip
+
+    def lower_bound(self):
+        others = self.alpha.copy()
+        others[np.arange(len(self.y)), self.y] = 0
+        return self._bound(float(others.sum()), float(self.bend @ (others**2).sum(axis=1)), self._pull())
+
+
+def _triple(rows, scaling):
+    """(values, indices, indptr) of the rows, flat; dense ones have no indices."""
+    if rows.sparse is not None:
+        values, indices, indptr = rows.sparse
+        if scaling is not None:
+            values = values / scaling.scale[indices].astype(values.dtype)
+        return values, indices, indptr
+    X = rows.matrix(slice(None))
+    if scaling is not None:
+        X = ((X - scaling.mean) / scaling.scale).astype(rows.dtype)
+    return np.ascontiguousarray(X).reshape(-1), np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+
+def _squares(data, n):
+    """|x|^2 of each row."""
+    values, _, indptr = data
+    squares = np.square(values, dtype=np.float64)
+    if not len(indptr):
+        return squares.reshape(n, -1).sum(axis=1)
+    sums = np.concatenate([[0.0], np.cumsum(squares)])
+    return sums[indptr[1:]] - sums[indptr[:-1]]

@@ -1,0 +1,88 @@
+"""Features of mean 0 and standard deviation 1, by weights: X itself stays as it is."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastopt.engines.numpy import BLOCK
+
+APART = 1e3  # largest over smallest root mean square of a column from which it is said
+
+
+class Scaling(NamedTuple):
+    """x' = (x - mean) / scale, column by column; mean is 0 where there is no b, and for sparse rows."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    def weights(self, W, b):
+        """(W, b) for x of those for x'."""
+        W = W / self.scale
+        return W, None if b is None else b - W @ self.mean
+
+    def scaled(self, W, b):
+        """The way back."""
+        return W * self.scale, None if b is None else b + W @ self.mean
+
+    def gradient(self, dW, db):
+        """The gradient by those for x' of that by those for x."""
+        dW = np.asarray(dW, np.float64)
+        if db is not None:
+            dW = dW - np.outer(db, self.mean)
+        return dW / self.scale, db
+
+    def hessian(self, H):
+        """The same of second derivatives, (p, p) with W row by row, then b."""
+        classes = len(H) // (len(self.scale) + 1) if len(H) % len(self.scale) or self.mean.any() else 0
+        half = self._rows(H, classes)
+        return self._rows(half.T, classes).T
+
+    def _rows(self, H, classes):
+        features = len(self.scale)
+        count = len(H) - classes
+        result = H.copy()
+        weights = result[:count].reshape(-1, features, H.shape[1])
+        if classes:
+            weights -= self.mean[None, :, None] * H[count:][:, None, :]
+        weights /= self.scale[None, :, None]
+        return result
+
+    def columns(self, which):
+        return Scaling(self.mean[which], self.scale[which])
+
+
+def column_moments(rows):
+    """(mean, mean square) of each column, float64; weights are not looked at."""
+    total, squares = np.zeros(rows.features), np.zeros(rows.features)
+    for begin in range(0, rows.n, BLOCK):
+        X = rows.matrix(slice(begin, min(begin + BLOCK, rows.n)))
+        total += np.asarray(X.sum(axis=0), np.float64).reshape(-1)
+        square = X.multiply(X) if hasattr(X, "indptr") else np.square(X, dtype=np.float64)
+        squares += np.asarray(square.sum(axis=0), np.float64).reshape(-1)
+    return total / max(rows.n, 1), squares / max(rows.n, 1)
+
+
+def column_scaling(rows, centred=True):
+    """The Scaling of the rows: a constant column keeps its scale."""
+    mean, squares = column_moments(rows)
+    variance = np.maximum(squares - mean**2, 0)
+    if rows.sparse is not None or not centred:
+        mean, variance = np.zeros_like(mean), squares
+    scale = np.sqrt(variance)
+    flat = scale <= 1e-7 * np.sqrt(np.maximum(squares, 1e-300))
+    return Scaling(mean, np.where(flat | (scale == 0), 1.0, scale))
+
+
+def scale_notes(rows, scaling):
+    """What to say of columns whose sizes lie far apart."""
+    if scaling is not None:
+        return ()
+    size = np.sqrt(column_moments(rows)[1])
+    used = size[size > 0]
+    if not used.size or used.max() <= APART * used.min():
+        return ()
+    least, most = int(np.argmin(np.where(size > 0, size, np.inf))), int(np.argmax(size))
+    return (
+        f"features differ by a factor of {used.max() / used.min():.1g} in size (column {least}: {size[least]:.2g}, "
+        f"column {most}: {size[most]:.2g}), which makes convergence slow: pass standardize=True",
+    )
