@@ -199,7 +199,8 @@ def number_gone(meta, arrays, r):
 
 def number_strange(meta, arrays, r):
     name = r.choice([k for k in ("steps", "scale", "step", "epoch") if k in meta])
-    meta[name] = r.choice((-1, 10**30, 0.5, "1", None, [1], True if name != "scale" else "x", {}))
+    strange = ("1", None, [1], {}, 10**400)
+    meta[name] = r.choice((*strange, 0.0) if name == "scale" else (*strange, -1, 10**30, 0.5, True))
 
 
 def loss_strange(meta, arrays, r):

@@ -101,17 +101,16 @@ def test_structured_numeric_gradient(loss, classes):
     rng = np.random.default_rng(0)
     W, b, X = rng.normal(size=(classes, 131)), rng.normal(size=classes), rng.normal(size=(1100, 131))
     X[rng.random(X.shape) < 0.5] = 0
+    X *= 0.1  # scores whose exp is no huge number
     y = labels(loss, classes, 1100, rng)
     _, d = rows(loss, X @ W.T + b, y)
     expected = d.T @ X / 1100 + 0.2 * W
     given = y + 1 if classes == 1 and loss.one_row == "binary" else y
     for data in (X, scipy_sparse.csr_array(X)):
         dW, db = numeric_linear_gradient(loss, W, data, given, b, l2=0.1)
-        assert dW == pytest.approx(expected, rel=1e-5, abs=2e-6) and db == pytest.approx(
-            d.mean(0), rel=1e-5, abs=2e-6
-        )
+        assert dW == pytest.approx(expected, abs=2e-6) and db == pytest.approx(d.mean(0), abs=2e-6)
     plain = by_formula(loss, X @ W.T + b, X, y, np.full(1100, 1 / 1100), np.full(W.shape, 1e-6))
-    assert plain + 0.2 * W == pytest.approx(expected, rel=1e-5, abs=2e-6)
+    assert plain + 0.2 * W == pytest.approx(expected, abs=2e-6)
 
 
 @pytest.mark.parametrize("backend", BACK_ENDS)

@@ -46,7 +46,8 @@ class Run:
         self._identity = None if path is None else identity(settings, examples, start)
         if self._path is not None and self._path.exists():
             self._resume()
-        self._good = self._whole = (self.W.copy(), self.b.copy(), self.step)
+        self._good = (self.W.copy(), self.b.copy(), self.step)
+        self._lowest_loss, self._lowest = self._first_loss, (self.W.copy(), self.b.copy(), self.step)
         self._epoch_loop = engines.get(settings.backend).bind_epoch(
             self.rows, settings.loss, settings.rule,
             ((self.W, self.W_slots), (self.b, self.b_slots)), settings.batch, settings.l2, settings.threads,
@@ -85,11 +86,12 @@ class Run:
                 progress(Progress(self.epoch + 1, of.epochs, self.step, total, loss_sum / done))
         loss = loss_sum / of.steps_per_epoch
         if reason := has_grown(loss, self._first_loss, self.history.last("loss_train")):
-            self._good = self._whole
+            self._good = self._lowest
             self._diverge(self.step, reason)
         self._note(loss, norm, time.perf_counter() - began)
         self.epoch += 1
-        self._whole = (self.W.copy(), self.b.copy(), self.step)
+        if loss <= self._lowest_loss:
+            self._lowest_loss, self._lowest = loss, (self.W.copy(), self.b.copy(), self.step)
         if self._path is not None:
             self._save()
 
@@ -127,8 +129,6 @@ class Run:
     def _keep(self):
         """A copy of the parameters, made in the arrays of the last one."""
         W, b, _ = self._good
-        if W is self._whole[0]:
-            W, b = W.copy(), b.copy()
         W[...], b[...] = self.W, self.b
         self._good = W, b, self.step
 
