@@ -195,6 +195,11 @@ static int update_status(int rule, const double *k, const void *p, const void *g
         return x ? fo_kernels()->rules->all_finite_##F(x, n) : FO_NULL_POINTER;                       \
     }                                                                                                 \
                                                                                                       \
+    double fo_squares_##F(const T *x, int64_t n, double unit)                                         \
+    {                                                                                                 \
+        return x && n > 0 ? fo_kernels()->rules->squares_##F(x, n, unit) : 0;                         \
+    }                                                                                                 \
+                                                                                                      \
     int64_t fo_first_nonfinite_##F(const T *const *x, const int64_t *chunks, int64_t begin,           \
                                    int64_t end)                                                       \
     {                                                                                                 \

@@ -110,6 +110,11 @@ FO_API int fo_step_f64(int rule, const double *k, double *const *p, const double
 FO_API int fo_all_finite_f32(const float *x, int64_t n);
 FO_API int fo_all_finite_f64(const double *x, int64_t n);
 
+/* The sum of (x * unit)^2 in double, in an order that is the same for every instruction set. unit: a power of
+ * two that keeps the squares of very large or small numbers inside the range; 1 as a rule. 0 where x is NULL or n is not above 0. */
+FO_API double fo_squares_f32(const float *x, int64_t n, double unit);
+FO_API double fo_squares_f64(const double *x, int64_t n, double unit);
+
 /* The first array of a table x[0..] with such an element in one of the chunks [begin, end), or -1: also
  * where there is nothing to look at. */
 FO_API int64_t fo_first_nonfinite_f32(const float *const *x, const int64_t *chunks, int64_t begin,

@@ -22,27 +22,56 @@
 /* A board as fastopt/threads.py describes it, in int64 numbers. */
 enum { LOOK = 0, TAKEN = 8, BAD = 16, SEEN = 24, PATIENCE = 1 << 16 };
 
-/* plan: rule, k, p, g, s, arrays, chunks (fastopt/kernels/step/elementwise.py, where step_together is explained). */
+/* A plan's numbers (fastopt/table.py); kernels/step/elementwise.py explains step and step_together. */
+enum { RULE, K, P, G, S, ARRAYS, CHUNKS, CLOCK, FACTORS, SLOTS = 3, BLOCK = 2048 };
+
 #define STEP(T, F)                                                                                   \
-    static int64_t first_nonfinite_##F(const int64_t *a, int64_t begin, int64_t end)                 \
+    static int64_t first_nonfinite_##F(intptr_t plan, int64_t begin, int64_t end)                    \
     {                                                                                                \
-        return fo_first_nonfinite_##F((const T *const *)a[3], (const int64_t *)a[6], begin, end);    \
+        const int64_t *a = (const int64_t *)plan;                                                    \
+        return fo_first_nonfinite_##F((const T *const *)a[G], (const int64_t *)a[CHUNKS], begin, end); \
+    }                                                                                                \
+    /* Elements [begin, end) from gradients that are multiplied with two factors a block at a time */ \
+    static void update_scaled_##F(int rule, const double *k, T *p, const T *g, T *const *s,          \
+                                  const double *factors, int64_t begin, int64_t end)                 \
+    {                                                                                                \
+        T block[BLOCK], unit = (T)factors[0], scale = (T)factors[1], *slot[SLOTS];                   \
+        for (; begin < end; begin += BLOCK) {                                                        \
+            int64_t n = end - begin < BLOCK ? end - begin : BLOCK;                                   \
+            unsigned control = fo_flush_denormals();                                                 \
+            for (int64_t i = 0; i < n; i++) block[i] = g[begin + i] * unit * scale;                  \
+            fo_restore_denormals(control);                                                           \
+            for (int j = 0; j < SLOTS; j++) slot[j] = s[j] ? s[j] + begin : 0;                       \
+            fo_update_##F(rule, k, p + begin, block, slot, 0, n);                                    \
+        }                                                                                            \
     }                                                                                                \
     static void update_##F(const int64_t *a, int64_t begin, int64_t end)                             \
     {                                                                                                \
-        fo_step_##F((int)a[0], (const double *)a[1], (T *const *)a[2], (const T *const *)a[3],       \
-                    (T *const *)a[4], a[5], (const int64_t *)a[6], begin, end);                      \
+        const double *const *k = (const double *const *)a[K], *factors = (const double *)a[FACTORS]; \
+        T *const *p = (T *const *)a[P], *const *s = (T *const *)a[S], *slot[SLOTS] = {0, 0, 0};      \
+        const T *const *g = (const T *const *)a[G];                                                  \
+        int rule = (int)a[RULE], slots = fo_rule_slots(rule);                                        \
+        int scaled = factors[0] != 1 || factors[1] != 1;                                             \
+        for (int64_t c = begin; c < end; c++) {                                                      \
+            const int64_t *chunk = (const int64_t *)a[CHUNKS] + 3 * c, x = chunk[0];                 \
+            for (int j = 0; j < slots; j++) slot[j] = s[j * a[ARRAYS] + x];                          \
+            if (scaled) update_scaled_##F(rule, k[x], p[x], g[x], slot, factors, chunk[1], chunk[2]); \
+            else fo_update_##F(rule, k[x], p[x], g[x], slot, chunk[1], chunk[2]);                    \
+        }                                                                                            \
     }                                                                                                \
     static int64_t step_##F(intptr_t plan, int check, int64_t begin, int64_t end)                    \
     {                                                                                                \
         const int64_t *a = (const int64_t *)plan;                                                    \
-        int64_t bad = check ? first_nonfinite_##F(a, begin, end) : -1;                               \
-        if (bad < 0) update_##F(a, begin, end);                                                      \
+        int64_t bad = check ? first_nonfinite_##F(plan, begin, end) : -1;                            \
+        if (bad < 0) {                                                                               \
+            update_##F(a, begin, end);                                                               \
+            ++*(int64_t *)a[CLOCK];                                                                  \
+        }                                                                                            \
         return bad;                                                                                  \
     }                                                                                                \
-    static void look_##F(const int64_t *a, int64_t c, int64_t *board)                                \
+    static void look_##F(intptr_t plan, int64_t c, int64_t *board)                                   \
     {                                                                                                \
-        if (first_nonfinite_##F(a, c, c + 1) >= 0)                                                   \
+        if (first_nonfinite_##F(plan, c, c + 1) >= 0)                                                \
             for (;;) {                                                                               \
                 int64_t known = LOAD(board + BAD);                                                   \
                 if ((known >= 0 && known <= c) || REPLACE(board + BAD, known, c)) break;             \
@@ -54,14 +83,24 @@ enum { LOOK = 0, TAKEN = 8, BAD = 16, SEEN = 24, PATIENCE = 1 << 16 };
         const int64_t *a = (const int64_t *)plan;                                                    \
         int64_t *board = (int64_t *)at, patience = PATIENCE, c;                                      \
         if (check) {                                                                                 \
-            while ((c = NEXT(board + LOOK)) < chunks) look_##F(a, c, board);                         \
+            while ((c = NEXT(board + LOOK)) < chunks) look_##F(plan, c, board);                      \
             for (c = 0; c < chunks; c++) {                                                           \
                 while (!LOAD(board + SEEN + c) && patience > 0) patience--;                          \
-                if (!LOAD(board + SEEN + c)) look_##F(a, c, board);                                  \
+                if (!LOAD(board + SEEN + c)) look_##F(plan, c, board);                               \
             }                                                                                        \
             if (LOAD(board + BAD) >= 0) return;                                                      \
         }                                                                                            \
         while ((c = chunks - 1 - NEXT(board + TAKEN)) >= 0) update_##F(a, c, c + 1);                 \
+        if (c == -1) ++*(int64_t *)a[CLOCK]; /* the one thread that was the first to find none left */ \
+    }                                                                                                \
+    static void squares_##F(intptr_t plan, double unit, intptr_t out, int64_t begin, int64_t end)    \
+    {                                                                                                \
+        const int64_t *a = (const int64_t *)plan;                                                    \
+        for (int64_t c = begin; c < end; c++) {                                                      \
+            const int64_t *chunk = (const int64_t *)a[CHUNKS] + 3 * c;                               \
+            const T *g = ((const T *const *)a[G])[chunk[0]];                                         \
+            ((double *)out)[c] = fo_squares_##F(g + chunk[1], chunk[2] - chunk[1], unit);            \
+        }                                                                                            \
     }
 
 STEP(float, f32)
@@ -97,33 +136,49 @@ typedef struct {
 
 static intptr_t array_address(intptr_t head) { return ((const array_head *)head)->data; }
 
-static int same_form(const array_head *a, const array_head *like)
+enum { ALIGNED = 0x100, WRITEABLE = 0x400 };
+
+/* What an array's head must say: five numbers (descr, nd, where its sizes begin, bytes, flags), and of the sizes nd
+ * dimensions, nd strides of the parameter (which = 1) and nd of its gradient (2). Strides of one step, and those of
+ * empty arrays, mean nothing. */
+static int has_form(const array_head *a, const int64_t *form, const int64_t *all_sizes, int which, int64_t flags)
 {
-    enum { C_CONTIGUOUS = 0x1, ALIGNED = 0x100 };
-    if (a->descr != like->descr || a->nd != like->nd) return 0;
-    if ((a->flags & (C_CONTIGUOUS | ALIGNED)) != (C_CONTIGUOUS | ALIGNED)) return 0;
-    for (int j = 0; j < a->nd; j++)
-        if (a->dimensions[j] != like->dimensions[j]) return 0;
+    const int64_t nd = form[1], *sizes = all_sizes + form[2];
+    if ((int64_t)(intptr_t)a->descr != form[0] || a->nd != nd || (a->flags & flags) != flags) return 0;
+    for (int64_t j = 0; j < nd; j++) {
+        if (a->dimensions[j] != sizes[j]) return 0;
+        if (form[3] && sizes[j] != 1 && a->strides[j] != sizes[which * nd + j]) return 0;
+    }
     return 1;
 }
 
-/* Addresses of n arrays, given as object ids, if each has the dtype and shape of its like, lies in one
- * piece, and meets none of the m spans (begin, end), which are sorted and disjoint. Else 0. */
-static int match_arrays(intptr_t ids, intptr_t likes, int64_t n, int64_t header, intptr_t sizes,
-                        intptr_t spans, int64_t m, intptr_t addresses)
+/* What a watch (native.Watch) knows of n parameters and their gradients; numbers are int64. */
+enum { N, HEADER, PARAMETERS, GRADIENTS, FORMS, SIZES, WHERE, SPANS, SPAN_COUNT, ADDRESSES };
+
+/* -1: every parameter's head is as it was, and every gradient from `first` on has its parameter's form, and meets
+ * none of the spans (begin, end), sorted and disjoint; the gradients' addresses are then written. -2: a parameter
+ * is another than it was. Else the first gradient that is not so; those before it are written. */
+static int64_t watch(intptr_t at, int64_t first)
 {
-    const int64_t *span = (const int64_t *)spans;
-    for (int64_t i = 0; i < n; i++) {
-        const array_head *a = (const array_head *)(((const intptr_t *)ids)[i] + header);
-        if (!same_form(a, (const array_head *)(((const intptr_t *)likes)[i] + header))) return 0;
+    const int64_t *w = (const int64_t *)at, n = w[N], m = w[SPAN_COUNT], header = w[HEADER];
+    const int64_t *parameters = (const int64_t *)w[PARAMETERS], *gradients = (const int64_t *)w[GRADIENTS];
+    const int64_t *forms = (const int64_t *)w[FORMS], *sizes = (const int64_t *)w[SIZES];
+    const int64_t *where = (const int64_t *)w[WHERE], *span = (const int64_t *)w[SPANS];
+    for (int64_t i = first ? n : 0; i < n; i++) {
+        const array_head *a = (const array_head *)(intptr_t)(parameters[i] + header);
+        if (a->data != where[i] || !has_form(a, forms + 5 * i, sizes, 1, forms[5 * i + 4])) return -2;
+    }
+    for (int64_t i = first; i < n; i++) {
+        const array_head *a = (const array_head *)(intptr_t)(gradients[i] + header);
+        if (!gradients[i] || !has_form(a, forms + 5 * i, sizes, 2, ALIGNED)) return i;
         int64_t low = 0, high = m; /* the first span that ends behind the array's beginning */
         while (low < high) {
             int64_t middle = (low + high) / 2;
             if (span[2 * middle + 1] > a->data) high = middle;
             else low = middle + 1;
         }
-        if (low < m && span[2 * low] < a->data + ((const int64_t *)sizes)[i]) return 0;
-        ((int64_t *)addresses)[i] = a->data;
+        if (low < m && span[2 * low] < a->data + forms[5 * i + 3]) return i;
+        ((int64_t *)w[ADDRESSES])[i] = a->data;
     }
-    return 1;
+    return -1;
 }

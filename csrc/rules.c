@@ -13,6 +13,7 @@
 #define SUFFIX f32
 #define SQRT sqrtf
 #define FABS fabsf
+#define TINY 0x1p-126f
 #define BITS uint32_t
 #define EXPONENT 0x7f800000u
 #include "rules.inc.h"
@@ -20,6 +21,7 @@
 #undef SUFFIX
 #undef SQRT
 #undef FABS
+#undef TINY
 #undef BITS
 #undef EXPONENT
 
@@ -27,6 +29,7 @@
 #define SUFFIX f64
 #define SQRT sqrt
 #define FABS fabs
+#define TINY 0x1p-1022
 #define BITS uint64_t
 #define EXPONENT 0x7ff0000000000000u
 #include "rules.inc.h"
@@ -40,4 +43,6 @@ const fo_rule_kernels JOIN(fo_rule_kernels, FO_SET) = {
     {FO_RULES(UPDATE_F64)},
     all_finite_f32,
     all_finite_f64,
+    squares_f32,
+    squares_f64,
 };

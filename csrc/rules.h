@@ -39,6 +39,8 @@ typedef struct {
     fo_update_f64_fn *update_f64[FO_RULE_COUNT];
     int (*all_finite_f32)(const float *x, int64_t n);
     int (*all_finite_f64)(const double *x, int64_t n);
+    double (*squares_f32)(const float *x, int64_t n, double unit);
+    double (*squares_f64)(const double *x, int64_t n, double unit);
 } fo_rule_kernels;
 
 #endif

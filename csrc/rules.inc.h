@@ -18,6 +18,14 @@ static inline T NAME(sign)(T x)
     return x == x ? s : x;
 }
 
+/* A coefficient in T. One that is not 0, such as an eps of 1e-50, does not become 0 or subnormal. */
+static inline T NAME(coefficient)(double x)
+{
+    T k = (T)x;
+    if (x != 0 && FABS(k) < TINY) k = x < 0 ? -TINY : TINY;
+    return k;
+}
+
 static inline T NAME(sgd)(const T *k, T p, T g, T *s)
 {
     T lr = k[0], weight_decay = k[1];
@@ -149,7 +157,7 @@ static inline T NAME(lion)(const T *k, T p, T g, T *s)
                                     T *FO_RESTRICT s2, int64_t begin, int64_t end)                  \
     {                                                                                               \
         T k[COEFFICIENTS];                                                                          \
-        for (int j = 0; j < COEFFICIENTS; j++) k[j] = (T)coefficients[j];                           \
+        for (int j = 0; j < COEFFICIENTS; j++) k[j] = NAME(coefficient)(coefficients[j]);           \
         (void)s0, (void)s1, (void)s2;                                                               \
         unsigned control = fo_flush_denormals();                                                    \
         for (int64_t i = begin; i < end; i++) {                                                     \
@@ -177,4 +185,23 @@ static int NAME(all_finite)(const T *x, int64_t n)
         bad |= (bits & EXPONENT) == EXPONENT;
     }
     return !bad;
+}
+
+/* The sum of (x * unit)^2 in 32 parts: part j has the elements j, j + 32, ... in order; then halves are added. */
+static double NAME(squares)(const T *x, int64_t n, double unit)
+{
+    double part[32] = {0};
+    int64_t i = 0;
+    for (; i + 32 <= n; i += 32)
+        for (int j = 0; j < 32; j++) {
+            double v = (double)x[i + j] * unit;
+            part[j] += v * v;
+        }
+    for (int j = 0; i + j < n; j++) {
+        double v = (double)x[i + j] * unit;
+        part[j] += v * v;
+    }
+    for (int width = 16; width > 0; width /= 2)
+        for (int j = 0; j < width; j++) part[j] += part[j + width];
+    return part[0];
 }

@@ -50,3 +50,22 @@ def __getattr__(name):
 
 def __dir__():
     return sorted({*globals(), *__all__, "__version__"})
+
+
+def _for_freezers():
+    """Never called: tools that follow imports (PyInstaller, modulefinder) find here what is imported by name."""
+    import fastopt.checking
+    import fastopt.engines.choose
+    import fastopt.estimators
+    import fastopt.info
+    import fastopt.linear
+    import fastopt.losses
+    import fastopt.minimization
+    import fastopt.objective
+    import fastopt.optimizer
+    import fastopt.penalties
+    import fastopt.rules
+    import fastopt.schedules
+    import fastopt.testing
+    import fastopt.training
+    import fastopt.warm  # noqa: F401

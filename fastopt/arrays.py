@@ -8,6 +8,7 @@ from fastopt.native import address
 
 _PLAIN = 0x1 | 0x100  # NumPy's C_CONTIGUOUS and ALIGNED, in one look
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_UNMASK = "pass array.filled(0), or array.data if the mask has no meaning here"
 NAMES = {dtype: dtype.name for dtype in FLOATS}  # dtype.name takes 2 us
 
 
@@ -44,8 +45,28 @@ def is_plain(array):
     return array.flags.num & _PLAIN == _PLAIN
 
 
+def axes_in_memory(array):
+    """The order of the axes in which the array is one stretch of memory in C order, or None.
+
+    (0, 1) of a C-ordered matrix, (1, 0) of a Fortran-ordered one.
+    """
+    axes = tuple(range(array.ndim))
+    if not is_plain(array):
+        axes = tuple(sorted(axes, key=lambda j: (-array.strides[j], j)))
+    return axes if is_plain(array.transpose(axes)) else None
+
+
+def in_shape(flat, shape, axes):
+    """A flat array as a view of this shape that lies in memory in this order of the axes (None: C order)."""
+    if axes is None:
+        return flat.reshape(shape)
+    return flat.reshape([shape[j] for j in axes]).transpose(np.argsort(axes))
+
+
 def check_parameter(array, name):
     """Raise unless the array can be updated in place."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; a step would write under its mask: {_UNMASK}")
     if not isinstance(array, np.ndarray):
         hint = " (a torch tensor: pass t.detach().numpy())" if hasattr(array, "detach") else ""
         raise TypeError(f"{name} must be a NumPy array, not {type(array).__name__}{hint}")
@@ -74,8 +95,11 @@ def check_gradient(g, parameter, name):
     """The gradient as an array, or an error that says what it should have been."""
     if isinstance(g, np.generic):
         g = np.asarray(g)
+    if isinstance(g, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask a step would not see: {_UNMASK}")
     if not isinstance(g, np.ndarray):
-        raise TypeError(f"{name} must be a NumPy array, not {type(g).__name__}")
+        hint = " (a torch tensor: pass t.detach().numpy())" if hasattr(g, "detach") else ""
+        raise TypeError(f"{name} must be a NumPy array, not {type(g).__name__}{hint}")
     if g.dtype != parameter.dtype:
         fix = f"convert it: g.astype({parameter.dtype.name!r})"
         raise TypeError(f"{name} is {g.dtype}, its parameter {parameter.dtype}; {fix}")

@@ -71,9 +71,7 @@ def coefficient_table(rule, h, t, steps):
 
 def step_function(dtype):
     """step(plan, check, begin, end) -> -1, or, where `check` is set and a gradient has NaN or inf, that
-    array's number, and nothing is done.
-
-    plan: the address of an int64 array (rule, k, p, g, s, arrays, chunks), see kernels/step/elementwise.py.
+    array's number, and nothing is done. plan: the address of a table's plan (table.py).
     """
     return getattr(lib, f"step_{_SUFFIX[dtype]}")
 
@@ -84,6 +82,16 @@ def step_together_function(dtype):
     board: the address of a board (threads.py), where the first chunk with NaN or inf is then found.
     """
     return getattr(lib, f"step_together_{_SUFFIX[dtype]}")
+
+
+def squares_function(dtype):
+    """squares(plan, unit, out, begin, end): for each chunk the sum of (g * unit)^2, float64, at address out."""
+    return getattr(lib, f"squares_{_SUFFIX[dtype]}")
+
+
+def finite_function(dtype):
+    """first_nonfinite(plan, begin, end) -> the first array with NaN or inf in these chunks, or -1."""
+    return getattr(lib, f"first_nonfinite_{_SUFFIX[dtype]}")
 
 
 @contextlib.contextmanager
@@ -121,45 +129,87 @@ def _documented_address(array):
     return array.__array_interface__["data"][0]
 
 
-class Matcher:
-    """Says of arrays, all at once, whether each is as its like is: dtype, shape, in one piece and
-    apart from the spans (begin, end) of other memory, sorted and disjoint.
+_WRITEABLE, _ALIGNED = 0x400, 0x100
+SAME, PARAMETER_CHANGED = -1, -2
+
+
+class Watch:
+    """Looks, before every step, at the heads of all parameters and gradients of a table: 10 ns an array.
+
+    parameters: the user's arrays. gradient_strides: of the gradients that need no copy. spans: rows (begin, end) of memory that gradients must not meet, sorted
+    and disjoint. out: the int64 array for the addresses of gradients that have their parameter's form.
     """
 
-    def __init__(self, likes, spans):
-        n = len(likes)
-        self._likes = likes
+    def __init__(self, parameters, gradient_strides, spans, out):
+        n = len(parameters)
+        self._parameters, self._known = list(parameters), [_head(p) for p in parameters]
+        forms, sizes = [], []
+        for p, strides in zip(parameters, gradient_strides, strict=True):
+            need = _WRITEABLE | (_ALIGNED if p.flags.aligned else 0)
+            forms.append((id(p.dtype), p.ndim, len(sizes), p.nbytes, need))
+            sizes += [*p.shape, *p.strides, *strides]
+        self._tables = [np.array(v, np.int64) for v in ([id(p) for p in parameters], forms, sizes or [0])]
+        self._tables.append(np.array([_documented_address(p) for p in parameters], np.int64))
+        self._tables.append(np.array(spans, np.int64).reshape(-1, 2))
         self._ids = np.zeros(n, np.int64)
-        tables = (
-            np.fromiter(map(id, likes), np.int64, n),
-            np.array([a.nbytes for a in likes], np.int64),
-            np.array(spans, np.int64).reshape(-1, 2),
+        ids, forms, sizes, where, spans = (_documented_address(t) for t in self._tables)
+        gradients, count = _documented_address(self._ids), len(self._tables[-1])
+        self._plan = np.array(
+            [n, _HEADER, ids, gradients, forms, sizes, where, spans, count, _documented_address(out)],
+            np.int64,
         )
-        self._tables = tables
-        ids, sizes, spans = map(_documented_address, tables)
-        self._arguments = (_documented_address(self._ids), ids, n, _HEADER, sizes, spans, len(tables[2]))
+        self._at, self._given = _documented_address(self._plan), None
 
-    def addresses(self, arrays, out) -> bool:
-        """Write the addresses to the array at `out`; False if one differs or nothing can be said."""
-        if not _KNOWN or not set(map(type, arrays)) <= {np.ndarray}:
-            return False
-        self._ids[:] = list(map(id, arrays))
-        return bool(lib.match_arrays(*self._arguments, out))
+    def again(self, first=0):
+        """SAME; PARAMETER_CHANGED since it was made; or the first gradient, from this one on, that differs.
+
+        Of the gradients given last. The addresses of those that do not differ are written.
+        """
+        if _KNOWN:
+            return lib.watch(self._at, first)
+        if first == 0 and self.changed() is not None:
+            return PARAMETER_CHANGED
+        return first if first < len(self._parameters) else SAME
+
+    def look(self, gradients):
+        """The same, of new gradients: a list that is held until the next look."""
+        self._given = gradients
+        if set(map(type, gradients)) <= {np.ndarray}:
+            self._ids[:] = list(map(id, gradients))
+        else:
+            self._ids[:] = [id(g) if type(g) is np.ndarray else 0 for g in gradients]
+        return self.again()
+
+    def changed(self):
+        """The first parameter that is another than it was, as (position, what was changed), or None."""
+        for i, (p, known) in enumerate(zip(self._parameters, self._known, strict=True)):
+            for what, now, before in zip(_HEAD, _head(p), known, strict=True):
+                if now != before:
+                    return i, what
+        return None
+
+
+_HEAD = ("dtype", "shape", "memory layout", "memory", "flag writeable")
+
+
+def _head(array):
+    return array.dtype, array.shape, array.strides, _documented_address(array), array.flags.writeable
 
 
 def _layout_is_known():
     """Try the layout on arrays of which everything is known."""
-    base = np.arange(24, dtype=np.float32)
-    likes = [np.empty((3, 4), np.float32)]
-    matcher, out = Matcher(likes, [(0, 1)]), np.zeros(1, np.int64)
+    base, out = np.arange(24, dtype=np.float32), np.zeros(1, np.int64)
+    like = np.empty((3, 4), np.float32)
+    look = Watch([like], [like.strides], [(0, 1)], out).look
     good = base[4:16].reshape(3, 4)
     bad = [base[:12].reshape(4, 3), base[::2].reshape(3, 4), np.empty((3, 4)), base[:12]]
-    where = _documented_address(out)
-    return (
-        matcher.addresses([good], where)
+    known = (
+        look([good]) == SAME
         and out[0] == _documented_address(good) == lib.array_address(id(good) + _HEADER)
-        and not any(matcher.addresses([b], where) for b in bad)
+        and all(look([b]) == 0 for b in bad)
     )
+    like.flags.writeable = False
+    return known and look([good]) == PARAMETER_CHANGED
 
 
 _KNOWN = lib is not None

@@ -1,24 +1,27 @@
 """The optimizer: parameters, their state, and the step."""
 
-from collections.abc import Mapping
-from operator import is_
+import sys
+import time
+from threading import get_ident
 
-import numpy as np
-
-from fastopt import arrays, engines, rules
+from fastopt import arrays, clipping, engines, native, rules, saved
 from fastopt.engines import choose
 from fastopt.engines.coefficients import bind_coefficients
 from fastopt.parameters import Parameters
 from fastopt.schedules import checked_schedules, values_at
-from fastopt.table import NOTHING, Table
+from fastopt.table import Table
 from fastopt.threads import checked_threads
+
+NOTHING = object()  # no gradient so far; not None, which a user may pass by mistake
+PATIENCE = 10  # seconds that a thread waits for another one's step
+ATTEMPTS = 4  # at a step that is interrupted again and again
 
 
 class Optimizer:
     """Update arrays in place by a rule.
 
     params: a float32 or float64 array, a sequence or a dict of them. They are updated in place;
-        an array that is not C-contiguous is updated through a copy (correct, slower).
+        an array that does not lie in one piece of memory is updated through a copy (correct, slower).
     rule: a rule such as fo.Adam(lr=1e-3), or your own (see fastopt.rules).
     schedules: {hyperparameter: schedule}, see fastopt.schedules; t = 0 is the first step.
     clip: largest 2-norm of all gradients together; larger ones are scaled down to it.
@@ -28,10 +31,18 @@ class Optimizer:
     backend: "auto", "numba", "c" or "numpy"; the same bits on each.
     threads: None is as many as the process may use; small arrays are always done by one.
 
-    t: the number of steps taken. An optimizer holds references to the gradients it was last given,
-    and serves one thread at a time. Subnormal numbers count as zero inside a step.
+    t: the number of steps taken. `rule`, `lr`, `schedules`, `clip` and `nonfinite` may be assigned.
+    After Ctrl-C within a step either nothing is changed or all of it, and t says which. An optimizer
+    holds references to the gradients it was last given. It serves one thread at a time: others wait, and
+    get a RuntimeError after ten seconds.
+    Subnormal numbers count as zero inside a step.
     Raises TypeError or ValueError, naming the parameter, for arrays that cannot be updated.
     """
+
+    __slots__ = (
+        "_params", "_rule", "_schedules", "_clip", "_nonfinite", "_backend", "_tables", "_runs", "_fills",
+        "_looks", "_threads", "_given", "_plain", "_users", "skipped", "__weakref__",
+    )  # fmt: skip
 
     def __init__(
         self, params, rule, *, schedules=None, clip=None, nonfinite="raise", backend="auto", threads=None
@@ -39,32 +50,34 @@ class Optimizer:
         self._params = Parameters(params)
         self._rule = rules.checked(rule)
         self._schedules = checked_schedules(schedules, self._rule)
-        if nonfinite not in ("raise", "skip", "allow"):
-            raise ValueError(f'nonfinite must be "raise", "skip" or "allow", not {nonfinite!r}')
-        if clip is not None and not arrays.checked_number(clip, "clip", "a number above 0, or None") > 0:
-            raise ValueError(f"clip must be above 0, not {clip!r}")
-        self.nonfinite, self.clip = nonfinite, clip
-        self.t = self.skipped = 0
-        self.backend = choose.resolve(backend, rule)
-        self._coefficients = len(self._rule.coefficients(self._rule, 1.0))
+        self._nonfinite, self._clip = _checked_policy(nonfinite), _checked_clip(clip)
+        self.skipped, self._users, self._given = 0, {}, NOTHING
+        self._backend = choose.resolve(backend, rule)
+        self._threads = checked_threads(threads)
+        engine = engines.get(self._backend)
         self._tables = self._make_tables()
-        threads = checked_threads(threads)
-        engine = engines.get(self.backend)
-        self._runs = [engine.bind_step(self._rule, t, threads) for t in self._tables]
-        self._fills = [bind_coefficients(self._rule, t.k) for t in self._tables]
-        self._given = NOTHING
-        # The way of one array without copies, schedules or clipping is short: 2 us of Python.
-        self._plain = len(self._tables) == 1 and not (self._schedules or clip or self._tables[0].copied)
+        self._runs = [engine.bind_step(self._rule, t, self._threads) for t in self._tables]
+        self._fills = [bind_coefficients(self._rule, t.k[0]) for t in self._tables]
+        self._looks = [None] * len(self._tables)
+        self._choose_way()
 
     def _make_tables(self):
         params, tables = self._params.arrays, []
+        count = len(self._rule.coefficients(self._rule, 1.0))
         for dtype in arrays.FLOATS:
             members = [i for i, p in enumerate(params) if p.dtype == dtype]
             if members:
                 mine = [params[i] for i in members]
-                others = [p for p in params if p.dtype != dtype and arrays.is_plain(p)]
-                tables.append(Table(members, mine, self._rule, self._coefficients, others))
+                others = [p for p in params if p.dtype != dtype and arrays.axes_in_memory(p) is not None]
+                tables.append(Table(members, mine, self._rule, count, others))
         return tables
+
+    def _choose_way(self):
+        """The way of one table without copies, schedules or clipping is short: 2 us of Python."""
+        plain = len(self._tables) == 1 and not self._tables[0].copied
+        self._plain = plain and not self._schedules and self._clip is None
+
+    # ---- the step ----
 
     def step(self, grads):
         """Take one step with gradients in the form of the parameters: an array, a sequence, a dict.
@@ -72,46 +85,75 @@ class Optimizer:
         Raises FloatingPointError for NaN or inf under nonfinite="raise", and TypeError or
         ValueError for gradients of another form, shape or dtype; nothing is changed then.
         """
-        if grads is not self._given:
-            self._take(grads)
-        t = self.t + 1
-        if self._plain and not self._tables[0].refreshed:
-            self._fills[0](self._rule, t)
-            bad = self._runs[0](self.nonfinite != "allow")
-            if bad >= 0:
-                self._refuse(self._tables[0].members[bad])
-                return
-        elif not self._step_general(t):
-            return
-        self.t = t
+        me = get_ident()
+        if self._users.setdefault("step", me) != me:
+            self._wait(me)
+        try:
+            table = self._tables[0]
+            if grads is not self._given or table.watch.again() != native.SAME:
+                self._take(grads)
+            if self._plain and not table.refreshed:
+                self._fills[0](self._rule, table.clock[0] + 1)
+                bad = self._runs[0](self._nonfinite != "allow")
+                if bad >= 0:
+                    self._refuse(table.members[bad])
+            else:
+                self._step_general()
+        finally:
+            self._users.pop("step", None)
 
-    def _step_general(self, t):
-        """A step with copies, schedules, clipping or several tables; whether it was taken."""
-        rule = self._rule_now()
+    def _step_general(self):
+        """A step with copies, schedules, clipping or several tables."""
+        t, rule = self.t + 1, self._rule_now()
         for table in self._tables:
             table.copy_in()
-        check = self.nonfinite != "allow"
-        if check and (self.clip is not None or len(self._tables) > 1):
-            for table in self._tables:
-                for i, g in zip(table.members, table.gradients, strict=True):
-                    if not np.isfinite(g).all():
-                        self._refuse(i)
-                        return False
-            check = False
-        if self.clip is not None:
-            self._clip()
-        for table, fill, run in zip(self._tables, self._fills, self._runs, strict=True):
+        norm, unit, bad = self._look()
+        if bad is not None:
+            self._refuse(bad)
+            return
+        factors = (1.0, 1.0) if self._clip is None else clipping.factors(norm, unit, self._clip)
+        for table, fill in zip(self._tables, self._fills, strict=True):
+            table.factors[:] = factors
             fill(rule, t)
-            bad = run(check)
-            if bad >= 0:
-                self._refuse(table.members[bad])
-                return False
-        for table in self._tables:
-            table.copy_out()
-        return True
+        self._commit(t)
+
+    def _look(self):
+        """(norm * unit, unit, first parameter with NaN or inf or None) of the gradients, as far as it is needed."""
+        if self._looks[0] is None:
+            bind = engines.get(self._backend).bind_look
+            self._looks = [bind(table, self._threads) for table in self._tables]
+        norm, unit, check = 0.0, 1.0, self._nonfinite != "allow"
+        if self._clip is not None:
+            norm, unit = clipping.norm_of(self._tables, self._looks)
+            check = check and not norm < float("inf")
+        if check:
+            for table, (first_bad, _) in zip(self._tables, self._looks, strict=True):
+                bad = first_bad()
+                if bad >= 0:
+                    return norm, unit, table.members[bad]
+        return norm, unit, None
+
+    def _commit(self, t):
+        """Take every table to step t, and write the copies back: what Ctrl-C leaves undone is done before it is raised.
+
+        Each table's clock says whether its arrays were changed, whatever came between.
+        """
+        cut = None
+        for _ in range(ATTEMPTS):
+            try:
+                for table, run in zip(self._tables, self._runs, strict=True):
+                    if table.clock[0] != t:
+                        run(False)
+                for table in self._tables:
+                    table.copy_out()
+                break
+            except BaseException as error:
+                cut = cut or error
+        if cut is not None:
+            raise cut
 
     def _refuse(self, i):
-        if self.nonfinite == "skip":
+        if self._nonfinite == "skip":
             self.skipped += 1
             return
         name = self._params.name(i, "grads")
@@ -120,41 +162,63 @@ class Optimizer:
             'Pass nonfinite="skip" to leave such steps out'
         )
 
-    def _clip(self):
-        """Replace the gradients by scaled copies if their common norm is too large."""
-        every = [g for table in self._tables for g in table.gradients]
-        norm, unit = _norm(every), 1.0
-        if norm <= self.clip:
-            return
-        if norm > 1e30:  # its square, or the factor to come, may not be a number of the dtype
-            unit = max(float(np.abs(g).max(initial=0.0)) for g in every)
-            unit = unit if np.isfinite(unit) else 1.0
-            norm = _norm(every, unit)
-        for table in self._tables:
-            one, factor = table.dtype.type(unit), table.dtype.type(self.clip / norm)
-            for j, g in enumerate(table.gradients):
-                table.place_gradient(j, NOTHING, np.asarray(g / one * factor))
-        self._given = NOTHING  # the next step takes the user's own again
+    def _wait(self, me):
+        """Until the thread that is in a step has left it; RuntimeError where it does not."""
+        limit = time.monotonic() + PATIENCE
+        while (other := self._users.setdefault("step", me)) != me:
+            if other not in sys._current_frames():  # it ended within the step, killed from outside
+                self._users.pop("step", None)
+            elif time.monotonic() > limit:
+                raise RuntimeError(
+                    f"this Optimizer has been in use by another thread for {PATIENCE} s: it serves one at a time. "
+                    "Give each thread an Optimizer with parameters of its own"
+                )
+            else:
+                time.sleep(1e-4)
 
     def _take(self, grads):
-        """Check the gradients that are new objects, and note their addresses."""
+        """Check gradients, and note their addresses."""
+        self._given = NOTHING
         given = self._params.gradients(grads)
         for table in self._tables:
-            mine = [given[i] for i in table.members]
-            if all(map(is_, mine, table.sources)) or table.place_gradients(mine):
-                continue
-            for j, g in enumerate(mine):
-                if g is not table.sources[j]:
-                    i = table.members[j]
-                    checked = arrays.check_gradient(g, self._params.arrays[i], self._params.name(i, "grads"))
-                    table.place_gradient(j, g, checked)
-        self._given = grads if self._params.kind == "array" else NOTHING
+            mine = given if len(self._tables) == 1 else [given[i] for i in table.members]
+            odd = table.take(mine)
+            if odd == native.PARAMETER_CHANGED:
+                self._refuse_parameter(table)
+            while odd >= 0:
+                i = table.members[odd]
+                p, name = self._params.arrays[i], self._params.name(i, "grads")
+                table.place_gradient(odd, arrays.check_gradient(mine[odd], p, name))
+                odd = table.watch.again(odd + 1)
+        if self._params.kind == "array":
+            self._given = grads
+
+    def _refuse_parameter(self, table):
+        j, what = table.watch.changed()
+        name = self._params.name(table.members[j])
+        raise ValueError(
+            f"{name} is not what it was when the Optimizer was made: its {what} was changed. "
+            "Change it back, or make a new Optimizer"
+        )
 
     def _rule_now(self):
         """The rule with the hyperparameters that the schedules give for the coming step."""
         if not self._schedules:
             return self._rule
         return self._rule._replace(**values_at(self._schedules, self._rule, self.t))
+
+    # ---- what may be read and assigned ----
+
+    @property
+    def t(self):
+        """The number of steps taken."""
+        return self._tables[0].clock[0]
+
+    @t.setter
+    def t(self, t):
+        t = saved.checked_count(t, "t")
+        for table in self._tables:
+            table.clock[0] = t
 
     @property
     def rule(self):
@@ -169,14 +233,66 @@ class Optimizer:
         self._rule = rules.checked(rule)
 
     @property
+    def lr(self):
+        """The rule's lr, from which a schedule of lr starts. Assigned: as opt.rule = opt.rule._replace(lr=...)."""
+        return self._rule.lr
+
+    @lr.setter
+    def lr(self, lr):
+        if "lr" not in self._rule._fields:
+            raise AttributeError(f"{type(self._rule).__name__} has no lr; it has {self._rule._fields}")
+        self._rule = rules.checked(self._rule._replace(lr=lr))
+
+    @property
+    def schedules(self):
+        """{hyperparameter: schedule}, a copy; assign another dict, or None."""
+        return dict(self._schedules)
+
+    @schedules.setter
+    def schedules(self, schedules):
+        self._schedules = checked_schedules(schedules, self._rule)
+        self._choose_way()
+
+    @property
+    def clip(self):
+        """The largest norm of the gradients, or None."""
+        return self._clip
+
+    @clip.setter
+    def clip(self, clip):
+        self._clip = _checked_clip(clip)
+        for table in self._tables:
+            table.factors[:] = 1.0
+        self._choose_way()
+
+    @property
+    def nonfinite(self):
+        """ "raise", "skip" or "allow"."""
+        return self._nonfinite
+
+    @nonfinite.setter
+    def nonfinite(self, nonfinite):
+        self._nonfinite = _checked_policy(nonfinite)
+
+    @property
+    def backend(self):
+        """The back end that computes: "numba", "c" or "numpy"."""
+        return self._backend
+
+    # ---- the state ----
+
+    @property
     def state(self):
         """{slot: array} for one array; a list or a dict of such for several. Views, not copies."""
+        return self._params.in_form(self._states())
+
+    def _states(self):
         values = [{} for _ in self._params.arrays]
         for table in self._tables:
-            for slot, views in zip(self._rule.slots, table.slots, strict=True):
-                for i, view, shape in zip(table.members, views, table.shapes, strict=True):
-                    values[i][slot] = view.reshape(shape)
-        return self._params.in_form(values)
+            for slot, name in enumerate(self._rule.slots):
+                for j, i in enumerate(table.members):
+                    values[i][name] = table.slot_in_shape(slot, j)
+        return values
 
     def state_dict(self):
         """All that is needed to go on later, copied: rule, hyperparameters, t, skipped, state."""
@@ -189,49 +305,18 @@ class Optimizer:
             "state": self._params.in_form(copies),
         }
 
-    def load_state_dict(self, saved):
+    def load_state_dict(self, saved_state):
         """Take over what `state_dict` gave, of an optimizer with the same rule and shapes.
 
         Raises ValueError, before anything is changed, where they do not fit. Parameters are not
         part of it.
         """
-        rule, states = self._checked_state(saved)
-        for mine, given in zip(self._states(), states, strict=True):
-            for slot, array in mine.items():
+        mine = self._states()
+        rule, t, skipped, theirs = saved.checked_state(saved_state, self._rule, self._params, mine)
+        for have, given in zip(mine, theirs, strict=True):
+            for slot, array in have.items():
                 array[...] = given[slot]
-        self._rule, self.t, self.skipped = rule, int(saved["t"]), int(saved.get("skipped", 0))
-
-    def _states(self):
-        state = self.state
-        if self._params.kind == "array":
-            return [state]
-        return list(state.values()) if self._params.kind == "dict" else state
-
-    def _checked_state(self, saved):
-        name = type(self._rule).__name__
-        for key in ("rule", "hyperparameters", "t", "state"):
-            if not isinstance(saved, Mapping) or key not in saved:
-                raise ValueError(f"state_dict has no {key!r}; is it one of Optimizer.state_dict()?")
-        if saved["rule"] != name:
-            raise ValueError(f"state_dict is that of {saved['rule']}, this optimizer's rule is {name}")
-        if set(saved["hyperparameters"]) != set(self._rule._fields):
-            raise ValueError(f"state_dict has the hyperparameters {sorted(saved['hyperparameters'])}")
-        if int(saved["t"]) != saved["t"] or saved["t"] < 0:
-            raise ValueError(f"state_dict has t = {saved['t']}")
-        given = self._params.gradients(saved["state"], "state")
-        for i, (mine, theirs) in enumerate(zip(self._states(), given, strict=True)):
-            if not isinstance(theirs, Mapping) or any(isinstance(a, Mapping) for a in theirs.values()):
-                raise ValueError(f"state of {self._params.name(i)} must be a dict of arrays by slot")
-            if unknown := set(theirs) - set(mine):
-                raise ValueError(f"state of {self._params.name(i)}: unknown slots {sorted(unknown)}")
-            for slot, array in mine.items():
-                what = f"state of {self._params.name(i)}, slot {slot!r}"
-                if slot not in theirs:
-                    raise ValueError(f"{what}: missing")
-                if np.shape(theirs[slot]) != array.shape or np.asarray(theirs[slot]).dtype != array.dtype:
-                    found = f"{np.asarray(theirs[slot]).dtype}{np.shape(theirs[slot])}"
-                    raise ValueError(f"{what}: {found} does not fit {array.dtype}{array.shape}")
-        return rules.checked(self._rule._replace(**saved["hyperparameters"])), given
+        self._rule, self.t, self.skipped = rule, t, skipped
 
     def __reduce__(self):
         raise TypeError(
@@ -240,7 +325,16 @@ class Optimizer:
         )
 
 
-def _norm(gradients, unit=1.0):
-    """The 2-norm of all together, in float64 and as a multiple of unit."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.sqrt(sum(np.sum(np.square(g / unit, dtype=np.float64)) for g in gradients)))
+def _checked_policy(nonfinite):
+    if nonfinite not in ("raise", "skip", "allow"):
+        raise ValueError(f'nonfinite must be "raise", "skip" or "allow", not {nonfinite!r}')
+    return nonfinite
+
+
+def _checked_clip(clip):
+    if clip is None:
+        return None
+    number = arrays.checked_number(clip, "clip", "a number above 0, or None")
+    if not number > 0:
+        raise ValueError(f"clip must be above 0, not {clip!r}")
+    return number

@@ -20,6 +20,13 @@ class Parameters:
         if not self.arrays:
             raise ValueError("params is empty: there is nothing to update")
         names = [self.name(i) for i in range(len(self.arrays))]
+        if self.kind == "dict" and any(
+            params[k] is not a for k, a in zip(self.keys, self.arrays, strict=True)
+        ):
+            raise TypeError(
+                f"params ({type(params).__name__}) makes a new array at every look-up, which nobody would see updated: "
+                "pass dict(params), and use the arrays in it"
+            )
         for array, name in zip(self.arrays, names, strict=True):
             arrays.check_parameter(array, name)
         arrays.check_apart(self.arrays, names)

@@ -1,20 +1,19 @@
 """A table of arrays of one dtype, as addresses: parameters, gradients, state and the work to do.
 
-One kernel call updates the whole table, however many arrays there are. Addresses are taken once
-and kept while the arrays stay the same objects (the table holds references, so none can move).
+One kernel call updates the whole table, however many arrays there are. Before every step a watch
+(native.Watch) looks whether the arrays are where and as they were.
 """
 
 import bisect
-from operator import itemgetter
+from operator import itemgetter, setitem
 
 import numpy as np
 
 from fastopt import arrays, native, rules
+from fastopt.plan import CHUNK, PLAN
 
 _FAR = np.iinfo(np.int64).max
 _end = itemgetter(1)
-NOTHING = object()  # no gradient so far; not None, which a user may pass by mistake
-CHUNK = 32_768  # elements per piece of work: the pieces are what threads share
 
 
 class Table:
@@ -24,35 +23,46 @@ class Table:
     """
 
     def __init__(self, members, parameters, rule, coefficients, others=()):
-        self.members = members
-        self.dtype = parameters[0].dtype
-        self.shapes = [p.shape for p in parameters]
-        self.parameters = [_flat(p) for p in parameters]
+        self.members, self.dtype = members, parameters[0].dtype
+        self.size = sum(p.size for p in parameters)
+        self.axes = [arrays.axes_in_memory(p) for p in parameters]
+        self.parameters = [_flat(p, axes) for p, axes in zip(parameters, self.axes, strict=True)]
+        # (the user's array, the one that is worked on, in its shape) where it does not lie in one piece
         self.copied = [
             (p, work.reshape(p.shape))
-            for p, work in zip(parameters, self.parameters, strict=True)
-            if not arrays.is_plain(p)
+            for p, work, axes in zip(parameters, self.parameters, self.axes, strict=True)
+            if axes is None
         ]
-        self.size = sum(p.size for p in parameters)
+        self.shapes = [p.shape for p in parameters]
         self.slots = self._allocate(rule)
-        self.sources = [NOTHING] * len(parameters)  # the gradients as the user gave them
         self.gradients = [None] * len(parameters)
         self.refreshed = {}  # position -> gradient that is copied before every step
-        self.k = np.zeros(coefficients)
-        self._p = _addresses(self.parameters)
-        self._g = np.zeros(len(parameters), np.int64)
-        self._s = _addresses([s for slot in self.slots for s in slot] or self.parameters[:1])
+        self.k = np.zeros((1, coefficients))
+        self.factors = np.ones(2)
+        self._clock = np.zeros(1, np.int64)
+        self.clock = memoryview(self._clock)  # of a memoryview a number is read in 30 ns
         self.chunks = _chunks(self.parameters)
-        number = native.rule_number(rule) if native.available() else -1
-        k, p, g, st, chunks = map(arrays.address, (self.k, self._p, self._g, self._s, self.chunks))
-        # What one call of a kernel needs (kernels/step/elementwise.py).
-        self._plan = np.array([number, k, p, g, st, len(parameters), chunks], np.int64)
+        self.sums = np.zeros(len(self.chunks))
+        self._make_plan(rule, parameters, others)
+
+    def _make_plan(self, rule, parameters, others):
+        n = len(parameters)
+        self._k = np.full(n, arrays.address(self.k), np.int64)
+        self._p = _addresses(self.parameters)
+        self._g = np.zeros(n, np.int64)
+        self._s = _addresses([s for slot in self.slots for s in slot] or self.parameters[:1])
+        known = {"rule": native.rule_number(rule) if native.available() else -1, "arrays": n}
+        parts = {"k": self._k, "p": self._p, "g": self._g, "s": self._s, "chunks": self.chunks}
+        parts |= {"clock": self._clock, "factors": self.factors}
+        known |= {name: arrays.address(part) for name, part in parts.items()}
+        self._plan = np.array([known[name] for name in PLAN], np.int64)
         self.plan = arrays.address(self._plan)
         taken = [*self.parameters, *self._blocks, *others]
-        spans = sorted((arrays.address(a), arrays.address(a) + a.nbytes) for a in taken if a.nbytes)
+        spans = sorted(arrays.span(a) for a in taken if a.nbytes)
         self._spans = [*spans, (_FAR, _FAR)]
-        self._g_address = arrays.address(self._g)
-        self._matcher = native.Matcher(parameters, spans)
+        strides = [arrays.in_shape(w, p.shape, axes).strides
+                   for w, p, axes in zip(self.parameters, parameters, self.axes, strict=True)]  # fmt: skip
+        self.watch = native.Watch(parameters, strides, spans, self._g)
 
     def _allocate(self, rule):
         """Slot arrays as views of one aligned block a slot."""
@@ -66,31 +76,36 @@ class Table:
             for block in self._blocks
         ]
 
-    def place_gradients(self, gradients):
-        """Use these from now on, if all are as they should be; False if each must be looked at alone.
+    def k_of(self, j):
+        """The coefficients of array j, float64."""
+        return self.k[0]
 
-        0.1 us an array; one by one 2 us.
-        """
-        if not self._matcher.addresses(gradients, self._g_address):
-            return False
-        self.sources = self.gradients = gradients
+    def slot_in_shape(self, slot, j):
+        """A slot of array j as a view in the parameter's shape."""
+        return arrays.in_shape(self.slots[slot][j], self.shapes[j], self.axes[j])
+
+    def flat_gradient(self, j):
+        """The gradient that a step takes, in the order of the parameter's memory."""
+        g, axes = self.gradients[j], self.axes[j]
+        return g.reshape(-1) if axes is None else g.transpose(axes).reshape(-1)
+
+    def take(self, gradients):
+        """Use these from now on: native.SAME, native.PARAMETER_CHANGED, or the first that must be placed alone."""
+        self.gradients = list(gradients)
         self.refreshed.clear()
-        return True
+        return self.watch.look(gradients)
 
-    def place_gradient(self, j, source, g):
-        """Use the checked gradient g, given as source, for parameter j from now on."""
-        if self.sources is self.gradients:
-            self.gradients = list(self.sources)
-        self.sources[j], self.gradients[j] = source, g
-        begin = arrays.address(g)
-        if not arrays.is_plain(g) or self._overlaps(begin, begin + g.nbytes):
-            # A copy of its own, made anew before every step.
-            copy = np.array(g, order="C", subok=False)
+    def place_gradient(self, j, g):
+        """Use the checked gradient g for parameter j, if need be through a copy, made anew before every step."""
+        axes = self.axes[j]
+        begin, flat = arrays.address(g), g if axes is None else g.transpose(axes)
+        if not arrays.is_plain(flat) or self._overlaps(begin, begin + g.nbytes):
+            work = np.empty(g.size, self.dtype)
+            copy = arrays.in_shape(work, g.shape, axes)
+            copy[...] = g
             self.refreshed[j] = (g, copy)
-            self.gradients[j], begin = copy, arrays.address(copy)
-        else:
-            self.refreshed.pop(j, None)
-        self._g[j] = begin
+            g, begin = copy, arrays.address(work)
+        self.gradients[j], self._g[j] = g, begin
 
     def _overlaps(self, begin, end):
         """Whether these bytes meet a parameter or the state; spans are sorted and disjoint."""
@@ -103,18 +118,20 @@ class Table:
             copy[...] = g
 
     def copy_out(self):
-        for user, work in self.copied:
-            user[...] = work
+        """All copies go back in one call of C, between whose parts no Ctrl-C is looked at."""
+        if self.copied:
+            users, works = zip(*self.copied, strict=True)
+            list(map(setitem, users, [...] * len(users), works))
 
     def array_of(self, chunk):
         """The array that a chunk belongs to; -1 stays -1."""
         return chunk if chunk < 0 else int(self.chunks[chunk, 0])
 
 
-def _flat(p):
-    if arrays.is_plain(p):
-        return np.asarray(p).reshape(-1)
-    return np.array(p, order="C", subok=False).reshape(-1)
+def _flat(p, axes):
+    if axes is None:
+        return np.array(p, order="C", subok=False).reshape(-1)
+    return np.asarray(p).transpose(axes).reshape(-1)
 
 
 def _addresses(items):

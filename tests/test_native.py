@@ -86,11 +86,14 @@ def native_step(rule, t, p, g, s, check=False):
     k = fill_coefficients(rule, t)
     flat = [a for slot in s for a in slot]
     chunks = np.array([(j, b, min(b + 24, a.size)) for j, a in enumerate(p) for b in range(0, a.size, 24)])
-    tables = [np.array([native.address(a) for a in x]) for x in (p, g, flat or p)]
-    addresses = [native.address(x) for x in (k, *tables)]
-    arguments = [native.rule_number(rule), *addresses, len(p), native.address(chunks)]
-    plan = np.array(arguments, np.int64)
-    return native.step_function(p[0].dtype)(native.address(plan), check, 0, len(chunks))
+    tables = [np.array([native.address(a) for a in x]) for x in ([k] * len(p), p, g, flat or p)]
+    clock, factors = np.zeros(1, np.int64), np.ones(2)
+    addresses = [native.address(x) for x in (*tables, chunks, clock, factors)]
+    numbers = [native.rule_number(rule), *addresses[:4], len(p), *addresses[4:]]
+    plan = np.array(numbers, np.int64)
+    bad = native.step_function(p[0].dtype)(native.address(plan), check, 0, len(chunks))
+    assert clock[0] == (bad < 0)
+    return bad
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -257,7 +257,7 @@ def test_what_another_thread_took_and_does_not_look_at_is_looked_at(taken, backe
         from fastopt.kernels.language.formula import formula_type
         from fastopt.kernels.step.elementwise import step_together_entry
 
-        compiled = step_together_entry(formula_type(fo.SGD, "float32", len(opt._tables[0].k)))
+        compiled = step_together_entry(formula_type(fo.SGD, "float32", opt._tables[0].k.shape[1]))
         together = functools.partial(compiled, None, True, plan)
     else:
         together = functools.partial(native.step_together_function(p.dtype), plan, True)

@@ -1,7 +1,10 @@
 """What computes: numba | c | numpy, a module each, with the same few functions.
 
     bind_step(rule, table, threads) -> run(check): one step of a rule on a table's arrays. run returns -1; or with
-        check, where a gradient has NaN or inf, that array's number, and nothing has changed.
+        check, where a gradient has NaN or inf, that array's number, and nothing has changed. The table's clock is counted up where the update was made, by
+        the same call of C: whatever comes between, such as Ctrl-C, it says whether the arrays were changed.
+    bind_look(table, threads) -> (first_bad, squares): first_bad() is the first array whose gradient has NaN or
+        inf, or -1; squares(unit) writes to table.sums the chunks' sums of (g * unit)^2.
     bind_gradient(loss, rows, threads, unchecked=False) -> run(W, b, dW, db, scale, l2): writes
         scale * (sum over rows of w_i dL_i) and the gradient of l2*sum(W**2) to dW and db, and returns the
         value; b and db may be None. Sums do not depend on the number of threads. unchecked: the column numbers

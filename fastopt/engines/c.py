@@ -4,7 +4,7 @@ import numpy as np
 
 from fastopt import native, penalties
 from fastopt.engines.choose import shared_from
-from fastopt.engines.shared import shared_step
+from fastopt.engines.shared import shared_look, shared_step
 from fastopt.rules import is_linear, linear_coefficients
 
 SCALED_BATCH = 512  # rows; in a larger batch the update of all weights is a small part of the work
@@ -17,6 +17,17 @@ def bind_step(rule, table, threads):
         return lambda check: step(plan, check, 0, chunks)
     together = native.step_together_function(table.dtype)
     return shared_step(lambda check, board: together(plan, check, chunks, board), table, threads)
+
+
+def bind_look(table, threads):
+    bad_array, add_squares = native.finite_function(table.dtype), native.squares_function(table.dtype)
+    plan, out = table.plan, native.address(table.sums)
+    return shared_look(
+        lambda begin, end: bad_array(plan, begin, end),
+        lambda unit, begin, end: add_squares(plan, unit, out, begin, end),
+        table,
+        threads,
+    )
 
 
 def linear_data(loss, rows, order=None):

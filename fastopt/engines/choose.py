@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import os
+import sys
 
 from fastopt.losses import IN_C
 from fastopt.rules import RULES
@@ -36,8 +37,7 @@ def resolve(name=None, rule=None, loss=None):
     name = "auto" if name is None else name
     _check(name)
     if name == "auto":
-        name = _default or os.environ.get("FASTOPT_BACKEND") or "auto"
-        _check(name)
+        name = _default or _from_environment()
         if name == "auto":
             name = "numba" if has_numba() else "c" if has_c() else "numpy"
         _require(name)
@@ -48,21 +48,46 @@ def resolve(name=None, rule=None, loss=None):
     return name
 
 
+def _from_environment():
+    name = os.environ.get("FASTOPT_BACKEND", "").strip() or "auto"
+    if name not in BACKENDS:
+        raise ValueError(
+            f"the environment variable FASTOPT_BACKEND must be one of {', '.join(BACKENDS)}, not {name!r}"
+        )
+    return name
+
+
 def _check(name):
     if name not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {name!r}")
 
 
 def _require(name):
+    if name == "numba" and _compiler_is_off():
+        raise ImportError(
+            'backend "numba" compiles, which NUMBA_DISABLE_JIT=1 forbids: unset it, or use backend "c" or "numpy"'
+        )
     if name == "numba" and not has_numba():
         raise ImportError('backend "numba" needs the package numba: pip install "numba>=0.68"')
     if name == "c" and not has_c():
         raise ImportError('backend "c" needs the compiled module fastopt._native: install fastopt')
 
 
-@functools.cache
 def has_numba():
+    """Whether kernels can be compiled: numba is there, and NUMBA_DISABLE_JIT is not set."""
+    return _finds_numba() and not _compiler_is_off()
+
+
+@functools.cache
+def _finds_numba():
     return importlib.util.find_spec("numba") is not None
+
+
+def _compiler_is_off():
+    """As Numba reads it: once, when it is imported."""
+    if "numba" in sys.modules:
+        return bool(getattr(getattr(sys.modules["numba"], "config", None), "DISABLE_JIT", False))
+    return os.environ.get("NUMBA_DISABLE_JIT", "0").strip() not in ("", "0")
 
 
 @functools.cache

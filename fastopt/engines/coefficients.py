@@ -7,15 +7,22 @@ import numpy as np
 from fastopt import native
 from fastopt.engines.choose import has_c
 from fastopt.native import address
-from fastopt.rules import RULES
+from fastopt.rules import RULES, contract
 
 
 def bind_coefficients(rule, k):
     """A function fill(rule, t) that writes the rule's coefficients at step t into the array k."""
     if type(rule) in RULES and has_c():
         return _coefficients_in_c(rule, k)
-    pack, buffer = struct.Struct(f"{len(k)}d").pack_into, memoryview(k).cast("B")
-    return lambda now, t: pack(buffer, 0, *now.coefficients(now, float(t)))
+    pack, buffer, count = struct.Struct(f"{len(k)}d").pack_into, memoryview(k).cast("B"), len(k)
+
+    def fill(now, t):
+        values = now.coefficients(now, float(t))
+        if type(values) is not tuple or len(values) != count:
+            contract.check_coefficients(now, values, count)
+        pack(buffer, 0, *values)
+
+    return fill
 
 
 def _coefficients_in_c(rule, k):

@@ -1,7 +1,9 @@
 """The engine of compiled kernels."""
 
 from fastopt.engines.choose import shared_from
-from fastopt.engines.shared import shared_step
+from fastopt.engines.refused import compiled
+from fastopt.engines.shared import shared_look, shared_step
+from fastopt.native import address
 from fastopt.rows import check_columns
 
 
@@ -9,18 +11,31 @@ def bind_step(rule, table, threads):
     from fastopt.kernels.language.formula import formula_type
     from fastopt.kernels.step import elementwise
 
-    rule_type = formula_type(type(rule), table.dtype.name, len(table.k))
+    rule_type = formula_type(type(rule), table.dtype.name, table.k.shape[1])
     plan, chunks = table.plan, len(table.chunks)
     if threads < 2 or table.size < shared_from(rule):
-        step = elementwise.step_entry(rule_type)
+        step = compiled(elementwise.step_entry, rule, rule_type)
 
         def run(check):
             bad = step(None, check, plan, 0, chunks)
             return bad if bad < 0 else table.array_of(bad)
 
         return run
-    together = elementwise.step_together_entry(rule_type)
+    together = compiled(elementwise.step_together_entry, rule, rule_type)
     return shared_step(lambda check, board: together(None, check, plan, chunks, board), table, threads)
+
+
+def bind_look(table, threads):
+    from fastopt.kernels.step import elementwise, squares
+
+    bad_chunk = elementwise.first_nonfinite_entry(table.dtype.name)
+    add_squares, plan, out = squares.squares_entry(table.dtype.name), table.plan, address(table.sums)
+    return shared_look(
+        lambda begin, end: table.array_of(bad_chunk(None, plan, begin, end)),
+        lambda unit, begin, end: add_squares(None, plan, unit, out, begin, end),
+        table,
+        threads,
+    )
 
 
 def bind_gradient(loss, rows, threads, unchecked=False):

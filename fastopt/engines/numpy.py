@@ -1,29 +1,74 @@
 """The engine that needs nothing but NumPy: the formulas as they are written."""
 
+from collections import deque
+from operator import setitem
+
 import numpy as np
 
 from fastopt import native, penalties
+from fastopt.rules import in_dtype
 
 BLOCK = 2048  # rows scored at once
 
 
 def bind_step(rule, table, threads=1):
+    n, keys = len(table.parameters), [...] * (len(table.parameters) * (1 + len(rule.slots)))
+
+    def new_values():
+        p, slots = [], [[] for _ in rule.slots]
+        for j in range(n):
+            k = in_dtype(table.k_of(j), table.dtype)
+            given = tuple(slot[j] for slot in table.slots)
+            p_new, s_new = rule.update(rule, k, table.parameters[j], scaled_gradient(table, j), given)
+            p.append(p_new)
+            for slot, new in zip(slots, s_new, strict=True):
+                slot.append(new)
+        return [*p, *(new for slot in slots for new in slot)]
+
     def run(check):
         if check:
             for i, g in enumerate(table.gradients):
                 if not np.isfinite(g).all():
                     return i
-        k = tuple(table.k.astype(table.dtype))
         with np.errstate(all="ignore"), native.denormals_flushed():
-            for i, (p, g) in enumerate(zip(table.parameters, table.gradients, strict=True)):
-                slots = [slot[i] for slot in table.slots]
-                p_new, new_slots = rule.update(rule, k, p, g.reshape(-1), tuple(slots))
-                p[...] = p_new
-                for slot, new in zip(slots, new_slots, strict=True):
-                    slot[...] = new
+            new = new_values()
+        # One call of C, within which no Ctrl-C is looked at: all of it is written, or nothing.
+        arrays = [*table.parameters, *(a for slot in table.slots for a in slot), table.clock]
+        deque(map(setitem, arrays, [*keys, 0], [*new, table.clock[0] + 1]), maxlen=0)
         return -1
 
     return run
+
+
+def scaled_gradient(table, j):
+    g, (unit, scale) = table.flat_gradient(j), table.factors
+    return g if unit == scale == 1 else g * table.dtype.type(unit) * table.dtype.type(scale)
+
+
+def bind_look(table, threads=1):
+    def first_bad():
+        with np.errstate(all="ignore"):
+            return next((j for j, g in enumerate(table.gradients) if not np.isfinite(g).all()), -1)
+
+    def squares(unit):
+        with np.errstate(all="ignore"):
+            for c, (j, begin, end) in enumerate(table.chunks.tolist()):
+                table.sums[c] = sum_of_squares(table.flat_gradient(j)[begin:end], unit)
+
+    return first_bad, squares
+
+
+def sum_of_squares(x, unit):
+    """Of (x * unit)^2, in the order of csrc/rules.inc.h: part j of 32 has j, j + 32, ...; then halves are added."""
+    parts, rest = np.zeros(32), len(x) % 32
+    squares = np.square(x.astype(np.float64) * unit)
+    for row in squares[: len(x) - rest].reshape(-1, 32):
+        parts += row
+    parts[:rest] += squares[len(x) - rest :]
+    while len(parts) > 1:
+        half = len(parts) // 2
+        parts = parts[:half] + parts[half:]
+    return parts[0]
 
 
 def bind_gradient(loss, rows, threads=1, unchecked=False):
@@ -81,7 +126,7 @@ def bind_epoch(rows, loss, rule, parameters, batch, l2, threads=1):
                 return step, total, norm
             total += value
             norm = float(np.sqrt(np.vdot(dW, dW) + np.vdot(db, db)))
-            k = tuple(K[step - begin].astype(W.dtype))
+            k = in_dtype(K[step - begin], W.dtype)
             with np.errstate(all="ignore"), native.denormals_flushed():
                 for (p, slots), g in zip(parameters, (dW, db), strict=True):
                     p[...], new = rule.update(rule, k, p, g, tuple(slots))

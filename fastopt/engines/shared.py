@@ -3,8 +3,9 @@
 import numpy as np
 
 from fastopt.arrays import aligned_zeros
+from fastopt.engines import choose
 from fastopt.native import address
-from fastopt.threads import BAD, SEEN, share
+from fastopt.threads import BAD, SEEN, ranges, share
 
 
 def shared_step(together, table, threads):
@@ -20,3 +21,21 @@ def shared_step(together, table, threads):
         return table.array_of(int(board[bad]))
 
     return run
+
+
+def shared_look(first_bad, squares, table, threads):
+    """(first_bad(), squares(unit)) over all chunks from functions of a range of chunks, on several threads if it pays.
+
+    first_bad: the first array with NaN or inf, or -1. squares: the chunks' sums of (g * unit)^2 in table.sums.
+    """
+    chunks = len(table.chunks)
+    parts = [(0, chunks)] if table.size < choose.PARALLEL_NUMBERS else ranges(chunks, threads)
+
+    def all_bad():
+        found = share(lambda part: first_bad(*part), parts, threads)
+        return next((j for j in found if j >= 0), -1)
+
+    def all_squares(unit):
+        share(lambda part: squares(unit, *part), parts, threads)
+
+    return all_bad, all_squares

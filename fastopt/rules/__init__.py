@@ -88,6 +88,18 @@ def _reads_second(function):
                for i in dis.get_instructions(code))  # fmt: skip
 
 
+def in_dtype(coefficients, dtype):
+    """The coefficients (float64) as numbers of a dtype, as the kernels narrow them.
+
+    One that is not 0, such as an eps of 1e-50, does not become 0 or subnormal.
+    """
+    wide, tiny = np.asarray(coefficients, np.float64), np.finfo(dtype).tiny
+    with np.errstate(all="ignore"):
+        narrow = wide.astype(dtype)
+    lost = (wide != 0) & (np.abs(narrow) < tiny)
+    return tuple(np.where(lost, np.copysign(tiny, wide), narrow).astype(dtype))
+
+
 def linear_coefficients(rule, l2, K):
     """(decay of W, decay of b, slope) of each step of a linear rule, in float64; one row where all are the same."""
     if (K[0] == K).all():

@@ -23,8 +23,8 @@ _KERNELS: list = []
 def _sources_digest():
     package = Path(__file__).parents[2]
     texts = (package.glob(f"{folder}/**/*.py") for folder in ("kernels", "losses", "algorithms"))
-    files = sorted([*(file for text in texts for file in text), package / "threads.py"])
-    return hashlib.sha256(b"\0".join(f.read_bytes() for f in files)).hexdigest()[:16]
+    files = sorted([*(file for text in texts for file in text), package / "threads.py", package / "plan.py"])
+    return hashlib.sha256(b"\0".join(f.read_bytes() for f in files if f.exists())).hexdigest()[:16]
 
 
 class _Cache(FunctionCache):

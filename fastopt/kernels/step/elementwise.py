@@ -1,14 +1,11 @@
 """One step of an element-wise rule over a table of arrays.
 
-A step takes addresses, not arrays, so that one call serves any number of parameters. Its plan is a
-row of int64 numbers, the same for the C library's run_* (csrc/prelude.h):
-    rule     the rule's number there; not used here
-    k        address of the float64 coefficients
-    p, g     addresses of tables of addresses: parameters and gradients, one per array
-    s        the same of the state, one row per slot
-    arrays   how many arrays
-    chunks   address of rows (array, begin, end): the work, cut into pieces of bounded size
+A step takes addresses, not arrays, so that one call serves any number of parameters. What its plan
+holds is said in fastopt/plan.py.
 """
+
+import functools
+from collections import namedtuple
 
 import numpy as np
 from llvmlite import ir
@@ -17,7 +14,17 @@ from numba.extending import intrinsic, overload
 
 from fastopt.kernels.language.atomic import add_shared, load_shared, replace_shared, spin, store_shared
 from fastopt.kernels.language.compile import entry, kernel
+from fastopt.kernels.language.memory import (
+    as_element,
+    element_size,
+    element_type,
+    read,
+    read_element,
+    write,
+    write_element,
+)
 from fastopt.kernels.language.vectors import X86
+from fastopt.plan import PLAN
 from fastopt.threads import BAD, LOOK, SEEN, STEP
 
 _INT32 = ir.IntType(32)
@@ -41,23 +48,38 @@ def _read(builder, address, index, llvm_type):
 
 @intrinsic
 def _coefficients(typing, h, k):
-    """The coefficients at address k as a tuple in the array's dtype."""
+    """The coefficients at address k as a tuple in the array's dtype.
+
+    One that is not 0, such as an eps of 1e-50, does not become 0 or subnormal.
+    """
     result = types.UniTuple(h.element, h.coefficients)
+    tiny = float(np.finfo(h.element.name).tiny)
 
     def codegen(context, builder, signature, args):
         values = []
         for j in range(result.count):
             value = _read(builder, args[1], ir.Constant(_INT64, j), ir.DoubleType())
-            values.append(context.cast(builder, value, types.float64, h.element))
+            values.append(
+                _narrow(builder, context.cast(builder, value, types.float64, h.element), value, tiny)
+            )
         return context.make_tuple(builder, result, values)
 
     return result(h, k), codegen
 
 
+def _narrow(builder, value, wide, tiny):
+    least, wide_zero = ir.Constant(value.type, tiny), ir.Constant(wide.type, 0.0)
+    negative = builder.fcmp_ordered("<", wide, wide_zero)
+    size = builder.select(negative, builder.fneg(value), value)
+    lost = builder.and_(builder.fcmp_ordered("<", size, least), builder.fcmp_ordered("!=", wide, wide_zero))
+    kept = builder.select(negative, builder.fneg(least), least)
+    return builder.select(lost, kept, value)
+
+
 @intrinsic
 def _addresses(typing, h, p, g, s, arrays, array, begin):
     """Addresses of element `begin` of one array's parameter, gradient and slots."""
-    slots = len(h.formula.slots)
+    slots = len(getattr(h.formula, "slots", ()))  # none: kernels that know a dtype only
     result = types.UniTuple(types.int64, 2 + slots)
 
     def codegen(context, builder, signature, args):
@@ -161,13 +183,15 @@ def _write_control(builder, word):
     _control(builder, "ldmxcsr", slot)
 
 
+_Plan = namedtuple("_Plan", PLAN)
+
+
 @intrinsic
 def _read_plan(typing, plan):
-    """(k, p, g, s, arrays, chunks)"""
-    result = types.UniTuple(types.int64, 6)
+    result = types.NamedUniTuple(types.int64, len(PLAN), _Plan)
 
     def codegen(context, builder, signature, args):
-        values = [_read(builder, args[0], ir.Constant(_INT64, j), _INT64) for j in range(1, 7)]
+        values = [_read(builder, args[0], ir.Constant(_INT64, j), _INT64) for j in range(len(PLAN))]
         return context.make_tuple(builder, result, values)
 
     return result(plan), codegen
@@ -187,21 +211,70 @@ def _chunk(typing, chunks, c):
     return result(chunks, types.int64), codegen
 
 
-@kernel
-def _update_chunk(h, k, p, g, s, arrays, chunks, c):
-    array, first, last = _chunk(chunks, c)
-    addresses = _addresses(h, p, g, s, arrays, array, first)
-    for i in range(last - first):
-        x = _load(h, addresses, i)
-        p_new, s_new = update(h, k, x[0], x[1], x[2:])
-        _store(h, addresses, i, p_new, s_new)
+_BLOCK = 2048  # elements of a gradient that is multiplied on its way: they stay in the first cache
+
+
+@intrinsic
+def _block(typing, h):
+    """The address of room for a block on this thread's stack."""
+
+    def codegen(context, builder, signature, args):
+        room = ir.ArrayType(context.get_value_type(h.element), _BLOCK)
+        return builder.ptrtoint(cgutils.alloca_once(builder, room), _INT64)
+
+    return types.int64(h), codegen
+
+
+@intrinsic
+def _with_gradient(typing, addresses, g):
+    """The addresses with another one for the gradient."""
+
+    def codegen(context, builder, signature, args):
+        return builder.insert_value(args[0], args[1], 1)
+
+    return addresses(addresses, types.int64), codegen
 
 
 @kernel
-def _bad_chunk(h, p, g, s, arrays, chunks, c):
+def _multiply(h, g, count, factors, block):
+    """Write gradient * unit * scale of so many elements to the block."""
+    unit, scale = factors
+    for i in range(count):
+        write_element(h, block, i, read_element(h, g, i) * unit * scale)
+
+
+@kernel
+def _update_chunk(h, k, plan, c, factors, block):
+    array, first, last = _chunk(plan.chunks, c)
+    addresses = _addresses(h, plan.p, plan.g, plan.s, plan.arrays, array, first)
+    begin, count, size = 0, last - first, element_size(h)
+    scaled = factors[0] != 1 or factors[1] != 1
+    step = _BLOCK if scaled else count
+    while begin < count:
+        end, now = min(begin + step, count), addresses
+        if scaled:
+            _multiply(h, addresses[1] + begin * size, end - begin, factors, block)
+            now = _with_gradient(addresses, block - begin * size)
+        for i in range(begin, end):
+            x = _load(h, now, i)
+            p_new, s_new = update(h, k, x[0], x[1], x[2:])
+            _store(h, now, i, p_new, s_new)
+        begin = end
+
+
+@kernel
+def _gradient_factors(h, plan):
+    return (
+        as_element(h, read(np.float64, plan.factors, 0)),
+        as_element(h, read(np.float64, plan.factors, 1)),
+    )
+
+
+@kernel
+def _bad_chunk(h, plan, c):
     """Whether the gradient has NaN or inf in chunk c."""
-    array, first, last = _chunk(chunks, c)
-    addresses = _addresses(h, p, g, s, arrays, array, first)[1:2]
+    array, first, last = _chunk(plan.chunks, c)
+    addresses = _addresses(h, plan.p, plan.g, plan.s, plan.arrays, array, first)[1:2]
     bad, n = False, last - first
     part = n // 4096 * 1024  # four places are read at once: from memory 20M took 2.6 ms, in order 3.5
     for i in range(part):
@@ -215,18 +288,29 @@ def _bad_chunk(h, p, g, s, arrays, chunks, c):
 
 
 @kernel
-def step(h, check, plan, begin, end):
-    """Update all chunks and return -1; or the chunk with NaN or inf, and nothing is changed."""
-    k, p, g, s, arrays, chunks = _read_plan(plan)
+def _tick(plan):
+    write(plan.clock, 0, read(np.int64, plan.clock, 0) + 1)
+
+
+@kernel
+def step(h, check, at, begin, end):
+    """Update all chunks and return -1; or the chunk with NaN or inf, and nothing is changed. at: of the plan."""
+    plan = _read_plan(at)
     if check:
         for c in range(begin, end):
-            if _bad_chunk(h, p, g, s, arrays, chunks, c):
+            if _bad_chunk(h, plan, c):
                 return c
-    coefficients = _coefficients(h, k)
+    factors, block = _gradient_factors(h, plan), _block(h)
+    known = read(np.int64, plan.k, 0)
+    k = _coefficients(h, known)
     before = _flush_denormals()
     for c in range(begin, end):
-        _update_chunk(h, coefficients, p, g, s, arrays, chunks, c)
+        now = read(np.int64, plan.k, _chunk(plan.chunks, c)[0])
+        if now != known:
+            k, known = _coefficients(h, now), now
+        _update_chunk(h, k, plan, c, factors, block)
     _restore_denormals(before)
+    _tick(plan)
     return -1
 
 
@@ -234,8 +318,8 @@ _PATIENCE = 4096  # rests of some 50 ns in all: as long as a look at a few chunk
 
 
 @kernel
-def _look(h, p, g, s, arrays, rows, c, board):
-    if _bad_chunk(h, p, g, s, arrays, rows, c):
+def _look(h, plan, c, board):
+    if _bad_chunk(h, plan, c):
         while True:
             known = load_shared(board + BAD)
             if 0 <= known <= c or replace_shared(board + BAD, known, np.int64(c)):
@@ -244,42 +328,69 @@ def _look(h, p, g, s, arrays, rows, c, board):
 
 
 @kernel
-def step_together(h, check, plan, chunks, board):
+def _look_at_all(h, plan, chunks, board):
+    """Whether all gradients are finite, with what the other threads find."""
+    c = add_shared(board + LOOK, 1)
+    while c < chunks:
+        _look(h, plan, c, board)
+        c = add_shared(board + LOOK, 1)
+    patience = _PATIENCE
+    for c in range(chunks):
+        while not load_shared(board + SEEN + 8 * c) and patience > 0:
+            patience -= 1
+            spin()
+        if not load_shared(board + SEEN + 8 * c):
+            _look(h, plan, c, board)
+    return load_shared(board + BAD) < 0
+
+
+@kernel
+def step_together(h, check, at, chunks, board):
     """What each thread of a shared step does; with NaN or inf, BAD on the board is the first chunk with it.
 
     One call for the look and the update: to come back to Python in between, and wait there for its lock,
     took up to 1 ms of a step of 1. No thread waits long for another either: a chunk that it does not get
     to look at in time is looked at again. The last chunks looked at come first in the update, because
-    their gradients are still in the cache.
+    their gradients are still in the cache. The one thread that first finds no chunk left counts the step.
     """
-    k, p, g, s, arrays, rows = _read_plan(plan)
-    if check:
-        c = add_shared(board + LOOK, 1)
-        while c < chunks:
-            _look(h, p, g, s, arrays, rows, c, board)
-            c = add_shared(board + LOOK, 1)
-        patience = _PATIENCE
-        for c in range(chunks):
-            while not load_shared(board + SEEN + 8 * c) and patience > 0:
-                patience -= 1
-                spin()
-            if not load_shared(board + SEEN + 8 * c):
-                _look(h, p, g, s, arrays, rows, c, board)
-        if load_shared(board + BAD) >= 0:
-            return
-    coefficients = _coefficients(h, k)
+    plan = _read_plan(at)
+    if check and not _look_at_all(h, plan, chunks, board):
+        return
+    factors, block = _gradient_factors(h, plan), _block(h)
+    known = read(np.int64, plan.k, 0)
+    k = _coefficients(h, known)
     before = _flush_denormals()
     c = chunks - 1 - add_shared(board + STEP, 1)
     while c >= 0:
-        _update_chunk(h, coefficients, p, g, s, arrays, rows, c)
+        now = read(np.int64, plan.k, _chunk(plan.chunks, c)[0])
+        if now != known:
+            k, known = _coefficients(h, now), now
+        _update_chunk(h, k, plan, c, factors, block)
         c = chunks - 1 - add_shared(board + STEP, 1)
     _restore_denormals(before)
+    if c == -1:
+        _tick(plan)
+
+
+@kernel
+def first_nonfinite(h, at, begin, end):
+    """The first of the chunks [begin, end) whose gradient has NaN or inf, or -1."""
+    plan = _read_plan(at)
+    for c in range(begin, end):
+        if _bad_chunk(h, plan, c):
+            return c
+    return -1
 
 
 def step_entry(rule_type):
-    """The compiled step(h, check, plan, begin, end); h may be anything, check is a bool."""
+    """The compiled step(h, check, at, begin, end); h may be anything, check is a bool."""
     return entry(step, rule_type, types.boolean, types.int64, types.int64, types.int64)
 
 
 def step_together_entry(rule_type):
     return entry(step_together, rule_type, types.boolean, *[types.int64] * 3)
+
+
+@functools.cache
+def first_nonfinite_entry(dtype):
+    return entry(first_nonfinite, element_type(dtype), *[types.int64] * 3)

@@ -1,0 +1,81 @@
+"""What Optimizer.load_state_dict takes, looked at as a whole before anything is changed."""
+
+from collections.abc import Mapping
+from numbers import Real
+
+import numpy as np
+
+from fastopt import rules
+
+MOST_STEPS = 2**62
+
+
+def checked_count(value, name):
+    """A number of steps as an int; ValueError for anything else."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, Real)
+        or not 0 <= value < MOST_STEPS
+        or value != int(value)
+    ):
+        raise ValueError(f"{name} must be a whole number, at least 0, not {value!r:.60}")
+    return int(value)
+
+
+def checked_state(saved, rule, params, states):
+    """(rule, t, skipped, states) of a state_dict that fits, else ValueError.
+
+    params: the Parameters. states: a dict {slot: array} a parameter, as the optimizer has them.
+    """
+    if not isinstance(saved, Mapping):
+        raise ValueError(f"state_dict must be a dict of Optimizer.state_dict(), not {type(saved).__name__}")
+    for key in ("rule", "hyperparameters", "t", "state"):
+        if key not in saved:
+            raise ValueError(f"state_dict has no {key!r}; is it one of Optimizer.state_dict()?")
+    name = type(rule).__name__
+    if saved["rule"] != name:
+        raise ValueError(f"state_dict is that of {saved['rule']}, this optimizer's rule is {name}")
+    t = checked_count(saved["t"], "state_dict: t")
+    skipped = checked_count(saved.get("skipped", 0), "state_dict: skipped")
+    rule = _checked_rule(rule, saved["hyperparameters"])
+    try:
+        given = params.gradients(saved["state"], "state")
+    except TypeError as error:
+        raise ValueError(f"state_dict: {error}") from None
+    pairs = zip(states, given, strict=True)
+    return rule, t, skipped, [_checked_slots(m, g, params.name(i)) for i, (m, g) in enumerate(pairs)]
+
+
+def _checked_rule(rule, hyperparameters):
+    if not isinstance(hyperparameters, Mapping):
+        raise ValueError(f"state_dict: hyperparameters must be a dict, not {hyperparameters!r:.60}")
+    if set(hyperparameters) != set(rule._fields):
+        raise ValueError(f"state_dict has the hyperparameters {sorted(map(str, hyperparameters))}")
+    try:
+        return rules.checked(rule._replace(**hyperparameters))
+    except TypeError as error:
+        raise ValueError(f"state_dict: {error}") from None
+
+
+def _checked_slots(mine, theirs, name):
+    """{slot: array} of one parameter, of the right shapes and dtypes, and finite or not as it was saved."""
+    if not isinstance(theirs, Mapping) or any(isinstance(a, Mapping) for a in theirs.values()):
+        raise ValueError(f"state of {name} must be a dict of arrays by slot")
+    if unknown := set(theirs) - set(mine):
+        raise ValueError(f"state of {name}: unknown slots {sorted(map(str, unknown))}")
+    found = {}
+    for slot, array in mine.items():
+        what = f"state of {name}, slot {slot!r}"
+        if slot not in theirs:
+            raise ValueError(f"{what}: missing")
+        given = theirs[slot]
+        if isinstance(given, np.ma.MaskedArray):
+            raise ValueError(f"{what}: a masked array")
+        try:
+            given = np.asarray(given)
+        except ValueError:
+            raise ValueError(f"{what}: not an array") from None
+        if given.shape != array.shape or given.dtype != array.dtype:
+            raise ValueError(f"{what}: {given.dtype}{given.shape} does not fit {array.dtype}{array.shape}")
+        found[slot] = given
+    return found
