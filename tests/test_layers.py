@@ -23,8 +23,8 @@ LAYERS = [
     ("training", "minimization", "checkpoint", "fit", "data", "testing", "checking"),
     ("linear", "solvers"),
     ("optimizer", "objective", "functions"),
-    ("engines", "table", "parameters", "rows"),
-    ("kernels", "native", "arrays", "threads"),
+    ("engines", "table", "parameters", "rows", "clipping", "saved"),
+    ("kernels", "native", "arrays", "threads", "plan"),
     ("rules", "losses", "penalties", "schedules", "fingerprint", "algorithms"),
     ("reports.page", "reports.svg"),  # the writer of HTML, which other rooms use too
 ]

@@ -1,11 +1,13 @@
 """Error of the difference quotient against h: a V where the gradient is right, a plateau where it is not."""
 
+import importlib
+
 
 def draw(report, path, rows, axes):
     if report.curves is None:
         raise ValueError("this report holds no entries to draw")
     try:
-        from matplotlib.figure import Figure
+        Figure = importlib.import_module("matplotlib.figure").Figure  # by name: frozen programs do without it
     except ImportError as error:
         raise ImportError("the picture needs matplotlib: pip install matplotlib") from error
     if axes is None:
