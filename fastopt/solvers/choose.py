@@ -7,6 +7,7 @@ SOLVERS = ("lbfgs", "newton", "prox-newton", "dual")
 # Multiply-adds of one Newton step (Hessian and factor) that are still cheaper than the reads of X they save,
 # in reads of X: L-BFGS takes some 100 reads on data as they come, Newton's method some 8 steps.
 READS_SAVED = 12
+SMALL = 200  # coefficients: a factor takes less time than the calls of an iteration
 
 
 def check_choice(name, objective, bounded):
@@ -52,6 +53,8 @@ def _newton_pays(objective):
     if size > 2500:
         return False
     per_row = objective.rows.entries / n
+    if size <= SMALL:
+        return True
     read = 2 * n * per_row * classes
     step = n * per_row * features * classes * (classes + 1) / 4 + size**3 / 6
     return step <= READS_SAVED * read

@@ -17,7 +17,11 @@ def newton(problem, x):
     f, g = problem.evaluate(x, kept)
     yield x, f, g
     while True:
-        d = -solved(problem.hessian(kept), g) if problem.size <= FACTORED else _conjugate(problem, kept, g)
+        d = (
+            -solved(_grounded(problem, problem.hessian(kept)), g)
+            if problem.size <= FACTORED
+            else _conjugate(problem, kept, g)
+        )
         slope = float(d @ g)
         if not slope < 0:
             return
@@ -38,6 +42,14 @@ def newton(problem, x):
             return
         x, f, g = x_new, f_new, g_new
         yield x, f, g
+
+
+def _grounded(problem, H):
+    """H, not singular where the loss does not change with a number added to every b (softmax): no step has one."""
+    b = H[problem.count :, problem.count :]
+    if len(b) > 1 and np.abs(b.sum(axis=1)).max() <= 1e-6 * np.trace(b):
+        b += np.trace(b) / len(b) ** 2
+    return H
 
 
 def _conjugate(problem, kept, g, most=200):

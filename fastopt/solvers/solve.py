@@ -16,8 +16,9 @@ from fastopt.solvers.prox_newton import prox_newton
 from fastopt.solvers.scaling import column_scaling, scale_notes
 
 _SMOOTH = {"lbfgs": lbfgs, "newton": newton, "prox-newton": prox_newton}
-TOLERANCES = {np.dtype(np.float64): 1e-7, np.dtype(np.float32): 1e-5}
-GAP = 1e-6  # of the objective: when dual ascent stops without a tol
+# Without a tol: of the gradient, by dtype, for lbfgs and for Newton's methods, whose last step gains so much
+TOLERANCES = {np.dtype(np.float64): (1e-7, 1e-9), np.dtype(np.float32): (1e-5, 1e-5)}
+GAP = 1e-6  # and of the objective, for dual ascent
 
 
 class Report(NamedTuple):
@@ -68,8 +69,9 @@ def solve(
     """Minimize an fo.Objective over W and b: a Solution.
 
     solver: "auto" or one of SOLVERS. start: (W, b), zeros without; "dual" always starts from zeros.
-    tol: stop where the largest entry of the gradient is no larger, 1e-7 in float64 and 1e-5 in float32; of
-        "dual": where the duality gap, relative to the objective, is no larger, 1e-6.
+    tol: stop where the largest entry of the gradient is no larger. None: 1e-7 (lbfgs) or 1e-9 in float64, 1e-5
+        in float32, times that at the start where it is above 1. Of "dual": where the duality gap, relative to
+        the objective, is no larger; None: 1e-6.
     max_iter, max_seconds: stop after so many. bounds: (low, high) on the entries of W, e.g. (0, None).
     standardize: penalise the weights of features of mean 0 and standard deviation 1 (sparse ones are
         scaled, not centred); W and b are for the features as they are.
@@ -84,27 +86,27 @@ def solve(
     problem = Problem(objective, scaling, _bounds(bounds, objective))
     name = choose_solver(objective, bounds is not None) if solver == "auto" else solver
     check_choice(name, objective, bounds is not None)
-    tol = _tolerance(tol, name, objective.dtype)
+    tol, relative = _tolerance(tol, name, objective.dtype)
     x = problem.within(problem.start(start))
-    run = _Run(
-        problem, tol, max_iter, max_seconds, callback, began, "gap" if name == "dual" else "gradient_norm"
-    )
-    x, lower, reason = run.follow(
-        dual(problem, x) if name == "dual" else _measured(problem, _SMOOTH[name], x)
-    )
-    report = _report(problem, name, x, lower, reason, tol, run)
+    measure, iterates = "gradient_norm", None
+    if name == "dual":
+        measure, iterates = "gap", dual(problem, x)
+    run = _Run(problem, tol, relative, max_iter, max_seconds, callback, began, measure)
+    x, lower, reason = run.follow(iterates or _measured(problem, _SMOOTH[name], x))
+    report = _report(problem, name, x, lower, reason, run)
     if not report.converged:
         warnings.warn(str(report), stacklevel=2)
     return Solution(*problem.split(x), report)
 
 
 def _tolerance(tol, name, dtype):
+    """(tol, whether it is relative to the gradient at the start)."""
     if tol is None:
-        return GAP if name == "dual" else TOLERANCES[dtype]
+        return (GAP, False) if name == "dual" else (TOLERANCES[dtype][name != "lbfgs"], True)
     tol = checked_number(tol, "tol")
     if not tol >= 0:
         raise ValueError(f"tol must be a number, at least 0, not {tol}")
-    return tol
+    return tol, False
 
 
 def _measured(problem, solver, x):
@@ -113,16 +115,16 @@ def _measured(problem, solver, x):
         yield at, problem.whole(f, at), problem.norm(at, g)
 
 
-def _report(problem, name, x, lower, reason, tol, run):
+def _report(problem, name, x, lower, reason, run):
     """The end, measured anew with the weights as they are returned."""
     objective = problem.objective
     f, g = problem.evaluate(x)
     value, norm = problem.whole(f, x), problem.norm(x, g)
     gap = (value - lower) / max(abs(value), 1e-300) if lower is not None else float("nan")
-    converged = gap <= tol if name == "dual" else norm <= tol
+    converged = gap <= run.tol if name == "dual" else norm <= run.tol
     notes = () if converged else scale_notes(objective.rows, problem.scaling)
     return Report(
-        name, bool(converged), reason, value, norm, gap, tol, run.iterations, problem.reads,
+        name, bool(converged), reason, value, norm, gap, run.tol, run.iterations, problem.reads,
         time.perf_counter() - run.began, {k: np.array(v) for k, v in run.history.items()}, notes,
     )  # fmt: skip
 
@@ -149,8 +151,9 @@ def _bounds(bounds, objective):
 class _Run:
     """Follows a solver's iterates until something says stop; keeps the best."""
 
-    def __init__(self, problem, tol, max_iter, max_seconds, callback, began, measure):
-        self.problem, self.tol, self.callback, self.began = problem, tol, callback, began
+    def __init__(self, problem, tol, relative, max_iter, max_seconds, callback, began, measure):
+        self.problem, self.tol, self.relative = problem, tol, relative
+        self.callback, self.began = callback, began
         self.max_iter, self.max_seconds, self.measure = max_iter, max_seconds, measure
         self.iterations, self.history = 0, {k: [] for k in ("objective", measure, "reads", "seconds")}
 
@@ -160,6 +163,8 @@ class _Run:
         try:
             for i, (x, value, measure) in enumerate(iterates):
                 self.iterations = i
+                if i == 0 and self.relative and measure > 1:
+                    self.tol *= measure
                 if self.measure == "gap":
                     lower = value - measure if lower is None else max(lower, value - measure)
                     measure = (min(best_value, value) - lower) / max(abs(value), 1e-300)
