@@ -124,14 +124,18 @@ FO_API int64_t fo_first_nonfinite_f64(const double *const *x, const int64_t *chu
 
 /* ---- linear models: scores = X W^T + b ---- */
 
-enum { FO_SOFTMAX, FO_MULTICLASS_HINGE, FO_SQUARED_ERROR, FO_LOGISTIC, FO_HINGE };
+enum {
+    FO_SOFTMAX, FO_MULTICLASS_HINGE, FO_SQUARED_ERROR, FO_LOGISTIC, FO_HINGE, FO_SQUARED_HINGE,
+    FO_MODIFIED_HUBER, FO_HUBER, FO_EPSILON_INSENSITIVE, FO_QUANTILE, FO_POISSON
+};
 enum { FO_DENSE, FO_UINT8, FO_CSR32, FO_CSR64 };
 
 /* Rows of data and the loss on them. Values are float in the functions _f32, double in _f64. */
 typedef struct fo_data {
     int loss;
     int storage;
-    const double *h;       /* the loss's hyperparameters: (margin, squared) of the multiclass hinge */
+    const double *h;       /* the loss's hyperparameters: (margin, squared) of the multiclass hinge, (delta) of
+                              Huber's, (epsilon, squared), (quantile) */
     int64_t features;      /* 0 or more */
     int64_t classes;       /* rows of W, 1 or more */
     const void *x;         /* row-major: values, or uint8; CSR: the stored values */
@@ -139,9 +143,9 @@ typedef struct fo_data {
     const void *indices;   /* not NULL, as x, even if no value is stored */
     double scale;          /* uint8: a feature is x * scale */
     const int64_t *y;      /* labels in [0, classes); {0, 1} where W has one row and the loss is logistic,
-                              hinge or squared error */
-    const void *targets;   /* squared error with a one-row W: real targets in the place of y, which may
-                              then be NULL */
+                              a hinge, modified Huber or one of the residual */
+    const void *targets;   /* losses of the residual (squared error, Huber, ..., Poisson) with a one-row W:
+                              real targets in the place of y, which may then be NULL */
     const void *weight;    /* of each row, or NULL */
     const int64_t *order;  /* position -> row, or NULL */
 } fo_data;

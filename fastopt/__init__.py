@@ -10,7 +10,7 @@ _NAMES = {
     ),
     "losses": (
         "Softmax", "MulticlassHinge", "SquaredError", "Logistic", "Hinge", "SquaredHinge", "ModifiedHuber",
-        "CrammerSinger", "Huber", "EpsilonInsensitive", "Poisson",
+        "CrammerSinger", "Huber", "EpsilonInsensitive", "Quantile", "Poisson",
     ),
     "penalties": ("L1", "L2", "ElasticNet"),
     "objective": ("Objective",),

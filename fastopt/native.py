@@ -14,7 +14,10 @@ try:
 except ImportError:  # a source tree that was never built
     ffi = lib = None
 
-LOSSES = ("Softmax", "MulticlassHinge", "SquaredError", "Logistic", "Hinge")
+LOSSES = (
+    "Softmax", "MulticlassHinge", "SquaredError", "Logistic", "Hinge", "SquaredHinge", "ModifiedHuber", "Huber",
+    "EpsilonInsensitive", "Quantile", "Poisson",
+)  # fmt: skip
 DENSE, UINT8, CSR32, CSR64 = range(4)
 _NO_MEMORY = -1
 _SUFFIX = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}

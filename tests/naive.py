@@ -379,12 +379,28 @@ def _poisson(s, y):
 
 REAL = ("squared_error", "huber", "epsilon_insensitive", "poisson")
 
+
+def _quantile(s, y, quantile=0.5):
+    """The pinball loss of Koenker and Bassett (1978), summed over scores as the squared error."""
+    loss, ds = 0.0, []
+    for c in range(len(s)):
+        target = y if len(s) == 1 else (1.0 if c == y else 0.0)
+        if target > s[c]:
+            loss += quantile * (target - s[c])
+            ds.append(-quantile)
+        else:
+            loss += (1 - quantile) * (s[c] - target)
+            ds.append(1 - quantile if s[c] > target else 0.0)
+    return loss, ds
+
+
 LOSSES = {
     "squared_hinge": _squared_hinge,
     "modified_huber": _modified_huber,
     "crammer_singer": _crammer_singer,
     "huber": _huber,
     "epsilon_insensitive": _epsilon_insensitive,
+    "quantile": _quantile,
     "poisson": _poisson,
     "softmax": _softmax,
     "multiclass_hinge": _multiclass_hinge,

@@ -1,7 +1,19 @@
 """Losses of the estimators by name."""
 
 from fastopt import losses
-from fastopt.losses import Hinge, Logistic, MulticlassHinge, Softmax, SquaredError
+from fastopt.losses import (
+    EpsilonInsensitive,
+    Hinge,
+    Huber,
+    Logistic,
+    ModifiedHuber,
+    MulticlassHinge,
+    Poisson,
+    Quantile,
+    Softmax,
+    SquaredError,
+    SquaredHinge,
+)
 
 # name: (the loss of two classes, that of more). With two classes a model has one row of weights; the softmax of
 # two scores is the logistic function of their difference, and the multiclass hinge the hinge of it.
@@ -9,10 +21,19 @@ CLASSIFICATION = {
     "softmax": (Logistic(), Softmax()),
     "logistic": (Logistic(), Logistic()),
     "hinge": (Hinge(), Hinge()),
+    "squared_hinge": (SquaredHinge(), SquaredHinge()),
+    "modified_huber": (ModifiedHuber(), ModifiedHuber()),
     "multiclass_hinge": (Hinge(), MulticlassHinge()),
-    "multiclass_squared_hinge": (MulticlassHinge(squared=True), MulticlassHinge(squared=True)),
+    "multiclass_squared_hinge": (SquaredHinge(), MulticlassHinge(squared=True)),
 }
-REGRESSION = {"squared_error": SquaredError()}
+REGRESSION = {
+    "squared_error": SquaredError(),
+    "huber": Huber(),
+    "epsilon_insensitive": EpsilonInsensitive(),
+    "squared_epsilon_insensitive": EpsilonInsensitive(squared=True),
+    "quantile": Quantile(),
+    "poisson": Poisson(),
+}
 
 
 def classification(loss, count):

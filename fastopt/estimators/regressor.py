@@ -50,8 +50,10 @@ class LinearRegressor(RegressorMixin, LinearModel):
         return self
 
     def predict(self, X):
-        """The value of each row, (n,)."""
-        return self._scores(X)[:, 0]
+        """The value of each row, (n,): its score, or the mean that the loss takes it for (Poisson: exp)."""
+        scores = self._scores(X)[:, 0]
+        loss = names.regression(self.loss)
+        return loss.mean(scores) if hasattr(loss, "mean") else scores
 
     def _keep(self, fitted):
         super()._keep(fitted)

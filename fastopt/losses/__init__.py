@@ -22,17 +22,18 @@ there too.
 from math import isfinite
 
 from fastopt.losses.logistic import Logistic
-from fastopt.losses.robust import EpsilonInsensitive, Huber, Poisson
+from fastopt.losses.robust import EpsilonInsensitive, Huber, Poisson, Quantile
 from fastopt.losses.softmax import Softmax
 from fastopt.losses.squared import SquaredError
 from fastopt.losses.svm import CrammerSinger, Hinge, ModifiedHuber, MulticlassHinge, SquaredHinge
 
-POSITIVE = ("margin", "delta", "epsilon")  # fields that are not negative
+POSITIVE = ("margin", "delta", "epsilon", "quantile")  # fields that are not negative
 
-IN_C = (Softmax, MulticlassHinge, SquaredError, Logistic, Hinge)  # the C library has these, in this order
-LOSSES = (
-    *IN_C, SquaredHinge, ModifiedHuber, CrammerSinger, Huber, EpsilonInsensitive, Poisson,
+IN_C = (
+    Softmax, MulticlassHinge, SquaredError, Logistic, Hinge, SquaredHinge, ModifiedHuber, Huber,
+    EpsilonInsensitive, Quantile, Poisson,
 )  # fmt: skip
+LOSSES = (*IN_C, CrammerSinger)  # the C library has the others, in this order
 
 __all__ = ["IN_C", "LOSSES", *(loss.__name__ for loss in LOSSES)]
 
@@ -45,7 +46,8 @@ def checked(loss):
         if not hasattr(loss, needed):
             raise TypeError(f"{type(loss).__name__} is no loss: it has no {needed} (see fastopt.losses)")
     for field, value in loss._asdict().items():
-        if not isfinite(value) or (field in POSITIVE and value < 0):
+        out_of_range = (field in POSITIVE and value < 0) or (field == "quantile" and value > 1)
+        if not isfinite(value) or out_of_range:
             raise ValueError(f"{type(loss).__name__}({field}={value!r}) is impossible")
     return loss
 

@@ -71,6 +71,28 @@ class EpsilonInsensitive(NamedTuple):
             d[c] = np.where(np.abs(t) > epsilon, 2 * v[c], 0) if squared else zeros(t)
 
 
+class Quantile(NamedTuple):
+    """L = sum_c q max(0, -t_c) + (1 - q) max(0, t_c): its minimum is the q-quantile of y;
+    dL/ds_c = 1 - q where t_c > 0, -q where t_c < 0, 0 at 0; t as in Huber.
+
+    Source: Koenker & Bassett 1978. scikit-learn's QuantileRegressor(quantile=q) minimises the same mean.
+    """
+
+    quantile: float = 0.5
+
+    one_row = "real"
+
+    @staticmethod
+    def rows(k, s, y, d):
+        (q,) = k
+        loss = zeros(s[0])
+        for c in range(len(s)):
+            t = s[c] - y if len(s) == 1 else np.where(y == c, s[c] - 1, s[c])
+            loss = loss + np.where(t < 0, -q * t, (1 - q) * t)
+            d[c] = np.where(t < 0, -q, np.where(t > 0, 1 - q, zeros(t)))
+        return loss
+
+
 class Poisson(NamedTuple):
     """L = exp(s) - y s for a count y >= 0 whose mean is exp(s); more scores: the sum, with [c = y] for y.
     dL/ds = exp(s) - y.
@@ -95,3 +117,8 @@ class Poisson(NamedTuple):
     def curvature(k, s, y, v, d):
         for c in range(len(s)):
             d[c] = np.exp(s[c]) * v[c]
+
+    @staticmethod
+    def mean(s):
+        """The mean of y at scores s."""
+        return np.exp(s)

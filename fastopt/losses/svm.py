@@ -125,6 +125,15 @@ class ModifiedHuber(NamedTuple):
             m = np.where(y == c, s[c], -s[c])
             d[c] = np.where(m < 1, np.where(m >= -1, 2 * v[c], 0), 0)
 
+    @staticmethod
+    def probabilities(s):
+        """Of each class: (s + 1) / 2 within [0, 1] (Zhang 2004, table 1); several are divided by their sum."""
+        q = (np.clip(s, -1, 1) + 1) / 2
+        if len(s) == 1:
+            return np.concatenate([1 - q, q])
+        total = q.sum(axis=0)
+        return np.where(total > 0, q / np.where(total > 0, total, 1), 1 / len(s)).astype(q.dtype)
+
 
 class CrammerSinger(NamedTuple):
     """L = max(0, max_{c != y} s_c - s_y + margin): the worst class alone counts, the first of several.
