@@ -24,6 +24,7 @@ _NAMES = {
     "engines.choose": ("set_backend",),
     "estimators": ("LinearClassifier", "LinearRegressor"),
     "minimization": ("minimize", "least_squares", "scipy_method"),
+    "diagnostics": ("diagnose", "lr_range_test", "batch_size_study"),
     "warm": ("warmup",),
     "info": ("show_info",),
 }  # fmt: skip

@@ -16,6 +16,7 @@ FORMULAS = ("fastopt.rules", "fastopt.losses", "fastopt.penalties", "fastopt.sch
 LAYERS = [
     ("cli",),
     ("reports",),
+    ("diagnostics",),
     ("estimators",),
     ("bench",),
     ("estimators", "warm", "info", "data"),

@@ -1,0 +1,92 @@
+"""What is known of a run: its curves, and where they are at hand its data, parameters, functions."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+LEAST = 8  # points of a curve below which no detector of curves speaks
+_NAMES = {"loss": ("loss", "loss_train"), "validation": ("validation", "loss_validation"), "lr": ("lr",),
+          "gradient_norm": ("gradient_norm",), "cosine": ("cosine",)}  # fmt: skip
+
+
+CURVES = {alias for aliases in _NAMES.values() for alias in aliases}
+
+
+class Case:
+    """Attributes are arrays or None.
+
+    loss, validation, lr, gradient_norm, cosine: one number a step or an epoch; cosine is that of the gradients of two
+    steps that follow each other. objective, W, b, rule: a linear model. X, y: its rows. value, gradient, point,
+    hessian_product: a function of the user's. activations {name: (rows, units)}, weights {name: (units, inputs)},
+    restarts: final losses.
+    """
+
+    def __init__(self, curves, **known):
+        for name, aliases in _NAMES.items():
+            found = next((curves[a] for a in aliases if a in curves), None)
+            setattr(self, name, _curve(found, name))
+        for name in ("objective", "W", "b", "rule", "X", "y", "value", "gradient", "point", "hessian_product",
+                     "activations", "weights", "restarts", "names", "classes"):  # fmt: skip
+            setattr(self, name, known.get(name))
+        self._curvature = None
+
+    def has(self, needs):
+        return all(getattr(self, name) is not None for name in needs)
+
+    @property
+    def finite(self):
+        """The loss as far as it is finite."""
+        bad = np.flatnonzero(~np.isfinite(self.loss))
+        return self.loss[: bad[0]] if len(bad) else self.loss
+
+    def curvature(self):
+        """(smallest, largest) curvature at the last parameters, by Lanczos; None where nothing can tell."""
+        if self._curvature is None:
+            from fastopt.diagnostics import curvature
+
+            self._curvature = curvature.extremes(self)
+        return self._curvature
+
+
+def _curve(values, name):
+    if values is None:
+        return None
+    values = np.asarray(values, float)
+    if values.ndim != 1:
+        raise ValueError(f"{name} must be a vector, a number a step or an epoch, not {values.shape}")
+    return values if len(values) and not np.isnan(values).all() else None
+
+
+def curves_of(run):
+    """The curves of a Fit, a dict of vectors, or a JSONL log; TypeError for anything else."""
+    if hasattr(run, "history"):
+        return dict(run.history)
+    if isinstance(run, dict):
+        return run
+    if isinstance(run, (str, Path)):
+        return read_log(run)
+    raise TypeError(f"run must be a Fit, a dict of curves or the file of a log, not {type(run).__name__}")
+
+
+def read_log(path):
+    """The curves of a JSONL log: a dict of vectors, NaN where a line lacks a name. Lines cut off are left out."""
+    lines = []
+    for text in Path(path).read_text(encoding="utf-8").splitlines():
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            continue  # the last line of a run that was killed
+        if isinstance(line, dict) and "step" in line:
+            lines.append(line)
+    numbers = {
+        k
+        for line in lines
+        for k, v in line.items()
+        if isinstance(v, (int, float)) and not isinstance(v, bool)
+    }
+    return {k: np.array([_number(line.get(k)) for line in lines]) for k in sorted(numbers)}
+
+
+def _number(value):
+    return float(value) if isinstance(value, (int, float)) else float("nan")
