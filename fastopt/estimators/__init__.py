@@ -3,7 +3,7 @@
 names.py       losses by name, for two classes and for more
 features.py    X as rows that the engines read, standardized if that is asked for
 fitting.py     one fit: by a solver or by epochs of a rule
-parts.py       one pass over a part of the data, with the rule's state kept (partial_fit)
+batches.py     updates batch by batch, with the rule's state kept (partial_fit)
 progress.py    what is told on the way: verbose, scikit-learn's callbacks
 linear.py      what both estimators share
 classifier.py  regressor.py

@@ -6,9 +6,10 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
-from fastopt.estimators import fitting, names
+from fastopt.estimators import names
 from fastopt.estimators.linear import LinearModel
-from fastopt.estimators.progress import Watch
+from fastopt.estimators.progress import with_callbacks
+from fastopt.fit import class_numbers
 
 
 def _has_probabilities(estimator):
@@ -22,7 +23,41 @@ def _has_probabilities(estimator):
 
 
 class LinearClassifier(ClassifierMixin, LinearModel):
-    """A linear classifier."""
+    """A linear classifier with scikit-learn's interface.
+
+    loss: "softmax", "logistic", "hinge", "squared_hinge", "modified_huber", "multiclass_hinge",
+        "multiclass_squared_hinge", or one of fastopt.losses, or an own. Two classes have one row of weights; with
+        more, "logistic" and the first three hinges take one class against the rest.
+    solver: "auto" takes the solver that suits loss, penalty and shape, and ends at the optimum; or name one:
+        "newton", "lbfgs", "prox-newton" (with an l1), "dual" (hinges). "sgd" takes epochs of a rule; so does
+        "auto" where rule, schedule, early_stopping or average is given.
+    l2, l1: factors of sum(coef_**2) and sum|coef_|; the intercept is not penalised. The objective is
+        sum_i w_i L_i / sum_i w_i + l2*sum(coef_**2) + l1*sum|coef_|.
+        LogisticRegression(C) has l2 = 1 / (2 n C), SGDClassifier(alpha) l2 = alpha / 2, LinearSVC(C) 1 / (2 n C)
+        (and penalises its intercept).
+    standardize: penalise the weights of features of mean 0 and deviation 1 (sparse ones are scaled, not
+        centred); coef_ is for the features as they are. Solvers copy nothing for it, "sgd" copies X.
+    class_weight: None, "balanced" or {label: weight}; multiplied with sample_weight.
+    tol, max_iter: of the solvers, see fastopt.solvers.solve; sklearn.exceptions.ConvergenceWarning says that they
+        did not reach tol.
+    rule, schedule, epochs, batch_size: of "sgd", see fo.train. Without a rule it is Momentum with a learning rate
+        from the length of the rows.
+    early_stopping: end after n_iter_no_change epochs without a lower loss on validation_fraction of the rows.
+    average: the mean of all iterates. warm_start: start from the last fit. n_threads: None is all there are.
+    random_state: draws the order of the rows and the held-out ones. verbose: a line an iteration.
+
+    X: float32, float64 and uint8 arrays in C order and CSR matrices (int32 or int64 indices) are read as they
+    are, also read-only and memory-mapped; others are converted to float32 where that holds their values, else to
+    float64. float32 gives float32 coefficients. uint8 numbers are taken as they are, not divided by 255. Tables
+    (pandas, polars, Arrow) give feature_names_in_.
+
+    Attributes: coef_ (1 or classes, features), intercept_, classes_, n_iter_, n_features_in_, feature_names_in_, history_ (dict of
+    arrays, an entry an iteration or epoch), t_ (updates + 1). set_callbacks takes scikit-learn's callbacks (1.9).
+
+    predict_proba is there for "softmax", "logistic" (sigmoids, divided by their sum) and "modified_huber"
+    (Zhang 2004); scores of hinges are no probabilities: sklearn.calibration.CalibratedClassifierCV makes them some.
+    Differs from scikit-learn: "softmax" is multinomial with every solver; l2 is beside the mean of the losses.
+    """
 
     _is_regression = False
 
@@ -54,6 +89,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_callbacks
     def fit(self, X, y, sample_weight=None):
         """Fit to X (n, features), dense, CSR or a table, and labels y (n,) of any kind. Returns self."""
         X, y, weight = self._checked_rows(X, y, sample_weight)
@@ -62,10 +98,32 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         if len(self.classes_) < 2:
             raise ValueError(f"y holds one class only, {self.classes_[0]!r}: there is nothing to tell apart")
         loss, rows = names.classification(self.loss, len(self.classes_))
-        weight = self._weights(y, weight)
-        task = fitting.Task(loss, X, numbers, rows, weight, self._start(rows), self._seed())
-        self._keep(fitting.fit(self, task, Watch(self)))
-        return self
+        return self._fit(X, numbers, self._weights(y, weight), loss, rows)
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """One pass over these rows in batches of batch_size, as they stand; the rule's state is kept.
+
+        classes: all labels there will be; needed in the first call. Returns self.
+        """
+        first = not hasattr(self, "classes_")
+        X, y, weight = self._checked_rows(X, y, sample_weight, reset=first)
+        if first:
+            if classes is None:
+                raise ValueError(
+                    "classes must be passed on the first call to partial_fit: all labels there will be"
+                )
+            self.classes_ = np.unique(np.asarray(classes))
+        elif classes is not None and not np.array_equal(np.unique(np.asarray(classes)), self.classes_):
+            raise ValueError(
+                f"classes={classes!r:.60} is not the same as on the first call: {self.classes_!r:.60}"
+            )
+        if self.class_weight == "balanced":
+            raise ValueError(
+                'class_weight="balanced" needs all of y: pass the weights as a dict to partial_fit'
+            )
+        numbers = class_numbers(y, self.classes_)
+        loss, rows = names.classification(self.loss, len(self.classes_))
+        return self._partial_fit(X, numbers, self._weights(y, weight), loss, rows)
 
     def _weights(self, y, weight):
         """Weights of the rows, with those of their classes."""

@@ -1,5 +1,6 @@
 """One fit of a linear model to checked rows: by a solver, or by epochs of a rule."""
 
+import time
 import warnings
 from typing import Any, NamedTuple
 
@@ -7,9 +8,15 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastopt import penalties, rules
+from fastopt.arrays import checked_whole
+from fastopt.estimators import features
+from fastopt.estimators.batches import Batches
 from fastopt.objective import Objective
+from fastopt.rows import checked_rows
 from fastopt.solvers import solve
 from fastopt.training import train
+
+FOR_EPOCHS = ("rule", "schedule", "early_stopping", "average")
 
 
 class Task(NamedTuple):
@@ -28,70 +35,144 @@ class Task(NamedTuple):
         """uint8 numbers are taken as they are."""
         return 1.0 if self.X.dtype == np.uint8 else None
 
+    @property
+    def zeros(self):
+        dtype = features.dtype_of(self.X)
+        return np.zeros((self.classes, self.X.shape[1]), dtype), np.zeros(self.classes, dtype)
+
+    def rows(self):
+        """As checked Rows, with weights of mean 1."""
+        weight = self.weight
+        if weight is not None and weight.sum() > 0:
+            weight = weight / weight.mean()
+        return checked_rows(self.loss, self.X, self.y, classes=self.classes, scale=self.scale, weight=weight)
+
 
 class Fitted(NamedTuple):
-    """W (classes, features), b (classes,), iterations or epochs, and the history."""
+    """W (classes, features), b (classes,), iterations or epochs, updates, and the history."""
 
     W: np.ndarray
     b: np.ndarray
     iterations: int
+    steps: int
     history: dict
 
 
 def fit(settings, task, watch):
     """Fitted, as the estimator `settings` asks for; watch: an estimators.progress.Watch."""
-    return (_by_epochs if by_epochs(settings, task.loss) else _by_solver)(settings, task, watch)
+    check(settings)
+    if not by_epochs(settings):
+        return _by_solver(settings, task, watch)
+    scaling = None
+    if settings.standardize:
+        X, scaling = features.standardized(task.X, task.weight, settings.fit_intercept)
+        task = task._replace(X=X, start=task.start and scaling.scaled(*task.start))
+    own = settings.l1 or settings.average or not settings.fit_intercept
+    found = (_by_batches if own else _by_epochs)(settings, task, watch)
+    return (
+        found
+        if scaling is None
+        else found._replace(**dict(zip("Wb", scaling.weights(found.W, found.b), strict=True)))
+    )
 
 
-def by_epochs(settings, loss):
-    """Whether a rule does it: because it is asked for, or because the loss is for no solver."""
+def check(settings):
+    """ValueError for arguments that contradict each other."""
+    penalties.checked(penalties.ElasticNet(settings.l1, settings.l2))
+    if not by_epochs(settings):
+        for name in FOR_EPOCHS:
+            if getattr(settings, name) not in (None, False):
+                raise ValueError(
+                    f'{name} is for solver="sgd" (or "auto"), not for solver={settings.solver!r}'
+                )
+    elif settings.early_stopping and (settings.l1 or settings.average or not settings.fit_intercept):
+        raise ValueError("early_stopping goes with neither l1, average nor fit_intercept=False")
+
+
+def check_rule(settings):
+    """ValueError where partial_fit cannot do what the arguments say."""
+    penalties.checked(penalties.ElasticNet(settings.l1, settings.l2))
+    if settings.solver not in ("auto", "sgd"):
+        raise ValueError(
+            f'partial_fit takes steps of a rule: solver must be "auto" or "sgd", not {settings.solver!r}'
+        )
+    if settings.early_stopping:
+        raise ValueError("early_stopping is for fit: partial_fit is told when to stop by who calls it")
+
+
+def by_epochs(settings):
+    """Whether a rule does it: solver="sgd", or "auto" with what only a rule has."""
     if settings.solver != "auto":
         return settings.solver == "sgd"
-    asked = settings.rule is not None or settings.schedule is not None
-    return bool(asked or settings.early_stopping or settings.average)
+    return any(getattr(settings, name) not in (None, False) for name in FOR_EPOCHS)
 
 
 def _by_solver(settings, task, watch):
-    for name in ("rule", "schedule"):
-        if getattr(settings, name) is not None:
-            raise ValueError(f'{name} is for solver="sgd", not for solver={settings.solver!r}')
-    for name in ("early_stopping", "average"):
-        if getattr(settings, name):
-            raise ValueError(f'{name} is for solver="sgd", not for solver={settings.solver!r}')
     objective = Objective(
-        task.loss, task.X, task.y, penalty=penalty(settings), sample_weight=task.weight, classes=task.classes,
-        fit_intercept=settings.fit_intercept, scale=task.scale, threads=settings.n_threads,
+        task.loss, task.X, task.y, penalty=penalties.combined(settings.l1, settings.l2), scale=task.scale,
+        sample_weight=task.weight, classes=task.classes, fit_intercept=settings.fit_intercept,
+        threads=settings.n_threads,
     )  # fmt: skip
     start = task.start if task.start is None or settings.fit_intercept else (task.start[0], None)
-    W, b, report = solve(
-        objective, settings.solver, start=start, tol=settings.tol, max_iter=settings.max_iter,
-        standardize=settings.standardize, callback=watch.iteration,
-    )  # fmt: skip
-    if not report.converged:
-        warnings.warn(str(report), ConvergenceWarning, stacklevel=5)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*NOT converged")
+        W, b, report = solve(
+            objective, settings.solver, start=start, tol=settings.tol, max_iter=settings.max_iter,
+            standardize=settings.standardize, watch=watch.iteration,
+        )  # fmt: skip
+    if not report.converged and report.reason != "watch":
+        warnings.warn(str(report), ConvergenceWarning, stacklevel=4)
     b = np.zeros(task.classes, W.dtype) if b is None else b
-    return Fitted(W, b, max(1, report.iterations), report.history)
-
-
-def penalty(settings):
-    """The penalty of l1 and l2."""
-    return penalties.checked(penalties.combined(settings.l1, settings.l2))
+    return Fitted(W, b, max(1, report.iterations), report.iterations, report.history)
 
 
 def _by_epochs(settings, task, watch):
+    real = task.loss.one_row == "real" and task.classes == 1
     found = train(
         task.X, task.y, task.loss, rule_for(settings, task), settings.schedule, settings.epochs,
         settings.batch_size, settings.l2, seed=task.seed, threads=settings.n_threads, scale=task.scale,
-        classes=None if task.loss.one_row == "real" and task.classes == 1 else np.arange(max(2, task.classes)),
-        sample_weight=task.weight, start=task.start,
+        classes=None if real else np.arange(max(2, task.classes)), sample_weight=task.weight,
+        start=task.start, watch=watch.iteration,
         validation=settings.validation_fraction if settings.early_stopping else None,
         early_stopping=settings.n_iter_no_change if settings.early_stopping else None,
     )  # fmt: skip
-    return Fitted(found.W, found.b, len(found.history["epoch"]), found.history)
+    return Fitted(found.W, found.b, len(found.history["epoch"]), found.steps, found.history)
+
+
+def batches(settings, task):
+    """Batches that start where the task says."""
+    start = task.zeros if task.start is None else [np.array(a, features.dtype_of(task.X)) for a in task.start]
+    return Batches(
+        task.loss, rule_for(settings, task), start, l1=settings.l1, l2=settings.l2, average=settings.average,
+        fit_intercept=settings.fit_intercept, schedule=settings.schedule, threads=settings.n_threads,
+    )  # fmt: skip
+
+
+def _by_batches(settings, task, watch):
+    rows, run, history = task.rows(), batches(settings, task), {"epoch": [], "loss_train": [], "seconds": []}
+    size = rows.n if settings.batch_size is None else checked_whole(settings.batch_size, "batch_size", 1)
+    for epoch in range(checked_whole(settings.epochs, "epochs", 1)):
+        began = time.perf_counter()
+        loss = run.over(rows, size, np.random.default_rng([task.seed, epoch]).permutation(rows.n))
+        entry = {"epoch": epoch + 1, "loss_train": loss, "seconds": time.perf_counter() - began}
+        for name, value in entry.items():
+            history[name].append(value)
+        if watch.iteration(entry, lambda: run.parameters):
+            break
+    history = {name: np.array(values) for name, values in history.items()}
+    return Fitted(*run.parameters, len(history["epoch"]), run.optimizer.t, history)
+
+
+# The largest second derivative of a loss by a score; of one with a kink, and of Poisson's, what does.
+_BEND = {"Logistic": 0.25, "Softmax": 0.5, "SquaredHinge": 2.0, "ModifiedHuber": 2.0, "MulticlassHinge": 2.0}
 
 
 def rule_for(settings, task):
-    """The rule that is asked for, or one with a learning rate that the rows allow."""
+    """The rule that is asked for; else Momentum with 1 / (10 * bend * mean |x|^2) for lr, at most 0.1.
+
+    Momentum of 0.9 moves ten times as far as its lr says; a batch's curvature is at most bend * mean |x|^2.
+    """
     if settings.rule is not None:
         return rules.checked(settings.rule)
-    return rules.Momentum(0.1)
+    bend = _BEND.get(type(task.loss).__name__, 1.0)
+    return rules.Momentum(min(0.1, 1 / (10 * bend * (1 + features.mean_square(task.X)))))

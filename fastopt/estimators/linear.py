@@ -6,80 +6,120 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastopt.estimators import features
+from fastopt.arrays import checked_whole
+from fastopt.estimators import features, fitting
+from fastopt.estimators.progress import CallbackSupportMixin, Watch
 
 ROWS = 8192  # rows scored at once, so that numbers that are narrower than float32 are never converted whole
 
 
-class LinearModel(BaseEstimator):
-    """Checking of arguments, scores, and coef_ as a sparse matrix."""
+class LinearModel(CallbackSupportMixin, BaseEstimator):
+    """Checking of arguments, the fit around fitting.fit, scores, and coef_ as a sparse matrix."""
 
-    def _checked_X(self, X, reset):
-        return validate_data(
-            self, X, reset=reset, accept_sparse="csr", accept_large_sparse=True, dtype="numeric",
-            force_writeable=False,
-        )  # fmt: skip
+    def _checked_X(self, X):
+        return validate_data(self, X, reset=False, accept_sparse="csr", accept_large_sparse=True)
 
     def _checked_rows(self, X, y, sample_weight, reset=True):
         X, y = validate_data(
-            self, X, y, reset=reset, accept_sparse="csr", accept_large_sparse=True, dtype="numeric",
+            self,
+            X,
+            y,
+            reset=reset,
+            accept_sparse="csr",
+            accept_large_sparse=True,
             y_numeric=self._is_regression,
-        )  # fmt: skip
+        )
         X = features.readable(X)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=features.dtype_of(X))
+            sample_weight = _check_sample_weight(
+                sample_weight, X, dtype=features.dtype_of(X), ensure_non_negative=True
+            )
         return X, y, sample_weight
 
     def _seed(self):
         return int(check_random_state(self.random_state).randint(1 << 31))
 
-    def _start(self, rows):
-        """(W, b) of the last fit where it fits and warm_start is on."""
-        if not self.warm_start or not hasattr(self, "coef_"):
-            return None
-        coef = self.coef_.toarray() if sparse.issparse(self.coef_) else self.coef_
-        if coef.shape[1] != self.n_features_in_ or (rows, len(coef)) not in ((2, 1), (len(coef),) * 2):
-            return None
-        b = np.broadcast_to(self.intercept_, len(coef))
-        return (coef, b) if len(coef) == rows else (np.vstack([-coef, coef]) / 2, np.array([-b[0], b[0]]) / 2)
+    def _fit(self, X, y, weight, loss, rows):
+        """Fit `rows` rows of W to checked X and numbers y."""
+        self._run = None
+        task = fitting.Task(loss, X, y, rows, weight, self._start(rows), self._seed())
+        by_epochs = fitting.by_epochs(self)
+        watch = Watch(self, X, y, weight, self._attributes, self.epochs if by_epochs else self.max_iter + 1)
+        found = fitting.fit(self, task, watch)
+        self._keep(found.W, found.b)
+        self.n_iter_, self.history_, self.t_ = found.iterations, found.history, 1.0 + found.steps
+        watch.end()
+        return self
 
-    def _keep(self, fitted):
-        """coef_, intercept_, n_iter_ and history_; the difference of two classes' rows is one row."""
-        W, b = fitted.W, fitted.b
+    def _partial_fit(self, X, y, weight, loss, rows):
+        """One pass over these rows by the rule, from where the last one ended."""
+        if self.standardize:
+            raise ValueError("standardize=True needs all rows at once: scale them before partial_fit")
+        fitting.check_rule(self)
+        task = fitting.Task(loss, X, y, rows, weight, self._start(rows, always=True), 0)
+        if getattr(self, "_run", None) is None:
+            self._run, self.history_ = fitting.batches(self, task), {"loss_train": np.empty(0)}
+        count = len(y)
+        size = count if self.batch_size is None else checked_whole(self.batch_size, "batch_size", 1)
+        mean = self._run.over(task.rows(), size)
+        self._keep(*self._run.parameters)
+        self.history_["loss_train"] = np.append(self.history_["loss_train"], mean)
+        self.n_iter_, self.t_ = 1, 1.0 + self._run.optimizer.t
+        return self
+
+    def _start(self, rows, always=False):
+        """(W, b) of the last fit where it fits and warm_start is on."""
+        if not (self.warm_start or always) or not hasattr(self, "coef_"):
+            return None
+        coef = self.coef_.toarray() if sparse.issparse(self.coef_) else np.atleast_2d(self.coef_)
+        b = np.broadcast_to(self.intercept_, len(coef))
+        if coef.shape[1] != self.n_features_in_ or (rows != len(coef) and (rows, len(coef)) != (2, 1)):
+            return None
+        if rows == len(coef):
+            return np.array(coef), np.array(b)
+        return np.concatenate([-coef, coef]) / 2, np.concatenate([-b, b]) / 2
+
+    def _attributes(self, W, b):
+        """The fitted attributes; the difference of the rows of two classes is one row."""
+        b = np.zeros(len(W), W.dtype) if b is None else b
         if len(W) == 2:
             W, b = W[1:] - W[:1], b[1:] - b[:1]
-        if not (np.isfinite(W).all() and np.isfinite(b).all()):
+        return {"coef_": W, "intercept_": b}
+
+    def _keep(self, W, b):
+        found = self._attributes(W, b)
+        if not all(np.isfinite(values).all() for values in found.values()):
             raise ValueError("the fit gave no finite coefficients: scale the features (standardize=True)")
-        self.coef_, self.intercept_ = W, b
-        self.n_iter_, self.history_ = fitted.iterations, fitted.history
+        for name, values in found.items():
+            setattr(self, name, values)
 
     def _scores(self, X):
         """X coef_^T + intercept_, (n, rows of coef_)."""
         check_is_fitted(self)
-        X = self._checked_X(X, reset=False)
-        coef, b = (
-            np.atleast_2d(self.coef_) if not sparse.issparse(self.coef_) else self.coef_,
-            self.intercept_,
-        )
-        if X.dtype.kind == "f" and X.dtype.itemsize >= 4 or sparse.issparse(X):
-            return _product(X, coef, b)
-        out = np.empty((X.shape[0], coef.shape[0]), coef.dtype)
+        X = self._checked_X(X)
+        coef = self.coef_ if sparse.issparse(self.coef_) else np.atleast_2d(self.coef_)
+        if sparse.issparse(X) or X.dtype in features.READ[:2]:
+            return _product(X, coef) + self.intercept_
+        out = np.empty((X.shape[0], coef.shape[0]), np.result_type(coef.dtype, np.float32))
         for begin in range(0, len(out), ROWS):
             part = slice(begin, begin + ROWS)
-            out[part] = _product(X[part].astype(coef.dtype), coef, b)
+            out[part] = _product(X[part].astype(features.float_for(X.dtype)), coef) + self.intercept_
         return out
 
     def sparsify(self):
         """coef_ as a scipy CSR matrix; predictions work as before. For models with an l1."""
         check_is_fitted(self)
-        self.coef_ = sparse.csr_matrix(self.coef_)
+        self.coef_ = sparse.csr_matrix(
+            np.atleast_2d(self.coef_) if not sparse.issparse(self.coef_) else self.coef_
+        )
         return self
 
     def densify(self):
         """coef_ as an array again."""
         check_is_fitted(self)
         if sparse.issparse(self.coef_):
-            self.coef_ = self.coef_.toarray()
+            coef = self.coef_.toarray()
+            self.coef_ = coef[0] if self._is_regression else coef
         return self
 
     def __sklearn_tags__(self):
@@ -88,6 +128,6 @@ class LinearModel(BaseEstimator):
         return tags
 
 
-def _product(X, coef, b):
+def _product(X, coef):
     scores = X @ coef.T
-    return (scores.toarray() if sparse.issparse(scores) else np.asarray(scores)) + b
+    return scores.toarray() if sparse.issparse(scores) else np.asarray(scores)

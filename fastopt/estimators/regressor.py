@@ -3,14 +3,43 @@
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from fastopt.estimators import fitting, names
+from fastopt.estimators import names
 from fastopt.estimators.features import dtype_of
 from fastopt.estimators.linear import LinearModel
-from fastopt.estimators.progress import Watch
+from fastopt.estimators.progress import with_callbacks
+from fastopt.losses import Poisson
 
 
 class LinearRegressor(RegressorMixin, LinearModel):
-    """A linear regression."""
+    """A linear regression with scikit-learn's interface.
+
+    loss: "squared_error" (half the square), "huber" (delta = 1), "epsilon_insensitive" and its square (epsilon =
+        0.1), "quantile" (the median), "poisson" (counts, predict gives exp of the score), or a value such as
+        fo.Huber(0.5) or fo.Quantile(0.9), or an own.
+    solver: "auto" takes the solver that suits loss, penalty and shape, and ends at the optimum; or name one:
+        "newton", "lbfgs", "prox-newton" (with an l1), "dual" (hinges). "sgd" takes epochs of a rule; so does
+        "auto" where rule, schedule, early_stopping or average is given.
+    l2, l1: factors of sum(coef_**2) and sum|coef_|; the intercept is not penalised. The objective is
+        sum_i w_i L_i / sum_i w_i + l2*sum(coef_**2) + l1*sum|coef_|.
+        Ridge(alpha) has l2 = alpha / (2 n), ElasticNet(alpha, l1_ratio=r) l1 = alpha r and l2 = alpha (1 - r) / 2.
+    standardize: penalise the weights of features of mean 0 and deviation 1 (sparse ones are scaled, not
+        centred); coef_ is for the features as they are. Solvers copy nothing for it, "sgd" copies X.
+    tol, max_iter: of the solvers, see fastopt.solvers.solve; sklearn.exceptions.ConvergenceWarning says that they
+        did not reach tol.
+    rule, schedule, epochs, batch_size: of "sgd", see fo.train. Without a rule it is Momentum with a learning rate
+        from the length of the rows.
+    early_stopping: end after n_iter_no_change epochs without a lower loss on validation_fraction of the rows.
+    average: the mean of all iterates. warm_start: start from the last fit. n_threads: None is all there are.
+    random_state: draws the order of the rows and the held-out ones. verbose: a line an iteration.
+
+    X: float32, float64 and uint8 arrays in C order and CSR matrices (int32 or int64 indices) are read as they
+    are, also read-only and memory-mapped; others are converted to float32 where that holds their values, else to
+    float64. float32 gives float32 coefficients. uint8 numbers are taken as they are, not divided by 255. Tables
+    (pandas, polars, Arrow) give feature_names_in_.
+
+    Attributes: coef_ (features,), intercept_, n_iter_, n_features_in_, feature_names_in_, history_ (dict of
+    arrays, an entry an iteration or epoch), t_ (updates + 1). set_callbacks takes scikit-learn's callbacks (1.9).
+    """
 
     _is_regression = True
 
@@ -41,13 +70,22 @@ class LinearRegressor(RegressorMixin, LinearModel):
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_callbacks
     def fit(self, X, y, sample_weight=None):
         """Fit to X (n, features), dense, CSR or a table, and numbers y (n,). Returns self."""
         X, y, weight = self._checked_rows(X, y, sample_weight)
-        loss, y = names.regression(self.loss), np.asarray(y, dtype_of(X))
-        task = fitting.Task(loss, X, y, 1, weight, self._start(1), self._seed())
-        self._keep(fitting.fit(self, task, Watch(self)))
-        return self
+        return self._fit(X, self._targets(X, y), weight, names.regression(self.loss), 1)
+
+    def partial_fit(self, X, y, sample_weight=None):
+        """One pass over these rows in batches of batch_size, as they stand; the rule's state is kept."""
+        X, y, weight = self._checked_rows(X, y, sample_weight, reset=not hasattr(self, "coef_"))
+        return self._partial_fit(X, self._targets(X, y), weight, names.regression(self.loss), 1)
+
+    def _targets(self, X, y):
+        y = np.asarray(y, dtype_of(X))
+        if isinstance(names.regression(self.loss), Poisson) and (y < 0).any():
+            raise ValueError(f"y has {y.min():g}; the Poisson loss is for counts, at least 0")
+        return y
 
     def predict(self, X):
         """The value of each row, (n,): its score, or the mean that the loss takes it for (Poisson: exp)."""
@@ -55,6 +93,6 @@ class LinearRegressor(RegressorMixin, LinearModel):
         loss = names.regression(self.loss)
         return loss.mean(scores) if hasattr(loss, "mean") else scores
 
-    def _keep(self, fitted):
-        super()._keep(fitted)
-        self.coef_ = self.coef_[0]
+    def _attributes(self, W, b):
+        found = super()._attributes(W, b)
+        return {**found, "coef_": found["coef_"][0]}

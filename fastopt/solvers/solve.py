@@ -64,7 +64,7 @@ class Solution(NamedTuple):
 
 def solve(
     objective, solver="auto", *, start=None, tol=None, max_iter=1000, max_seconds=None, standardize=False,
-    bounds=None, callback=None,
+    bounds=None, callback=None, watch=None,
 ):  # fmt: skip
     """Minimize an fo.Objective over W and b: a Solution.
 
@@ -76,6 +76,7 @@ def solve(
     standardize: penalise the weights of features of mean 0 and standard deviation 1 (sparse ones are
         scaled, not centred); W and b are for the features as they are.
     callback: called after each iteration with a dict of objective, gradient_norm (or gap), reads and seconds.
+    watch: called after it with that dict and a function that gives (W, b) there; where it is true the run ends.
 
     After Ctrl-C, and where max_iter or max_seconds stop it, the best point so far, with a warning. ValueError
     where the solver is not for such a loss or penalty.
@@ -91,7 +92,7 @@ def solve(
     measure, iterates = "gradient_norm", None
     if name == "dual":
         measure, iterates = "gap", dual(problem, x)
-    run = _Run(problem, tol, relative, max_iter, max_seconds, callback, began, measure)
+    run = _Run(problem, tol, relative, max_iter, max_seconds, callback, began, measure, watch)
     x, lower, reason = run.follow(iterates or _measured(problem, _SMOOTH[name], x))
     report = _report(problem, name, x, lower, reason, run)
     if not report.converged:
@@ -151,9 +152,9 @@ def _bounds(bounds, objective):
 class _Run:
     """Follows a solver's iterates until something says stop; keeps the best."""
 
-    def __init__(self, problem, tol, relative, max_iter, max_seconds, callback, began, measure):
+    def __init__(self, problem, tol, relative, max_iter, max_seconds, callback, began, measure, watch=None):
         self.problem, self.tol, self.relative = problem, tol, relative
-        self.callback, self.began = callback, began
+        self.callback, self.began, self.watch = callback, began, watch
         self.max_iter, self.max_seconds, self.measure = max_iter, max_seconds, measure
         self.iterations, self.history = 0, {k: [] for k in ("objective", measure, "reads", "seconds")}
 
@@ -173,7 +174,7 @@ class _Run:
                     return best, lower, "the objective is not finite"
                 if value <= best_value or measure <= self.tol:
                     best, best_value = x, value
-                if reason := self._stop(i, measure):
+                if reason := self._stop(i, measure) or self._watched(x):
                     return best, lower, reason
         except KeyboardInterrupt:
             return best, lower, "interrupted"
@@ -187,6 +188,12 @@ class _Run:
         if self.max_seconds is not None and time.perf_counter() - self.began > self.max_seconds:
             return f"max_seconds = {self.max_seconds}"
         return None
+
+    def _watched(self, x):
+        if self.watch is None:
+            return None
+        entry = {name: values[-1] for name, values in self.history.items()}
+        return "watch" if self.watch(entry, lambda: self.problem.split(x)) else None
 
     def _record(self, value, measure):
         now = value, measure, self.problem.reads, time.perf_counter() - self.began

@@ -55,6 +55,7 @@ def train(
     max_seconds=None,
     standardize=False,
     bounds=None,
+    watch=None,
 ):
     """Minimize sum_i w_i L_i / sum_i w_i + l2*sum(W**2) over W and b of the scores X W^T + b, from zeros.
 
@@ -77,6 +78,8 @@ def train(
     early_stopping: end after so many epochs (True: 5) without a lower validation loss, with the
         parameters of the best epoch.
     start: (W, b) to start from, or a Fit; copied.
+    watch: called after each epoch, or iteration of a solver, with a dict of what the history notes of it and a
+        function that gives copies of (W, b); where it is true the run ends.
 
     solver: "sgd" takes epochs of the rule. "auto", "lbfgs", "newton", "prox-newton" or "dual" find the optimum
         and say so in the result's `report`; rule, batch_size, epochs, sampling and seed are then not looked at
@@ -96,7 +99,7 @@ def train(
         refuse_for_solvers({**epochs_only, "early_stopping": early_stopping or None})
         options = {
             "tol": tol, "max_iter": max_iter, "max_seconds": max_seconds, "standardize": standardize,
-            "bounds": bounds,
+            "bounds": bounds, "watch": watch,
         }  # fmt: skip
         penalty, start = penalties.checked(penalty, checked_l2(l2)), checked_start(start, examples.rows)
         return fit_exactly(examples, loss, penalty, solver, start, options, backend, threads)
@@ -110,6 +113,8 @@ def train(
     try:
         while not run.is_over():
             run.one_epoch(progress)
+            if watch is not None and watch(run.history.latest(), run.parameters):
+                break
     except KeyboardInterrupt:
         run.go_back()  # the stretch that was cut off may have changed b alone
         warnings.warn(f"interrupted in epoch {run.epoch + 1}: the model so far is returned", stacklevel=2)

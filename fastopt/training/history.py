@@ -23,6 +23,10 @@ class History:
         """Of the last epoch; None before the first."""
         return self._values[name][-1] if self._values[name] else None
 
+    def latest(self):
+        """The numbers of the last epoch by their names."""
+        return {name: values[-1] for name, values in self._values.items()}
+
     def arrays(self):
         return {name: np.array(values) for name, values in self._values.items()}
 

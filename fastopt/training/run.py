@@ -179,6 +179,10 @@ class Run:
     def _fit_of(self, W, b):
         return Fit(W, b, self.settings.loss, scale=self.rows.scale, classes=self.examples.classes)
 
+    def parameters(self):
+        """Copies of (W, b) as they stand."""
+        return self.W.copy(), self.b.copy()
+
     def _arrays(self):
         slots = self.settings.rule.slots
         of_W = {f"W_{s}": a for s, a in zip(slots, self.W_slots, strict=True)}
