@@ -23,8 +23,8 @@ _NAMES = {
     ),
     "engines.choose": ("set_backend",),
     "estimators": ("LinearClassifier", "LinearRegressor"),
-    "minimization": ("minimize", "least_squares", "scipy_method"),
     "diagnostics": ("diagnose", "lr_range_test", "batch_size_study"),
+    "minimization": ("minimize", "minimize_many", "least_squares", "scipy_method"),
     "warm": ("warmup",),
     "info": ("show_info",),
 }  # fmt: skip

@@ -74,18 +74,35 @@ def damped(R, q, n, scales, damping, S, z, row):
     for k in range(n):
         fill(0.0, row)
         row[k] = root * scales[k]
-        last = 0.0
-        for j in range(k, n):
-            if row[j] == 0.0:
-                continue
-            a = S[j * n + j]
-            length = math.hypot(a, row[j])
-            c, s = a / length, row[j] / length
-            for i in range(j, n):
-                above, below = S[j * n + i], row[i]
-                S[j * n + i] = c * above + s * below
-                row[i] = c * below - s * above
-            z[j], last = c * z[j] + s * last, c * last - s * z[j]
+        rotate(row, 0.0, S, z, n, k)
+
+
+def rotate(row, last, S, z, n, start):
+    """Rotate one more equation row'p = -last, of which the first entries are 0, into S p = -z."""
+    for j in range(start, n):
+        if row[j] == 0.0:
+            continue
+        a = S[j * n + j]
+        length = math.sqrt(a * a + row[j] * row[j])
+        c, s = a / length, row[j] / length
+        for i in range(j, n):
+            above, below = S[j * n + i], row[i]
+            S[j * n + i] = c * above + s * below
+            row[i] = c * below - s * above
+        z[j], last = c * z[j] + s * last, c * last - s * z[j]
+
+
+def fold(R, q, n, held, row):
+    """Rows of R whose column is held and empty: their equations go to the rows below, and p_j = 0 into their place."""
+    for j in range(n):
+        if held[j] == 0.0:
+            copy(R[j * n : (j + 1) * n], row)
+            for i in range(j + 1):
+                row[i] = 0.0
+            fill(0.0, R[j * n : (j + 1) * n])
+            rotate(row, q[j], R, q, n, j + 1)
+            R[j * n + j] = 1.0
+            q[j] = 0.0
 
 
 def back_substitute(S, n, z, p):
@@ -106,8 +123,8 @@ def back_substitute(S, n, z, p):
 def scaled_norm(scales, p):
     total = 0.0
     for i in range(p.size):
-        total = math.hypot(total, scales[i] * p[i])
-    return total
+        total += (scales[i] * p[i]) ** 2
+    return math.sqrt(total)
 
 
 def newton_correction(S, n, scales, p, length, w):
@@ -158,7 +175,7 @@ def choose_step(R, q, n, scales, g, held, radius, damping, S, z, p, w):
     return damping
 
 
-def linearize(fun, x, g, bounds, r, J, R, q, norms, held, spare, head):
+def linearize(fun, x, g, bounds, r, J, R, q, norms, held, spare, w, head):
     """Jacobian, gradient and triangular factor at x, without the columns that a bound holds."""
     n, m = x.size, r.size
     jacobian(fun, x, r, J)
@@ -172,6 +189,8 @@ def linearize(fun, x, g, bounds, r, J, R, q, norms, held, spare, head):
                 for i in range(m):
                     J[i * n + j] = 0.0
     factorize(J, m, n, r, R, q, norms, spare)
+    if head[BOUNDED]:
+        fold(R, q, n, held, w)
     size = norm(r)
     biggest = 0.0
     for j in range(n):
@@ -214,7 +233,7 @@ def levenberg_marquardt(fun, x, g, bounds, head, work):
         keep(x, g, half_square(r), head, work)
         head[STATUS] = RUNNING if math.isfinite(head[F]) else NOT_FINITE
         if head[STATUS] == RUNNING:
-            linearize(fun, x, g, bounds, r, J, R, q, norms, held, trial, head)
+            linearize(fun, x, g, bounds, r, J, R, q, norms, held, trial, w, head)
             for j in range(n):
                 scales[j] = norms[j] if norms[j] > 0.0 else 1.0
             length = scaled_norm(scales, x)
@@ -236,7 +255,7 @@ def levenberg_marquardt(fun, x, g, bounds, head, work):
         if moved:
             head[ITERATIONS] += 1
             keep(x, g, head[F], head, work)
-            linearize(fun, x, g, bounds, r, J, R, q, norms, held, trial, head)
+            linearize(fun, x, g, bounds, r, J, R, q, norms, held, trial, w, head)
             copy(g, work[n : 2 * n])
         elif head[STATUS] == RUNNING:
             head[STATUS] = PRECISION
@@ -255,11 +274,11 @@ def limits(head):
 def try_step(fun, x, x0, g, bounds, R, q, scales, S, z, p, w, held, r, trial, head):
     """One trial: x and r move if the sum of squares falls. Sets the radius and, where it ends, the status."""
     n, f0 = x.size, head[F]
-    for j in range(n):
-        if held[j] == 0.0:  # its column of R is empty
-            R[j * n + j] = 1.0
-            q[j] = 0.0
-    damping = choose_step(R, q, n, scales, g, held, head[RADIUS], head[DAMPING], S, z, p, w)
+    damping = 0.0
+    for _ in range(n + 1):
+        damping = choose_step(R, q, n, scales, g, held, head[RADIUS], head[DAMPING], S, z, p, w)
+        if not (head[BOUNDED] and hold_more(x0, p, bounds, held, R, q, S, z, w)):
+            break
     for j in range(n):
         p[j] *= held[j]
     move(x0, 1.0, p, x)
@@ -299,6 +318,24 @@ def try_step(fun, x, x0, g, bounds, R, q, scales, S, z, p, w, held, r, trial, he
     return moved
 
 
+def hold_more(x, p, bounds, held, R, q, S, z, w):
+    """Hold the entries at a bound that the step leads out of: without their columns in R. Whether there are any."""
+    n, found = x.size, False
+    for j in range(n):
+        out = (p[j] < 0.0 and x[j] <= bounds[0, j]) or (p[j] > 0.0 and x[j] >= bounds[1, j])
+        if held[j] != 0.0 and out:
+            held[j], found = 0.0, True
+    if found:
+        copy(R, S)
+        for j in range(n):
+            if held[j] == 0.0:
+                for i in range(n):
+                    S[i * n + j] = 0.0
+        factorize(S, n, n, q, R, q, z, w)
+        fold(R, q, n, held, w)
+    return found
+
+
 def half_change(R, n, p):
     """|R p|^2 / 2."""
     total = 0.0
@@ -310,12 +347,16 @@ def half_change(R, n, p):
 
 def judge(actual, predicted, ratio, f0, length, head):
     """MINPACK's tests on the change of the function and the length of the step."""
-    small = abs(actual) <= head[FTOL] * f0 and predicted <= head[FTOL] * f0 and ratio <= 2.0
+    small = abs(actual) <= head[FTOL] * f0 and 0.0 <= predicted <= head[FTOL] * f0 and ratio <= 2.0
     if small and head[FTOL] > 0:
         head[STATUS] = FUNCTION
     elif head[RADIUS] <= head[XTOL] * length:
         head[STATUS] = STEP_SMALL
-    elif abs(actual) <= head[EPS] * f0 and predicted <= head[EPS] * f0 or head[RADIUS] <= head[EPS] * length:
+    elif (
+        abs(actual) <= head[EPS] * f0
+        and 0.0 <= predicted <= head[EPS] * f0
+        or head[RADIUS] <= head[EPS] * length
+    ):
         head[STATUS] = PRECISION
     elif head[EVALUATIONS] >= head[MAX_EVALUATIONS]:
         head[STATUS] = EVALUATION_LIMIT

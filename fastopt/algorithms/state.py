@@ -50,7 +50,8 @@ PATIENCE = 20  # iterations without a new best value: its changes are rounding
 
 
 def succeeded(status):
-    return GRADIENT <= status <= SIMPLEX
+    """Of a number or an array."""
+    return (status >= GRADIENT) & (status <= SIMPLEX)
 
 
 def best_point(work, n):

@@ -70,7 +70,7 @@ def minimize(
     if low_high is not None and not kind.bounds:
         raise ValueError(f'method "{name}" takes no bounds: use "lbfgs", "nelder-mead" or "lm"')
     args = args if type(args) is tuple else (args,)
-    head = _head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory)
+    head = initial_head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory)
     seconds = None if seconds is None else limit(seconds, "seconds", None)
     callback = checked_callback(callback)
     engine = (Compiled if is_compiled(functions, args) else Plain)(
@@ -107,7 +107,7 @@ def _what(fun, residual, method, jac, hess, hessp):
     return name, functions
 
 
-def _head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory):
+def initial_head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory):
     head = np.zeros(state.HEAD)
     head[state.GTOL] = limit(gtol, "gtol", kind.gtol if x.dtype == np.float64 else max(kind.gtol, 1e-3))
     head[state.FTOL], head[state.XTOL] = limit(ftol, "ftol", kind.ftol), limit(xtol, "xtol", kind.xtol)

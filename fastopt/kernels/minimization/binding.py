@@ -9,7 +9,7 @@ from fastopt.algorithms import differences
 from fastopt.algorithms.methods import METHODS
 from fastopt.kernels.language.memory import native_address
 from fastopt.kernels.minimization import user
-from fastopt.kernels.minimization.arguments import DATA, DATA_ARGUMENTS, DATA_NEARBY, storer, typed
+from fastopt.kernels.minimization.arguments import DATA, DATA_ARGUMENTS, DATA_NEARBY, DATA_ROW, storer, typed
 from fastopt.kernels.minimization.solvers import solver_entry
 
 EMPTY = types.Tuple(())
@@ -69,9 +69,18 @@ class Bound:
         near = np.empty((3, x.size), x.dtype)
         near[:2] = ((-np.inf,), (np.inf,)) if low_high is None else low_high
         near[2] = differences.sizes(x)
+        return self.block(where, near), (buffer, args, near)
+
+    @staticmethod
+    def block(arguments, near):
+        """The int64 numbers that the wrappers' data points to."""
         block = np.zeros(DATA, np.int64)
-        block[DATA_ARGUMENTS], block[DATA_NEARBY] = where, near.ctypes.data
-        return block, (buffer, args, near)
+        block[DATA_ARGUMENTS], block[DATA_NEARBY] = arguments, near.ctypes.data
+        return block
+
+    @staticmethod
+    def row(block):
+        return int(block[DATA_ROW])
 
     def solve(self, x, g, low_high, head, work, args):
         """A function without arguments that runs the solver for a stretch."""
@@ -93,16 +102,17 @@ class Bound:
         return r.size
 
 
-def bind(method, names, functions, jac, dtype, args):
-    return _bind(method, names, functions, jac, dtype, typed(args) if args else EMPTY)
+def bind(method, names, functions, jac, dtype, args, rows=None):
+    """The solver bound to dispatchers `functions` called `names`; rows: which arguments have a row a problem.
+
+    Raises TypeError where they do not compile.
+    """
+    return _bind(method, names, functions, jac, dtype, typed(args) if args else EMPTY, rows)
 
 
 @functools.lru_cache(maxsize=256)
 def _bind(method, names, functions, jac, dtype, args, rows=None):
-    """The solver bound to dispatchers `functions` called `names`.
-
-    Raises TypeError where they do not compile. The cache keeps the functions alive, and their addresses good.
-    """
+    """The cache keeps the functions alive, and their addresses good."""
     given = dict(zip(names, functions, strict=True))
     reference = user.reference(given)
     mode = jac_mode(given, jac, len(args))

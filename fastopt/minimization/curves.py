@@ -1,0 +1,112 @@
+"""minimize_many(method="curve-fit"): curves of a few parameters, in vector lanes where they compile for them."""
+
+import contextlib
+
+import numpy as np
+
+from fastopt.algorithms import state
+from fastopt.minimization.minimizing import is_compiled
+from fastopt.minimization.problem import limit
+from fastopt.threads import share
+
+PART = 4096
+MOST_PARAMETERS = 8  # that fit into registers, with their products
+_STATUS = np.array([state.INTERRUPTED, state.GRADIENT, state.PRECISION, state.EVALUATION_LIMIT])
+
+
+def fit_curves(functions, X, args, bounds, gtol, maxfev, threads, report):
+    """See fo.minimize_many."""
+    t, y, weights = _data(args, *X.shape, X.dtype)
+    floor = 1e-6 if X.dtype == np.float64 else 1e-3 if "jac" in functions else 3e-3  # what float32 can tell
+    gtol = limit(gtol, "gtol", floor)
+    maxfev = limit(maxfev, "maxfev", 200.0)
+    if not is_compiled(functions, ()):
+        raise TypeError('method="curve-fit": compile fun (and jac) with numba.njit')
+    if bounds is not None or X.shape[1] > MOST_PARAMETERS:
+        return _by_residuals(functions, X, t, y, weights, bounds, gtol, maxfev, threads, report)
+    n = len(X)
+    costs, codes, counts = np.full(n, np.nan, X.dtype), np.zeros(n, np.int64), np.zeros(n, np.int64)
+    W = np.empty((1, 0), X.dtype) if weights is None else weights
+    info = np.finfo(X.dtype)
+    numbers = np.array([gtol**2, maxfev, info.eps**0.5, info.tiny * 1e3])
+    entry, h, width = _bind(functions, X, t, weights)
+    m, k = y.shape[1], X.shape[1]
+
+    def work(part):
+        begin, end = part
+        blocks = np.empty(m * width * (1 + (weights is not None) + (t.ndim == 2)), X.dtype)
+        workspace = np.empty((2 * k + 5) * width, X.dtype)
+        entry(
+            h,
+            begin,
+            end,
+            t,
+            y,
+            W,
+            X,
+            costs,
+            codes,
+            counts,
+            numbers,
+            blocks,
+            workspace,
+            np.empty(width, np.int64),
+        )
+        if report is not None:
+            report.add(end - begin)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        share(work, [(i, min(n, i + PART)) for i in range(0, n, PART)], threads)
+    status = _STATUS[codes]
+    status[(codes > 0) & ~np.isfinite(costs)] = state.NOT_FINITE
+    return _result(X, costs / 2, status, counts)
+
+
+def _result(X, fun, status, counts):
+    from fastopt.minimization.many import collected
+
+    table = np.stack([np.maximum(counts - 1, 0), counts], axis=1)
+    return collected(X, fun, status, table, np.full(len(X), np.nan))
+
+
+def _data(args, n, k, dtype):
+    """t (m,) or (n, m), y (n, m), weights None or (n, m)."""
+    if type(args) is not tuple or len(args) not in (2, 3):
+        raise ValueError('method="curve-fit": args must be (t, y) or (t, y, weights)')
+    t, y, *weights = (np.ascontiguousarray(a, dtype) for a in args)
+    if y.ndim != 2 or len(y) != n:
+        raise ValueError(f"args: y must have the shape ({n}, m), a row for each problem, not {y.shape}")
+    if t.shape not in (y.shape, y.shape[1:]):
+        raise ValueError(f"args: t must have the shape {y.shape[1:]} or {y.shape}, not {t.shape}")
+    if not weights:
+        return t, y, None
+    if weights[0].shape not in (y.shape, y.shape[1:]):
+        raise ValueError(
+            f"args: weights must have the shape {y.shape[1:]} or {y.shape}, not {weights[0].shape}"
+        )
+    if not (weights[0] >= 0).all():
+        raise ValueError("args: weights must not be negative or NaN")
+    return t, y, np.ascontiguousarray(np.broadcast_to(weights[0], y.shape))
+
+
+def _bind(functions, X, t, weights):
+    """fit_range for these functions: (entry, h, lanes of a vector)."""
+    from fastopt.kernels.minimization.curves import bind_curve
+
+    names, given = tuple(functions), tuple(functions.values())
+    return bind_curve(names, given, X.dtype.name, X.shape[1], t.ndim == 2, weights is not None)
+
+
+def _by_residuals(functions, X, t, y, weights, bounds, gtol, maxfev, threads, report):
+    """By the solver "lm", which calls the curve point by point."""
+    from fastopt.kernels.minimization.curves import residual_functions
+    from fastopt.minimization.many import minimize_many
+
+    residual, jac = residual_functions(
+        functions["fun"], functions.get("jac"), X.shape[1], weights is not None
+    )
+    args = (t if t.ndim == 2 else t[None], y) + (() if weights is None else (np.sqrt(weights),))
+    return minimize_many(
+        residual, X, args, jac=jac, method="lm", bounds=bounds, gtol=gtol, ftol=0, xtol=0, maxfev=maxfev,
+        threads=threads, progress=report is not None,
+    )  # fmt: skip
