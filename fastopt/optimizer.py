@@ -48,7 +48,7 @@ class Optimizer:
         self, params, rule, *, schedules=None, clip=None, nonfinite="raise", backend="auto", threads=None
     ):
         self._params = Parameters(params)
-        self._rule = rules.checked(rule)
+        self._rule = rules.checked(rule, {p.dtype for p in self._params.arrays})
         self._schedules = checked_schedules(schedules, self._rule)
         self._nonfinite, self._clip = _checked_policy(nonfinite), _checked_clip(clip)
         self.skipped, self._users, self._given = 0, {}, NOTHING

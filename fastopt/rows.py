@@ -204,11 +204,21 @@ def checked_labels(y, n=None):
     return y
 
 
+def _in_range(weight, dtype):
+    """Weights whose sum, or one over it, would leave the dtype's range are taken times a power of two."""
+    weight = np.asarray(weight)
+    largest = float(weight.max(initial=0)) if weight.dtype.kind in "fiub" else 0.0
+    exponent = int(np.frexp(largest)[1])
+    if not 0 < largest < np.inf or abs(exponent) < (100 if dtype == np.float32 else 900):
+        return weight
+    return np.ldexp(weight.astype(np.float64), -exponent)
+
+
 def _weights(weight, n, dtype):
     if weight is None:
         return None
     try:
-        weight = np.ascontiguousarray(weight, dtype)
+        weight = np.ascontiguousarray(_in_range(weight, dtype), dtype)
     except (TypeError, ValueError) as error:
         raise TypeError(f"sample_weight must be a vector of numbers: {error}") from error
     if weight.shape != (n,):

@@ -110,10 +110,10 @@ def linear_coefficients(rule, l2, K):
     return np.stack(columns, axis=1)
 
 
-def checked(rule):
+def checked(rule, dtypes=()):
     """The rule with its numbers as floats; raises where it is no rule or a number is impossible.
 
-    A rule of a user's own is tested once a class (contract.py).
+    A rule of a user's own is tested once a class (contract.py), in float64 and in these dtypes.
     """
     if isinstance(rule, type):
         raise TypeError(f"rule must be a value: write {rule.__name__}(...), not {rule.__name__}")
@@ -122,7 +122,8 @@ def checked(rule):
     number = functools.partial(_number, type(rule).__name__)
     rule = rule._replace(**{f: number(f, v) for f, v in zip(rule._fields, rule, strict=True)})
     if type(rule) not in RULES:
-        contract.test(rule)
+        for dtype in ("float64", *dtypes):
+            contract.test(rule, dtype)
     return rule
 
 
