@@ -39,6 +39,7 @@ class Run:
         self.examples, self.settings, self.rows = examples, settings, examples.rows
         self.step = self.epoch = 0
         self.history, self.best = History(), NOTHING_YET
+        rules.checked(settings.rule, {self.rows.dtype})
         start = checked_start(start, self.rows)
         self._allocate(start)
         self._first_loss = self._loss_at_start(start)
