@@ -218,7 +218,6 @@ REFUSED = {
     "a dict": ("return p - TABLE['share'] * k[0] * g, ()", "line 17"),
     "a method of arrays": ("return p - k[0] * g.clip(p, g), ()", "clip.*line 17|line 17.*clip"),
     "a function that is not there": ("return p - k[0] * np.float_power(g, p).astype(g.dtype), ()", "line 17"),
-    "a function of sequences": ("return p - k[0] * np.nanmax(np.stack((g, p)), axis=0), ()", "line 17"),
 }
 
 
