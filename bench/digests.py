@@ -4,7 +4,8 @@
     python bench/digests.py > after.txt         (with the other)
     diff before.txt after.txt                   (a line that differs: other bits)
 
-A line a rule x back end x dtype, a loss x layout x back end x dtype, and a strategy of the training loop.
+A line a rule x back end x dtype, a loss x layout x back end x dtype (the value, then the gradients), and a
+strategy of the training loop.
 It uses public names only that have been there from the first commit on; what an install lacks is said in
 its line. On one machine the lines of one install are always the same; sums of linear models may have
 other bits on another instruction set.
@@ -102,7 +103,7 @@ def gradient_digest(loss, layout, dtype, backend, classes, weighted):
     found = fo.value_and_grad(
         LOSSES[loss](), W, X, y, b, l2=0.01, sample_weight=weight, backend=backend, threads=2
     )
-    return digest(*found)
+    return f"{digest(found[0])} {digest(*found[1:])}"
 
 
 def gradients():

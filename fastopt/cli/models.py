@@ -25,7 +25,10 @@ def _kebab(name):
 
 
 _NAMED = {type(loss) for loss in LOSSES.values()}
-LOSSES |= {_kebab(loss.__name__): loss() for loss in losses.LOSSES if loss not in _NAMED}
+for _loss in losses.LOSSES:
+    if _loss not in _NAMED:
+        _name = _kebab(_loss.__name__)
+        LOSSES[f"binary-{_name}" if _name in LOSSES else _name] = _loss()
 RULES = {rule.__name__.lower(): rule for rule in rules.RULES}
 SCHEDULES = {
     "constant": schedules.Constant(),

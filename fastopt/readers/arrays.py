@@ -47,8 +47,8 @@ def npz(path, name, labels=None):
 
 def _divisor(found, name):
     value = np.asarray(found.get("divisor", 255.0))
-    if value.size != 1 or value.dtype.kind not in "iuf" or not np.isfinite(value).all() or not value.all():
-        raise ReadError(f"{name}: divisor must be one number that is not 0, not {_shown(value)}")
+    if value.size != 1 or value.dtype.kind not in "iuf" or not (0 < value < np.inf).all():
+        raise ReadError(f"{name}: divisor must be one number above 0, not {_shown(value)}")
     return float(value.reshape(())[()])
 
 

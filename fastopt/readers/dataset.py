@@ -44,7 +44,7 @@ def training_set(data, *, seed=0, test=0.2, regression=False, standardize=None, 
         )
     name = data.name
     y = labels.vector(y, name)
-    everything = y if named is None else np.concatenate([y, labels.vector(named[1], name)])
+    everything = y if named is None else labels.joined(y, labels.vector(named[1], name), name)
     classes = None if regression else labels.classes_of(everything, name)
     if classes is not None and len(classes) < 2:
         raise ReadError(f"{name}: all labels are {classes[0]}: at least two classes are needed")

@@ -10,6 +10,7 @@ from fastopt.readers.sources import ReadError
 
 LOOKED_AT = 1 << 16  # bytes
 _NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
+_POINT = re.compile(r"[-+]?\d*\.\d+([eE][-+]?\d+)?")
 _COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 
 
@@ -89,7 +90,8 @@ def _decimal(rows, delimiter):
     if delimiter == ",":
         return "."
     fields = [field.strip() for row in rows[1:200] for field in row]
-    return "," if any(_COMMA.fullmatch(f) for f in fields) and not any("." in f for f in fields) else "."
+    commas, points = (any(pattern.fullmatch(f) for f in fields) for pattern in (_COMMA, _POINT))
+    return "," if commas and not points else "."
 
 
 def _has_header(rows):

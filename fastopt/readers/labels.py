@@ -44,6 +44,13 @@ def vector(y, name):
     return np.array(values)
 
 
+def joined(y, others, name):
+    """Training and test labels together."""
+    if (y.dtype.kind == "U") != (others.dtype.kind == "U"):
+        raise ReadError(f"{name}: labels of {y.dtype} to train on, of {others.dtype} to test on")
+    return np.concatenate([y, others])
+
+
 def class_numbers(y, classes):
     """The place of each label in `classes`, -1 for one that is none of them or missing."""
     wanted = _like(y, classes)
