@@ -32,3 +32,12 @@ def solved(A, v):
                 return x
         ridge = max(100 * ridge, 1e-10 * mean)
     return v.copy()
+
+
+def inverse_of(A):
+    """A^-1, or None where A is not positive definite."""
+    try:
+        L = np.linalg.inv(np.linalg.cholesky(A))
+    except np.linalg.LinAlgError:
+        return None
+    return L.T @ L

@@ -4,7 +4,9 @@ import collections
 
 import numpy as np
 
-from fastopt.solvers.searches import search
+from fastopt.losses import has_curvature
+from fastopt.solvers.precondition import precondition
+from fastopt.solvers.searches import Patience, falls, search
 
 MEMORY = 10  # pairs of steps and changes of the gradient
 
@@ -46,7 +48,7 @@ class Pairs:
         return q
 
 
-def lbfgs(problem, x, inverse=None):
+def lbfgs(problem, x):
     """Iterates (x, f, g) of L-BFGS, from x on; ends where no smaller value can be found.
 
     A step of 1 is tried first: its pass gives value, gradient and scores at once, one read of X. Where it does
@@ -54,10 +56,12 @@ def lbfgs(problem, x, inverse=None):
     gradient there is the second read.
     """
     if problem.l1 or problem.bounds is not None:
-        yield from _projected(problem, x, inverse)
+        yield from _projected(problem, x)
         return
+    inverse = precondition(problem, x) if has_curvature(problem.objective.loss) else None
     pairs, kept, trial = Pairs(inverse), problem.slot(), problem.slot()
     f, g = problem.evaluate(x, kept)
+    patience = Patience(f, g)
     yield x, f, g
     while True:
         d = pairs.direction(g)
@@ -71,7 +75,8 @@ def lbfgs(problem, x, inverse=None):
         if pairs:
             x_new = x + d
             f_new, g_new = problem.evaluate(x_new, trial)
-            if f_new <= f + 1e-4 * slope and float(d @ g_new) >= 0.9 * slope:
+            bend = float(d @ g_new)
+            if bend >= 0.9 * slope and falls(f_new, bend, f, slope, 1.0, problem.rounding):
                 step, kept, trial = 1.0, trial, kept
             else:
                 trial -= kept
@@ -79,7 +84,8 @@ def lbfgs(problem, x, inverse=None):
             problem.scores(d, trial)
         if step is None:
             first = 1.0 if inverse is not None or pairs else 1 / float(np.abs(g).sum())
-            found = search(problem.along(x, d, kept, trial), f, slope, first, curvature=0.9 if pairs else 0.1)
+            phi, exact = problem.along(x, d, kept, trial), 0.9 if pairs else 0.1
+            found = search(phi, f, slope, first, rounding=problem.rounding, curvature=exact)
             if found is None:
                 if not pairs:
                     return
@@ -91,18 +97,18 @@ def lbfgs(problem, x, inverse=None):
             x_new = x + step * d
             f_new, g_new = problem.gradient_at(x_new, kept)
         pairs.add(x_new - x, g_new - g)
-        if not f_new < f and float(np.abs(g_new).max()) >= float(np.abs(g).max()):
+        if patience.is_over(f_new, g_new):
             return
         x, f, g = x_new, f_new, g_new
         yield x, f, g
 
 
-def _projected(problem, x, inverse):
+def _projected(problem, x):
     """OWL-QN: no entry changes its sign within a step; with bounds, none leaves them.
 
     Source: Andrew & Gao 2007; for bounds Bertsekas 1982. A trial is a read of X.
     """
-    pairs = Pairs(inverse)
+    pairs = Pairs()
     x = problem.within(x)
     f, g = problem.evaluate(x)
     yield x, f, g
@@ -116,7 +122,7 @@ def _projected(problem, x, inverse):
             pairs.clear()
             continue
         sign = np.where(x != 0, np.sign(x), -np.sign(pseudo))
-        t = 1.0 if pairs or inverse is not None else min(1.0, 1 / float(np.abs(pseudo).sum()))
+        t = 1.0 if pairs else min(1.0, 1 / float(np.abs(pseudo).sum()))
         for _ in range(40):
             x_new = x + t * d
             if problem.l1:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from fastopt.solvers.factors import solved
-from fastopt.solvers.searches import search
+from fastopt.solvers.precondition import precondition
+from fastopt.solvers.searches import Patience, falls, search
 
 FACTORED = 2500  # entries of (W, b) up to which the Hessian is formed: 50 MB
 
@@ -15,30 +16,32 @@ def newton(problem, x):
     """
     kept, trial = problem.slot(), problem.slot()
     f, g = problem.evaluate(x, kept)
+    patience, inverse = Patience(f, g, 3), None
+    if problem.size > FACTORED:
+        inverse = precondition(problem, x)
     yield x, f, g
     while True:
-        d = (
-            -solved(_grounded(problem, problem.hessian(kept)), g)
-            if problem.size <= FACTORED
-            else _conjugate(problem, kept, g)
-        )
+        if problem.size <= FACTORED:
+            d = -solved(_grounded(problem, problem.hessian(kept)), g)
+        else:
+            d = _conjugate(problem, kept, g, inverse or (lambda v: v))
         slope = float(d @ g)
         if not slope < 0:
             return
         x_new = x + d
         f_new, g_new = problem.evaluate(x_new, trial)
-        if f_new <= f + 1e-4 * slope:
+        if falls(f_new, float(d @ g_new), f, slope, 1.0, problem.rounding):
             kept, trial = trial, kept
         else:
             trial -= kept
-            found = search(problem.along(x, d, kept, trial), f, slope, 0.5)
+            found = search(problem.along(x, d, kept, trial), f, slope, 0.5, rounding=problem.rounding)
             if found is None:
                 return
             trial *= trial.dtype.type(found[0])
             kept += trial
             x_new = x + found[0] * d
             f_new, g_new = problem.gradient_at(x_new, kept)
-        if not f_new < f and float(np.abs(g_new).max()) >= float(np.abs(g).max()):
+        if patience.is_over(f_new, g_new):
             return
         x, f, g = x_new, f_new, g_new
         yield x, f, g
@@ -52,23 +55,25 @@ def _grounded(problem, H):
     return H
 
 
-def _conjugate(problem, kept, g, most=200):
-    """An approximate -H^-1 g: a residual of min(1/2, sqrt|g|)|g|."""
+def _conjugate(problem, kept, g, inverse, most=200):
+    """An approximate -H^-1 g by preconditioned conjugate gradients: a residual of min(1/2, sqrt|g|)|g|."""
     size = float(np.sqrt(g @ g))
     enough = min(0.5, size**0.5) * size
     d, r = np.zeros_like(g), -g
-    p, square = r.copy(), float(g @ g)
+    z = inverse(r)
+    p, product = z, float(r @ z)
     for _ in range(most):
-        if square**0.5 <= enough:
+        if float(r @ r) ** 0.5 <= enough:
             break
         Hp = problem.hessian_product(kept, p)
         bend = float(p @ Hp)
         if bend <= 1e-15 * float(p @ p):
             break
-        a = square / bend
+        a = product / bend
         d += a * p
         r -= a * Hp
-        new = float(r @ r)
-        p = r + new / square * p
-        square = new
-    return d if d.any() else -g
+        z = inverse(r)
+        new = float(r @ z)
+        p = z + new / product * p
+        product = new
+    return d if d.any() else -inverse(g)

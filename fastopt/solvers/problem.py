@@ -25,6 +25,7 @@ class Problem:
         self.size = self.count + objective.classes * objective.fit_intercept
         self.l1, self.l2 = float(objective.penalty.l1), float(objective.penalty.l2)
         self.weights = np.arange(self.size) < self.count
+        self.rounding = 4 * float(np.finfo(objective.dtype).eps)
         self._dW, self._db = objective.zeros()
 
     @property
@@ -108,7 +109,7 @@ class Problem:
     def hessian(self, kept):
         """The second derivative of f at kept scores, (size, size). One read, and one a class for b."""
         rows, (classes, features) = self.objective.rows, self.shape
-        D = _curvatures(self.objective.loss, rows, self.passes.by_row(kept)) * self.objective.dtype.type(
+        D = curvatures(self.objective.loss, rows, self.passes.by_row(kept)) * self.objective.dtype.type(
             self.factor
         )
         pairs = [(c, k) for c in range(classes) for k in range(c, classes)]
@@ -166,7 +167,7 @@ class Problem:
         return float(np.abs(self.steepest(x, g)).max(initial=0.0))
 
 
-def _curvatures(loss, rows, scores):
+def curvatures(loss, rows, scores):
     """D (classes, classes, n): the weighted second derivatives of each row's loss by its scores."""
     n, classes = scores.shape
     k, y = tuple(map(float, loss)), rows.labels(loss)

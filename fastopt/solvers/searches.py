@@ -1,8 +1,36 @@
 """Line searches along a direction of which the scores are known: no trial reads X."""
 
+import numpy as np
 
-def search(phi, f0, slope0, t=1.0, *, decrease=1e-4, curvature=0.9, most=30):
-    """t with f(t) <= f0 + decrease*t*slope0 and |slope(t)| <= curvature*|slope0|, and f(t); None without any.
+DECREASE = 1e-4
+
+
+class Patience:
+    """Ends a run in which for a while neither the value nor the gradient gets smaller: what is left is rounding."""
+
+    def __init__(self, f, g, most=10):
+        self._f, self._size, self._left, self._most = f, float(np.abs(g).max(initial=0.0)), most, most
+
+    def is_over(self, f, g):
+        size = float(np.abs(g).max(initial=0.0))
+        better = f < self._f or size < self._size
+        self._f, self._size = min(f, self._f), min(size, self._size)
+        self._left = self._most if better else self._left - 1
+        return self._left <= 0
+
+
+def falls(f, slope, f0, slope0, t, rounding):
+    """Whether f(t) is lower than f(0) by enough, or, where f shows no difference any more, the slope says so.
+
+    rounding: relative to f. Source: Nocedal & Wright 2006, eq. 3.6a; Hager & Zhang 2005, eq. 4.1.
+    """
+    if f <= f0 + DECREASE * t * slope0:
+        return True
+    return f <= f0 + rounding * abs(f0) and slope <= (2 * DECREASE - 1) * slope0
+
+
+def search(phi, f0, slope0, t=1.0, *, rounding, curvature=0.9, most=30):
+    """t where f falls and |slope(t)| <= curvature*|slope0|, and f(t); None without any.
 
     phi: t -> (f, df/dt) of a convex function. Brackets the zero of the slope and takes secants, or halves.
     Source: Nocedal & Wright 2006, eq. 3.7 (strong Wolfe conditions).
@@ -11,7 +39,7 @@ def search(phi, f0, slope0, t=1.0, *, decrease=1e-4, curvature=0.9, most=30):
     best = None
     for _ in range(most):
         f, slope = phi(t)
-        good = f <= f0 + decrease * t * slope0
+        good = falls(f, slope, f0, slope0, t, rounding)
         if good and (best is None or f <= best[1]):
             best = t, f
         if good and abs(slope) <= curvature * abs(slope0):

@@ -1,0 +1,410 @@
+"""Solvers against references that share nothing with them: scikit-learn, liblinear, NumPy's own Newton; KKT."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import fastopt as fo
+from fastopt.engines import choose
+from fastopt.solvers import SOLVERS, solve
+
+sklearn = pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+sparse = pytest.importorskip("scipy.sparse")
+
+from sklearn import datasets
+from sklearn.linear_model import ElasticNet as SklearnElasticNet
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
+
+from fastopt.solvers.choose import check_choice, choose_solver
+
+
+def digits():
+    X, y = datasets.load_digits(return_X_y=True)
+    return X / 16, y
+
+
+def wine():
+    X, y = datasets.load_wine(return_X_y=True)
+    return (X - X.mean(axis=0)) / X.std(axis=0), y
+
+
+def cancer():
+    X, y = datasets.load_breast_cancer(return_X_y=True)
+    return (X - X.mean(axis=0)) / X.std(axis=0), y
+
+
+SETS = {"digits": digits, "iris": lambda: datasets.load_iris(return_X_y=True), "wine": wine, "cancer": cancer}
+
+
+def random_sparse(seed, n=300, features=60, classes=3):
+    rng = np.random.default_rng(seed)
+    X = sparse.random(n, features, 0.1, "csr", rng=rng, data_rvs=lambda k: rng.normal(size=k))
+    scores = X @ rng.normal(size=(features, classes)) + rng.gumbel(size=(n, classes))
+    return sparse.csr_array(X), scores.argmax(axis=1)
+
+
+def centred(W):
+    """Softmax's W less what all classes share, which penalised weights do not have."""
+    return W - W.mean(axis=0)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "newton", "prox-newton"])
+@pytest.mark.parametrize("name", SETS)
+def test_softmax_optimum_is_scikit_learns(name, solver):
+    X, y = SETS[name]()
+    n, C = len(y), 1.0
+    reference = LogisticRegression(C=C, solver="newton-cholesky", tol=1e-12, max_iter=100).fit(X, y)
+    loss, l2 = (fo.Softmax(), 1 / (2 * n * C)) if len(np.unique(y)) > 2 else (fo.Logistic(), 1 / (2 * n * C))
+    objective = fo.Objective(loss, X, y, l2=l2)
+    W, b, report = solve(objective, solver, tol=1e-9, max_iter=5000)
+    assert report.converged and report.gradient_norm <= 1e-9
+    best = objective.value(reference.coef_, reference.intercept_)
+    assert report.objective == pytest.approx(best, rel=1e-9)
+    assert report.objective == pytest.approx(objective.value(W, b), rel=1e-14)
+    assert np.abs(W - reference.coef_).max() < 1e-5 * max(1, np.abs(reference.coef_).max())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_sparse_problems_against_an_own_newton(seed):
+    X, y = random_sparse(seed)
+    objective = fo.Objective(fo.Softmax(), X, y, l2=1e-3)
+    W, b = newton_by_hand(X.toarray(), y, 1e-3)
+    for solver in ("lbfgs", "newton", "auto"):
+        found = solve(objective, solver, tol=1e-9)
+        assert np.abs(found.W - W).max() < 1e-5 and np.abs(centred(found.b) - centred(b)).max() < 1e-5
+
+
+def newton_by_hand(X, y, l2):
+    """Softmax with b unpenalised: NumPy's Newton with a pseudo-inverse."""
+    n, features = X.shape
+    classes = y.max() + 1
+    A = np.column_stack([X, np.ones(n)])
+    T, beta = np.eye(classes)[y], np.zeros((classes, features + 1))
+    D = np.diag(np.append(np.full(features, 2 * l2), 0))
+    for _ in range(30):
+        s = A @ beta.T
+        P = np.exp(s - s.max(axis=1, keepdims=True))
+        P /= P.sum(axis=1, keepdims=True)
+        g = (P - T).T @ A / n + beta @ D
+        H = np.zeros((classes, features + 1) * 2)
+        for c in range(classes):
+            for k in range(classes):
+                H[c, :, k] = (A * (P[:, c] * ((c == k) - P[:, k]))[:, None]).T @ A / n + (c == k) * D
+        step = np.linalg.pinv(H.reshape(beta.size, -1)) @ g.ravel()
+        beta -= step.reshape(beta.shape)
+        if np.abs(step).max() < 1e-12:
+            break
+    return beta[:, :-1], beta[:, -1]
+
+
+def kkt(objective, W, b):
+    """The largest violation of the optimality conditions, entry by entry."""
+    l1 = objective.penalty.l1
+    _, dW, db = objective.value_and_grad(W, b)
+    at_zero = np.maximum(np.abs(dW) - l1, 0)
+    return max(np.where(W != 0, np.abs(dW + l1 * np.sign(W)), at_zero).max(), np.abs(db).max())
+
+
+@pytest.mark.parametrize("solver", ["prox-newton", "lbfgs"])
+@pytest.mark.parametrize("penalty", [fo.L1(0.01), fo.ElasticNet(0.005, 0.002)], ids=str)
+@pytest.mark.parametrize("loss", [fo.Softmax(), fo.Logistic(), fo.SquaredHinge()], ids=str)
+def test_kkt_of_l1(loss, penalty, solver, backend):
+    if backend == "c" and isinstance(loss, fo.SquaredHinge):
+        pytest.skip("not in the C library")
+    X, y = wine()
+    for rows in (X, sparse.csr_array(np.round(X, 1))):
+        objective = fo.Objective(loss, rows, y, penalty=penalty, backend=backend)
+        W, b, report = solve(objective, solver, tol=1e-6, max_iter=4000)
+        assert report.converged
+        assert kkt(objective, W, b) <= 1.01e-6
+        assert 0 < (W == 0).sum() < W.size
+
+
+def test_l1_against_scikit_learn():
+    X, y = cancer()
+    n = len(y)
+    reference = LogisticRegression(C=0.2, l1_ratio=1.0, solver="saga", tol=1e-10, max_iter=20_000).fit(X, y)
+    objective = fo.Objective(fo.Logistic(), X, y, penalty=fo.L1(1 / (n * 0.2)))
+    W, b, report = solve(objective)
+    assert report.solver == "prox-newton" and report.converged
+    assert report.objective <= objective.value(reference.coef_, reference.intercept_) + 1e-12
+    assert np.abs(W - reference.coef_).max() < 1e-4
+    assert np.array_equal(W == 0, np.abs(reference.coef_) < 1e-8)
+
+
+def test_elastic_net_regression_against_scikit_learn(rng):
+    X = rng.normal(size=(80, 300))
+    y = X[:, :5] @ rng.normal(size=5) + 0.1 * rng.normal(size=80) + 3
+    reference = SklearnElasticNet(alpha=0.1, l1_ratio=0.7, tol=1e-12, max_iter=100_000).fit(X, y)
+    objective = fo.Objective(fo.SquaredError(), X, y, penalty=fo.ElasticNet(0.07, 0.015))
+    W, b, report = solve(objective)
+    assert report.converged and np.abs(W[0] - reference.coef_).max() < 1e-6
+    assert b[0] == pytest.approx(reference.intercept_, abs=1e-6)
+    assert np.array_equal(W[0] == 0, reference.coef_ == 0)
+
+
+def test_a_wide_sparse_problem_by_working_sets():
+    X, y = random_sparse(5, 400, 5000, 2)
+    objective = fo.Objective(fo.Logistic(), X, y, penalty=fo.L1(2e-3))
+    W, b, report = solve(objective, "prox-newton")
+    assert report.converged and kkt(objective, W, b) <= report.tol * 1.01
+    assert 0 < (W != 0).sum() < 500 and report.reads < 40
+
+
+@pytest.mark.parametrize("loss", [fo.Logistic(), fo.Softmax()], ids=str)
+@pytest.mark.parametrize("solver", ["prox-newton", "lbfgs"])
+def test_bounds(loss, solver):
+    X, y = cancer() if isinstance(loss, fo.Logistic) else wine()
+    objective = fo.Objective(loss, X, y, l2=0.01)
+    W, b, report = solve(objective, solver, bounds=(0, 0.3), tol=1e-6)
+    assert report.converged and W.min() == 0 and W.max() <= 0.3
+    _, dW, db = objective.value_and_grad(W, b)
+    stopped = ((W == 0) & (dW > 0)) | ((W == 0.3) & (dW < 0))
+    assert np.abs(np.where(stopped, 0, dW)).max() <= 1.01e-6 and np.abs(db).max() <= 1.01e-6
+    assert stopped.any()
+    for bad in ((1, 0), 3, (0, 1, 2), ("a", 1)):
+        with pytest.raises(ValueError, match="bounds"):
+            solve(objective, solver, bounds=bad)
+
+
+def test_newton_converges_quadratically():
+    X, y = cancer()
+    report = solve(fo.Objective(fo.Logistic(), X, y, l2=1e-3), "newton").report
+    norms = report.history["gradient_norm"]
+    assert norms[-1] < 1e-4 * norms[-2] and norms[-2] < 1e-2 * norms[-3] and len(norms) < 12
+
+
+def test_one_read_of_X_where_the_first_trial_is_taken():
+    X, y = digits()
+    report = solve(fo.Objective(fo.Softmax(), X, y, l2=1e-3), "lbfgs").report
+    assert report.converged and report.iterations + 1 <= report.reads <= 2 * report.iterations + 2
+    assert report.reads < 1.2 * report.iterations
+    assert (np.diff(report.history["reads"]) <= 2).all()
+
+
+@pytest.mark.parametrize(
+    "loss", [fo.Huber(0.5), fo.EpsilonInsensitive(0.2, True), fo.Poisson(), fo.SquaredError()], ids=str
+)
+def test_regression_losses_reach_a_zero_gradient(loss, rng):
+    X = rng.normal(size=(200, 6))
+    y = rng.poisson(np.exp(X[:, 0] / 2)) + (0.0 if isinstance(loss, fo.Poisson) else rng.normal(size=200))
+    objective = fo.Objective(loss, X, y.astype(float), l2=1e-3)
+    ends = [solve(objective, solver, tol=1e-9) for solver in ("newton", "lbfgs", "prox-newton")]
+    assert all(end.report.converged for end in ends)
+    assert np.ptp([end.report.objective for end in ends]) < 1e-12
+
+
+@pytest.fixture
+def needs_numba():
+    if not choose.has_numba():
+        pytest.skip("numba is not installed")
+
+
+@pytest.mark.parametrize("name", ["cancer", "digits"])
+def test_hinge_against_liblinear(name, needs_numba):
+    X, y = SETS[name]()
+    n, C = len(y), 0.1
+    for loss, theirs in ((fo.Hinge(), "hinge"), (fo.SquaredHinge(), "squared_hinge")):
+        objective = fo.Objective(loss, X, y, l2=1 / (2 * n * C), fit_intercept=False)
+        reference = LinearSVC(loss=theirs, C=C, fit_intercept=False, dual=True, tol=1e-8, max_iter=200_000)
+        best = objective.value(reference.fit(X, y).coef_)
+        W, _, report = solve(objective, "dual", tol=1e-7)
+        assert report.converged and report.gap <= 1e-7
+        assert best * (1 - 2e-7) <= report.objective <= best * (1 + 2e-7)
+
+
+def test_crammer_singer_against_liblinear(needs_numba):
+    X, y = wine()
+    objective = fo.Objective(fo.CrammerSinger(), X, y, l2=1 / (2 * len(y) * 0.1), fit_intercept=False)
+    reference = LinearSVC(
+        multi_class="crammer_singer", C=0.1, fit_intercept=False, tol=1e-8, max_iter=100_000
+    )
+    best = objective.value(reference.fit(X, y).coef_)
+    assert solve(objective, "dual", tol=1e-7).report.objective == pytest.approx(best, rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", [fo.Hinge(), fo.SquaredHinge(), fo.MulticlassHinge(), fo.MulticlassHinge(0.5, True),
+                                  fo.CrammerSinger()], ids=str)  # fmt: skip
+def test_the_gap_holds_with_an_intercept(loss, needs_numba):
+    """No point has a value below the lower bound: others are found by subgradients from there on."""
+    X, y = wine()
+    weight = np.linspace(0.5, 2, len(y))
+    objective = fo.Objective(loss, X, y, l2=0.01, sample_weight=weight)
+    W, b, report = solve(objective, "dual", tol=1e-5)
+    assert report.converged
+    lower = report.objective * (1 - report.gap)
+    for step in (1e-2, 1e-3, 1e-4):
+        V, c = W.copy(), b.copy()
+        for _ in range(200):
+            value, dV, dc = objective.value_and_grad(V, c)
+            assert value >= lower
+            V, c = V - step * dV, c - step * dc
+
+
+def test_squared_hinges_of_dual_and_newton_agree(needs_numba):
+    X, y = wine()
+    for loss in (fo.SquaredHinge(), fo.MulticlassHinge(squared=True)):
+        objective = fo.Objective(loss, X, y, l2=0.01)
+        ends = [solve(objective, s, tol=1e-8) for s in ("dual", "newton")]
+        assert ends[0].report.objective == pytest.approx(ends[1].report.objective, rel=2e-8)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "newton", "prox-newton", "dual"])
+@pytest.mark.parametrize("form", ["dense", "csr"])
+def test_same_bits_for_any_number_of_threads(solver, form, needs_numba, rng):
+    X = rng.normal(size=(3000, 90)) * (rng.random((3000, 90)) < 0.5)
+    y = (X[:, :5] @ rng.normal(size=(5, 4)) + rng.gumbel(size=(3000, 4))).argmax(axis=1)
+    X = sparse.csr_array(X) if form == "csr" else X
+    loss = fo.MulticlassHinge() if solver == "dual" else fo.Softmax()
+    penalty = fo.ElasticNet(1e-3, 1e-3) if solver == "prox-newton" else fo.L2(1e-3)
+    ends = []
+    for threads in (1, 2, 3):
+        objective = fo.Objective(loss, X, y, penalty=penalty, threads=threads)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ends.append(solve(objective, solver, max_iter=5))
+    for end in ends[1:]:
+        assert np.array_equal(end.W, ends[0].W) and np.array_equal(end.b, ends[0].b)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "newton", "prox-newton", "dual"])
+def test_ctrl_c_returns_the_best_point(solver, needs_numba):
+    X, y = digits()
+    loss = fo.MulticlassHinge() if solver == "dual" else fo.Softmax()
+    objective, seen = fo.Objective(loss, X, y, l2=1e-3), []
+
+    def interrupt(now):
+        seen.append(now["objective"])
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted"):
+        W, b, report = solve(objective, solver, callback=interrupt)
+    assert report.reason == "interrupted" and not report.converged
+    assert report.objective == pytest.approx(min(seen[:2]), rel=1e-12) and objective.value(
+        W, b
+    ) == pytest.approx(report.objective, rel=1e-12)
+
+
+def test_what_stops_early_says_so():
+    X, y = digits()
+    objective = fo.Objective(fo.Softmax(), X, y, l2=1e-3)
+    with pytest.warns(UserWarning, match="NOT converged .max_iter = 2"):
+        report = solve(objective, "lbfgs", max_iter=2).report
+    assert not report.converged and report.iterations == 2 and len(report.history["objective"]) == 3
+    with pytest.warns(UserWarning, match="max_seconds"):
+        solve(objective, "lbfgs", max_seconds=0)
+
+
+def test_badly_scaled_features_are_said_and_standardize_mends_them(rng):
+    X = rng.normal(size=(500, 8)) * 10.0 ** np.arange(-4, 4)
+    y = X @ (rng.normal(size=8) / 10.0 ** np.arange(-4, 4)) + rng.logistic(size=500)
+    y = (y > np.median(y)).astype(int)
+    objective = fo.Objective(fo.Logistic(), X, y, l2=1e-4)
+    with pytest.warns(UserWarning, match="standardize=True"):
+        report = solve(objective, "lbfgs", max_iter=3).report
+    assert "column" in report.notes[0]
+    for solver in ("lbfgs", "newton", "prox-newton"):
+        W, b, report = solve(objective, solver, standardize=True, tol=1e-8)
+        assert report.converged
+        Z = (X - X.mean(axis=0)) / X.std(axis=0)
+        V, c, _ = solve(fo.Objective(fo.Logistic(), Z, y, l2=1e-4), "newton")
+        assert np.allclose(W, V / X.std(axis=0), rtol=1e-4)
+        assert np.allclose(X @ W[0] + b, Z @ V[0] + c, rtol=1e-4, atol=1e-4)
+    rows = sparse.csr_array(np.where(rng.random(X.shape) < 0.3, X, 0))
+    scaled = fo.Objective(fo.Logistic(), rows, y, penalty=fo.L1(1e-3))
+    W, b, report = solve(scaled, standardize=True)
+    assert report.converged
+    scale = np.sqrt(rows.multiply(rows).mean(axis=0))
+    V, c, _ = solve(fo.Objective(fo.Logistic(), sparse.csr_array(rows / scale), y, penalty=fo.L1(1e-3)))
+    assert np.allclose(W, V / scale, rtol=1e-5, atol=1e-10) and np.array_equal(W == 0, V == 0)
+
+
+def test_difficult_data_end_in_an_optimum_or_a_true_message(rng):
+    X = rng.normal(size=(40, 6))
+    y = (X[:, 0] > 0).astype(int)
+    constant = np.column_stack([X, np.ones(40), np.zeros(40), X[:, 1]])
+    for solver in ("lbfgs", "newton", "prox-newton"):
+        W, b, report = solve(fo.Objective(fo.Logistic(), constant, y, l2=1e-3), solver)
+        assert report.converged and W[0, 7] == 0 and W[0, 1] == pytest.approx(W[0, 8], abs=1e-6)
+        with warnings.catch_warnings():  # separable: no optimum at any finite point
+            warnings.simplefilter("ignore")
+            W, b, report = solve(fo.Objective(fo.Logistic(), X, y), solver, max_iter=50, tol=1e-12)
+        assert np.isfinite(W).all() and report.objective < 1e-2
+        assert not report.converged or report.gradient_norm <= 1e-12
+        wide = fo.Objective(fo.Softmax(), rng.normal(size=(10, 50)), np.arange(10) % 3, l2=1e-2)
+        assert solve(wide, solver).report.converged
+        missing = fo.Objective(fo.Softmax(), X, y * 2, l2=1e-2, classes=4)
+        W, b, report = solve(missing, solver, max_iter=3000, tol=1e-4)
+        assert report.gradient_norm <= 1e-4
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_float32_and_bytes(dtype):
+    X, y = digits()
+    X = (X * 16).astype(dtype)
+    objective = fo.Objective(fo.Softmax(), X, y, l2=1e-3, scale=1 / 16 if dtype == np.uint8 else None)
+    exact = fo.Objective(fo.Softmax(), X / 16.0 if dtype == np.uint8 else X.astype(float), y, l2=1e-3)
+    best = solve(exact, "newton").report.objective
+    for solver in ("lbfgs", "newton"):
+        W, b, report = solve(objective, solver, tol=2e-5)
+        assert W.dtype == np.float32 and report.converged
+        assert report.objective == pytest.approx(best, rel=1e-5)
+
+
+def test_start_is_where_it_starts():
+    X, y = wine()
+    objective = fo.Objective(fo.Softmax(), X, y, l2=1e-3)
+    W, b, _ = solve(objective, "newton")
+    for options in ({}, {"standardize": True}):
+        again = solve(objective, "newton", start=(W, b), **options).report
+        assert again.history["objective"][0] == pytest.approx(objective.value(W, b), rel=0.5)
+    assert solve(objective, "newton", start=(W, b)).report.iterations == 0
+
+
+REFUSED = [
+    ("bfgs", fo.Softmax(), None, "solver must be auto or one of lbfgs"),
+    ("lbfgs", fo.MulticlassHinge(), None, "kinks"),
+    ("newton", fo.Softmax(), fo.L1(0.1), "prox-newton"),
+    ("dual", fo.Softmax(), fo.L2(0.1), "it is for Hinge"),
+    ("dual", fo.MulticlassHinge(), fo.L1(0.1), "needs an l2"),
+]
+
+
+@pytest.mark.parametrize(("solver", "loss", "penalty", "words"), REFUSED, ids=range(len(REFUSED)))
+def test_what_is_refused(solver, loss, penalty, words):
+    X, y = wine()
+    with pytest.raises(ValueError, match=words):
+        solve(fo.Objective(loss, X, y, penalty=penalty), solver)
+
+
+def test_auto_takes_one_that_can(needs_numba):
+    X, y = wine()
+    for loss in (
+        fo.Softmax(),
+        fo.Logistic(),
+        fo.MulticlassHinge(),
+        fo.Hinge(),
+        fo.SquaredHinge(),
+        fo.ModifiedHuber(),
+    ):
+        for penalty in (fo.L2(0.1), fo.L1(0.1), fo.ElasticNet(0.1, 0.1)):
+            objective = fo.Objective(loss, X, y, penalty=penalty)
+            name = choose_solver(objective)
+            assert name in SOLVERS
+            if penalty.l1 == 0 or not isinstance(loss, fo.MulticlassHinge | fo.Hinge):
+                check_choice(name, objective, False)
+
+
+def test_train_with_a_solver():
+    X, y = digits()
+    fit = fo.train(X, y, solver="newton", l2=1e-3, validation=0.2)
+    assert fit.report.converged and fit.history["accuracy_validation"][-1] > 0.9
+    again = fo.train(X, y, solver="auto", penalty=fo.L1(1e-3))
+    assert again.report.solver == "prox-newton" and (again.W == 0).any()
+    with pytest.raises(ValueError, match="solver"):
+        fo.train(X, y, penalty=fo.L1(1e-3))
+    with pytest.raises(ValueError, match="checkpoint"):
+        fo.train(X, y, solver="newton", checkpoint="run.npz")
