@@ -26,7 +26,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
     """A linear classifier with scikit-learn's interface.
 
     loss: "softmax", "logistic", "hinge", "squared_hinge", "modified_huber", "multiclass_hinge",
-        "multiclass_squared_hinge", or one of fastopt.losses, or an own. Two classes have one row of weights; with
+        "multiclass_squared_hinge", "crammer_singer", or one of fastopt.losses, or an own. Two classes have one row of weights; with
         more, "logistic" and the first three hinges take one class against the rest.
     solver: "auto" takes the solver that suits loss, penalty and shape, and ends at the optimum; or name one:
         "newton", "lbfgs", "prox-newton" (with an l1), "dual" (hinges). "sgd" takes epochs of a rule; so does
@@ -41,7 +41,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
     tol, max_iter: of the solvers, see fastopt.solvers.solve; sklearn.exceptions.ConvergenceWarning says that they
         did not reach tol.
     rule, schedule, epochs, batch_size: of "sgd", see fo.train. Without a rule it is Momentum with a learning rate
-        from the length of the rows.
+        from the length of the rows, which falls to 0 by a cosine.
     early_stopping: end after n_iter_no_change epochs without a lower loss on validation_fraction of the rows.
     average: the mean of all iterates. warm_start: start from the last fit. n_threads: None is all there are.
     random_state: draws the order of the rows and the held-out ones. verbose: a line an iteration.

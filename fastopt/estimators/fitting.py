@@ -13,7 +13,10 @@ from fastopt.estimators import features
 from fastopt.estimators.batches import Batches
 from fastopt.objective import Objective
 from fastopt.rows import checked_rows
+from fastopt.schedules import Cosine, for_run
 from fastopt.solvers import solve
+from fastopt.solvers.choose import is_smooth
+from fastopt.solvers.dual import why_not
 from fastopt.training import train
 
 FOR_EPOCHS = ("rule", "schedule", "early_stopping", "average")
@@ -59,10 +62,17 @@ class Fitted(NamedTuple):
 
 
 def fit(settings, task, watch):
-    """Fitted, as the estimator `settings` asks for; watch: an estimators.progress.Watch."""
+    """Fitted, as the estimator `settings` asks for; watch: an estimators.progress.Watch.
+
+    A loss with kinks that has no dual (with an l1, Quantile, EpsilonInsensitive) is for no solver: a rule whose
+    learning rate falls to 0 comes near its optimum.
+    """
     check(settings)
-    if not by_epochs(settings):
-        return _by_solver(settings, task, watch)
+    return (_by_rule if by_epochs(settings) else _by_solver)(settings, task, watch)
+
+
+def _by_rule(settings, task, watch):
+    """Epochs of a rule, on standardized rows where that is asked for."""
     scaling = None
     if settings.standardize:
         X, scaling = features.standardized(task.X, task.weight, settings.fit_intercept)
@@ -113,6 +123,8 @@ def _by_solver(settings, task, watch):
         sample_weight=task.weight, classes=task.classes, fit_intercept=settings.fit_intercept,
         threads=settings.n_threads,
     )  # fmt: skip
+    if settings.solver == "auto" and not is_smooth(task.loss) and why_not(objective):
+        return _by_rule(settings, task, watch)
     start = task.start if task.start is None or settings.fit_intercept else (task.start[0], None)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*NOT converged")
@@ -129,7 +141,7 @@ def _by_solver(settings, task, watch):
 def _by_epochs(settings, task, watch):
     real = task.loss.one_row == "real" and task.classes == 1
     found = train(
-        task.X, task.y, task.loss, rule_for(settings, task), settings.schedule, settings.epochs,
+        task.X, task.y, task.loss, rule_for(settings, task), schedule_for(settings), settings.epochs,
         settings.batch_size, settings.l2, seed=task.seed, threads=settings.n_threads, scale=task.scale,
         classes=None if real else np.arange(max(2, task.classes)), sample_weight=task.weight,
         start=task.start, watch=watch.iteration,
@@ -139,19 +151,21 @@ def _by_epochs(settings, task, watch):
     return Fitted(found.W, found.b, len(found.history["epoch"]), found.steps, found.history)
 
 
-def batches(settings, task):
-    """Batches that start where the task says."""
+def batches(settings, task, schedule=None):
+    """Batches that start where the task says; schedule: in the place of the settings'."""
     start = task.zeros if task.start is None else [np.array(a, features.dtype_of(task.X)) for a in task.start]
     return Batches(
         task.loss, rule_for(settings, task), start, l1=settings.l1, l2=settings.l2, average=settings.average,
-        fit_intercept=settings.fit_intercept, schedule=settings.schedule, threads=settings.n_threads,
+        fit_intercept=settings.fit_intercept, schedule=settings.schedule if schedule is None else schedule, threads=settings.n_threads,
     )  # fmt: skip
 
 
 def _by_batches(settings, task, watch):
-    rows, run, history = task.rows(), batches(settings, task), {"epoch": [], "loss_train": [], "seconds": []}
+    rows, history = task.rows(), {"epoch": [], "loss_train": [], "seconds": []}
     size = rows.n if settings.batch_size is None else checked_whole(settings.batch_size, "batch_size", 1)
-    for epoch in range(checked_whole(settings.epochs, "epochs", 1)):
+    epochs = checked_whole(settings.epochs, "epochs", 1)
+    run = batches(settings, task, _of_length(schedule_for(settings), epochs * -(-rows.n // size)))
+    for epoch in range(epochs):
         began = time.perf_counter()
         loss = run.over(rows, size, np.random.default_rng([task.seed, epoch]).permutation(rows.n))
         entry = {"epoch": epoch + 1, "loss_train": loss, "seconds": time.perf_counter() - began}
@@ -176,3 +190,16 @@ def rule_for(settings, task):
         return rules.checked(settings.rule)
     bend = _BEND.get(type(task.loss).__name__, 1.0)
     return rules.Momentum(min(0.1, 1 / (10 * bend * (1 + features.mean_square(task.X)))))
+
+
+def schedule_for(settings):
+    """The schedule that is asked for; without rule and schedule the learning rate falls to 0 by a cosine."""
+    if settings.schedule is None and settings.rule is None and not settings.average:
+        return Cosine()
+    return settings.schedule
+
+
+def _of_length(schedule, steps):
+    if isinstance(schedule, dict):
+        return {name: for_run(s, steps) for name, s in schedule.items()}
+    return None if schedule is None else for_run(schedule, steps)

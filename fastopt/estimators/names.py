@@ -2,6 +2,7 @@
 
 from fastopt import losses
 from fastopt.losses import (
+    CrammerSinger,
     EpsilonInsensitive,
     Hinge,
     Huber,
@@ -24,6 +25,7 @@ CLASSIFICATION = {
     "squared_hinge": (SquaredHinge(), SquaredHinge()),
     "modified_huber": (ModifiedHuber(), ModifiedHuber()),
     "multiclass_hinge": (Hinge(), MulticlassHinge()),
+    "crammer_singer": (Hinge(), CrammerSinger()),
     "multiclass_squared_hinge": (SquaredHinge(), MulticlassHinge(squared=True)),
 }
 REGRESSION = {

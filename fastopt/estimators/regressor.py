@@ -27,7 +27,7 @@ class LinearRegressor(RegressorMixin, LinearModel):
     tol, max_iter: of the solvers, see fastopt.solvers.solve; sklearn.exceptions.ConvergenceWarning says that they
         did not reach tol.
     rule, schedule, epochs, batch_size: of "sgd", see fo.train. Without a rule it is Momentum with a learning rate
-        from the length of the rows.
+        from the length of the rows, which falls to 0 by a cosine.
     early_stopping: end after n_iter_no_change epochs without a lower loss on validation_fraction of the rows.
     average: the mean of all iterates. warm_start: start from the last fit. n_threads: None is all there are.
     random_state: draws the order of the rows and the held-out ones. verbose: a line an iteration.

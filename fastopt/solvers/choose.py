@@ -33,7 +33,7 @@ def is_smooth(loss):
     return has_curvature(loss) or not hasattr(loss, "curvature") and type(loss).__name__ not in KINKED
 
 
-KINKED = ("Hinge", "CrammerSinger")
+KINKED = ("Hinge", "CrammerSinger", "Quantile")
 
 
 def choose_solver(objective, bounded=False):
