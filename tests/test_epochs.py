@@ -78,11 +78,11 @@ SHARED = [(130, 1000), (523, 33)]
 @pytest.fixture
 def shared_always(monkeypatch):
     pytest.importorskip("numba")
-    from fastopt.kernels.training import epoch
+    from fastopt.kernels.training import shared_epoch, strategies
 
-    monkeypatch.setattr(epoch, "CREW_WORK", 0)
-    monkeypatch.setattr(epoch, "PAIR_WORK", 0)
-    return lambda: monkeypatch.setattr(epoch, "_patience", lambda work: 0)
+    monkeypatch.setattr(strategies, "CREW_WORK", 0)
+    monkeypatch.setattr(strategies, "PAIR_WORK", 0)
+    return lambda: monkeypatch.setattr(shared_epoch, "patience", lambda work: 0)
 
 
 @pytest.mark.parametrize("features, batch", SHARED)

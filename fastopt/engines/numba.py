@@ -62,6 +62,6 @@ def bind_passes(loss, rows, threads):
 
 
 def bind_epoch(rows, loss, rule, parameters, batch, l2, threads):
-    from fastopt.kernels.training.epoch import Epoch
+    from fastopt.kernels.training.epoch import bind
 
-    return Epoch(rows, loss, rule, parameters, batch, l2, threads)
+    return bind(rows, loss, rule, parameters, batch, l2, threads)

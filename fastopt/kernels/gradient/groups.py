@@ -1,7 +1,7 @@
 """A pass over rows in groups: each group's gradient is summed alone, then the groups' in order.
 
 So the sums do not depend on who did which group. The groups are those of a batch: a whole gradient is
-a batch of all rows. A thread's hands are a table of int64 numbers in the order of HANDS:
+a batch of all rows. A worker, one a thread, is a table of int64 numbers in the order of WORKER:
     batch, n, group_rows     rows of a batch, of the data and of a group
     first, first_bias        addresses of dW and db for group 0; first_bias is 0 where there is no bias
     partials                 of (dW, db) for groups 1, 2, ...
@@ -13,58 +13,58 @@ a batch of all rows. A thread's hands are a table of int64 numbers in the order 
 import numpy as np
 
 from fastopt.kernels.gradient import linear
+from fastopt.kernels.gradient.division import MOST
 from fastopt.kernels.language.atomic import add_shared
 from fastopt.kernels.language.compile import kernel
 from fastopt.kernels.language.lanes import load_lanes, store_lanes, sum_lanes
 from fastopt.kernels.language.memory import as_element, call, clear, element_size, lane_count, read, write
 
-HANDS = ["batch", "n", "group_rows", "first", "first_bias", "partials", "losses", "sources", "scratch"]
-(BATCH, N, GROUP_ROWS, FIRST, FIRST_BIAS, PARTIALS, LOSSES, SOURCES, SCRATCH) = range(len(HANDS))
-MOST = 32  # groups: more threads than that share nothing further
+WORKER = ["batch", "n", "group_rows", "first", "first_bias", "partials", "losses", "sources", "scratch"]
+(BATCH, N, GROUP_ROWS, FIRST, FIRST_BIAS, PARTIALS, LOSSES, SOURCES, SCRATCH) = range(len(WORKER))
 
 
 @kernel
-def batch_of(hands, step):
+def batch_of(worker, step):
     """(first, last, groups): positions of a step's rows, and how many groups they are."""
-    first = step * read(np.int64, hands, BATCH)
-    last = min(first + read(np.int64, hands, BATCH), read(np.int64, hands, N))
-    group_rows = read(np.int64, hands, GROUP_ROWS)
+    first = step * read(np.int64, worker, BATCH)
+    last = min(first + read(np.int64, worker, BATCH), read(np.int64, worker, N))
+    group_rows = read(np.int64, worker, GROUP_ROWS)
     return first, last, max(1, (last - first + group_rows - 1) // group_rows)
 
 
 @kernel
-def place_of(h, problem, hands, group):
-    """Where these hands put a group's dW and db."""
-    dw, db = read(np.int64, hands, FIRST), read(np.int64, hands, FIRST_BIAS)
+def place_of(h, problem, worker, group):
+    """Where this worker puts a group's dW and db."""
+    dw, db = read(np.int64, worker, FIRST), read(np.int64, worker, FIRST_BIAS)
     if group > 0:
         weights, size = linear.elements_of(problem), element_size(h)
         stride = (weights + read(np.int64, problem, linear.CLASSES)) * size
-        dw = read(np.int64, hands, PARTIALS) + (group - 1) * stride
+        dw = read(np.int64, worker, PARTIALS) + (group - 1) * stride
         db = dw + weights * size if db else 0
     return dw, db
 
 
 @kernel
-def do_group(h, problem, hands, step, group, coming):
+def do_group(h, problem, worker, step, group, coming):
     """The sums over one group of a step's rows; those from `coming` on will be wanted next."""
-    first, last, _ = batch_of(hands, step)
-    group_rows, n = read(np.int64, hands, GROUP_ROWS), read(np.int64, hands, N)
-    dw, db = place_of(h, problem, hands, group)
+    first, last, _ = batch_of(worker, step)
+    group_rows, n = read(np.int64, worker, GROUP_ROWS), read(np.int64, worker, N)
+    dw, db = place_of(h, problem, worker, group)
     if db:
         clear(db, read(np.int64, problem, linear.CLASSES) * element_size(h))
-    begin, scratch = first + group * group_rows, read(np.int64, hands, SCRATCH)
+    begin, scratch = first + group * group_rows, read(np.int64, worker, SCRATCH)
     arguments = (problem, begin, min(begin + group_rows, last), coming, n, dw, db, scratch, 0)
     loss = call(read(np.int64, problem, linear.ADD_ROWS), arguments)
-    write(read(np.int64, hands, LOSSES), group, loss)
+    write(read(np.int64, worker, LOSSES), group, loss)
 
 
 @kernel
-def take_groups(h, problem, hands, counter):
+def take_groups(h, problem, worker, counter):
     """Groups of the only step, until none is left that nobody has taken."""
-    _, _, groups = batch_of(hands, 0)
+    _, _, groups = batch_of(worker, 0)
     group = add_shared(counter, 1)
     while group < groups:
-        do_group(h, problem, hands, 0, group, (group + 1) * read(np.int64, hands, GROUP_ROWS))
+        do_group(h, problem, worker, 0, group, (group + 1) * read(np.int64, worker, GROUP_ROWS))
         group = add_shared(counter, 1)
 
 
@@ -82,19 +82,19 @@ def _add_up(h, begin, end, target, sources, groups, scale, p, twice_l2):
 
 
 @kernel
-def join(h, problem, hands, others, theirs, groups, scale, twice_l2):
+def join(h, problem, worker, others, theirs, groups, scale, twice_l2):
     """scale * (sum over a step's groups) + twice_l2 * W to dW and db; returns the groups' loss.
 
-    Bit k of `theirs` is set where group k was done by others, into their hands' places.
+    Bit k of `theirs` is set where group k was done by others, into that worker's places.
     """
     sources, dw, db = (
-        read(np.int64, hands, SOURCES),
-        read(np.int64, hands, FIRST),
-        read(np.int64, hands, FIRST_BIAS),
+        read(np.int64, worker, SOURCES),
+        read(np.int64, worker, FIRST),
+        read(np.int64, worker, FIRST_BIAS),
     )
     loss = 0.0
     for g in range(groups):
-        whose = others if theirs >> g & 1 else hands
+        whose = others if theirs >> g & 1 else worker
         weights, biases = place_of(h, problem, whose, g)
         write(sources, g, weights)
         write(sources, MOST + g, biases)
@@ -122,11 +122,11 @@ def sum_of_squares(h, p, count):
 
 
 @kernel
-def finish_gradient(h, problem, hands, counter, scale, l2):
+def finish_gradient(h, problem, worker, counter, scale, l2):
     """Groups that nobody has taken, then all groups' sums, in order, to dW and db; the value is returned."""
-    take_groups(h, problem, hands, counter)
-    _, _, groups = batch_of(hands, 0)
-    loss = join(h, problem, hands, hands, 0, groups, scale, 2 * l2)
+    take_groups(h, problem, worker, counter)
+    _, _, groups = batch_of(worker, 0)
+    loss = join(h, problem, worker, worker, 0, groups, scale, 2 * l2)
     penalty = (
         l2 * sum_of_squares(h, read(np.int64, problem, linear.W), linear.elements_of(problem))
         if l2 != 0

@@ -9,7 +9,7 @@ The leader does not wait long for the helper's sums. Up to the moment when the h
 of W, which it has to ask for, the leader may send it away: it then does the whole step anew alone, with the same
 bits, and works alone until the helper is back. A change that has begun is waited for.
 
-A side is a table of int64 in the order of SIDE; the board is what the two share, all 0 before a stretch, a
+A side is a table of int64 in the order of SIDE; the shared lines are what both write, all 0 before a stretch, a
 cache line each:
     STATE       of the helper: AWAY, READY, 2*ticket (computes that step, counted from 1), or 2*ticket + 1
                 (changes its half of W)
@@ -34,16 +34,16 @@ SIDE = [
     "mine",
     "other",
     "block_bytes",
-    "board",
+    "shared",
     "number",
     "ticket",
     "lost",
     "patience",
 ]
-(WHICH, FIRST, LAST, MINE, OTHER, BLOCK_BYTES, BOARD, NUMBER, TICKET, LOST, PATIENCE) = range(len(SIDE))
+(WHICH, FIRST, LAST, MINE, OTHER, BLOCK_BYTES, SHARED, NUMBER, TICKET, LOST, PATIENCE) = range(len(SIDE))
 _LINE = 128  # bytes: Intel fetches lines in pairs
 STATE, STOP, SEEN = 0, _LINE, 2 * _LINE
-BOARD_SIZE = 4 * _LINE // 8  # int64 numbers
+SHARED_SIZE = 4 * _LINE // 8  # int64 numbers
 AWAY, READY = 0, 1
 
 
@@ -75,10 +75,10 @@ def noted(side, step):
 @kernel
 def exchange(side):
     """Addresses of one's own sums and of the other's, once both are there; (0, 0): the other is lost."""
-    number, board = read(np.int64, side, NUMBER), read(np.int64, side, BOARD)
+    number, shared = read(np.int64, side, NUMBER), read(np.int64, side, SHARED)
     which, mine = read(np.int64, side, WHICH), own_slot(side)
-    store_shared(board + SEEN + _LINE * which, number + 1)
-    if not _wait(side, board + SEEN + _LINE * (1 - which), number + 1):
+    store_shared(shared + SEEN + _LINE * which, number + 1)
+    if not _wait(side, shared + SEEN + _LINE * (1 - which), number + 1):
         return 0, 0
     write(side, NUMBER, number + 1)
     return mine, mine - read(np.int64, side, MINE) + read(np.int64, side, OTHER)
@@ -87,10 +87,10 @@ def exchange(side):
 @kernel
 def _wait(side, place, wanted):
     """Whether the number at the place is as large as wanted; if it is not soon, the helper is sent away."""
-    state, ticket = read(np.int64, side, BOARD) + STATE, read(np.int64, side, TICKET)
+    state, ticket = read(np.int64, side, SHARED) + STATE, read(np.int64, side, TICKET)
     if read(np.int64, side, WHICH):
         while load_shared(place) < wanted:
-            if load_shared(state) != 2 * ticket or load_shared(read(np.int64, side, BOARD) + STOP):
+            if load_shared(state) != 2 * ticket or load_shared(read(np.int64, side, SHARED) + STOP):
                 write(side, LOST, 1)
                 return False
             spin()
@@ -108,7 +108,7 @@ def _wait(side, place, wanted):
 @kernel
 def together(side, ticket, blocks):
     """Leader, before a step: whether the helper takes part in it."""
-    state = read(np.int64, side, BOARD) + STATE
+    state = read(np.int64, side, SHARED) + STATE
     begin_step(side, ticket, blocks)
     now = load_shared(state)
     if now == READY:
@@ -134,7 +134,7 @@ def may_update(side):
 
     Helper: whether it may begin.
     """
-    state, ticket = read(np.int64, side, BOARD) + STATE, read(np.int64, side, TICKET)
+    state, ticket = read(np.int64, side, SHARED) + STATE, read(np.int64, side, TICKET)
     if read(np.int64, side, WHICH):
         return replace_shared(state, 2 * ticket, 2 * ticket + 1)
     return _wait(side, state, 2 * ticket + 1)
@@ -143,20 +143,20 @@ def may_update(side):
 @kernel
 def wait_to_be_sent_away(side):
     """Helper, where the loss is not finite: the leader finds so too, and ends the stretch."""
-    board, ticket = read(np.int64, side, BOARD), read(np.int64, side, TICKET)
-    while load_shared(board + STATE) == 2 * ticket and not load_shared(board + STOP):
+    shared, ticket = read(np.int64, side, SHARED), read(np.int64, side, TICKET)
+    while load_shared(shared + STATE) == 2 * ticket and not load_shared(shared + STOP):
         spin()
 
 
 @kernel
 def after_update(side):
     """Helper: its half of W is that of the next step."""
-    store_shared(read(np.int64, side, BOARD) + STATE, 2 * read(np.int64, side, TICKET) + 2)
+    store_shared(read(np.int64, side, SHARED) + STATE, 2 * read(np.int64, side, TICKET) + 2)
 
 
 @kernel
 def wait_for_update(side):
     """Leader, after its last step with the helper."""
-    state, ticket = read(np.int64, side, BOARD) + STATE, read(np.int64, side, TICKET)
+    state, ticket = read(np.int64, side, SHARED) + STATE, read(np.int64, side, TICKET)
     while load_shared(state) == 2 * ticket + 1:
         spin()

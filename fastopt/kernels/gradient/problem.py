@@ -8,7 +8,8 @@ from numba.core import types
 
 from fastopt.arrays import NAMES, aligned_empty, aligned_zeros
 from fastopt.kernels.gradient import linear, sparse
-from fastopt.kernels.gradient.groups import FIRST, FIRST_BIAS, MOST, finish_gradient, take_groups
+from fastopt.kernels.gradient.division import MOST, row_groups
+from fastopt.kernels.gradient.groups import FIRST, FIRST_BIAS, finish_gradient, take_groups
 from fastopt.kernels.language.compile import entry
 from fastopt.kernels.language.formula import formula_type
 from fastopt.kernels.language.lanes import BLOCK
@@ -16,12 +17,6 @@ from fastopt.kernels.language.memory import element_type, native_address
 from fastopt.native import address
 from fastopt.threads import share
 
-# Of partial gradients. Those of CSR rows are met at random: 500,000 x 50,000 took 41 ms with 16 MB, 37 with 8 or less.
-PARTIALS_BYTES, SPARSE_PARTIALS_BYTES = 16 << 20, 8 << 20
-# At least; of more than two groups. To clear and add up a group's sums costs as much as 2 rows on the
-# same core, and as much as 20 where they come from another.
-GROUP_ROWS, MANY_ROWS = 32, 512
-HALVED = 512  # features from which small batches are shared by halves of them (pair.py)
 # Multiply-adds of one pass above which threads pay: about 1 ms of work, some 0.1 ms to share it.
 PARALLEL_WORK = 1 << 24
 # Of X in a block, at most: with fewer rows W and its gradient come and go too often. 50,000 x 3,072 x 10 took
@@ -47,7 +42,7 @@ class Problem:
         self.dtype, self.n = rows.dtype, rows.n
         self.classes, self.features = rows.classes, rows.features
         self.numbers = np.array([rows.scale, *map(float, loss)], np.float64)
-        self.rows, self._kept = rows, []
+        self.rows, self.loss, self._kept = rows, loss, []
         itemsize, self.dtype_name = self.dtype.itemsize, NAMES[self.dtype]
         self.sparse = rows.sparse is not None
         self.width = sparse.padded_classes(self.classes, itemsize) if self.sparse else self.classes
@@ -108,23 +103,21 @@ class Problem:
         )  # each clears its own
         return partials, np.zeros(groups)
 
-    def hands(self, batch, groups, group_rows, dW, db, places, scratch_bytes):
-        """Address of a thread's hands, as groups.py has them; several threads may share the places."""
-        table, memory = self.hands_table(batch, group_rows, dW, db, places, scratch_bytes)
+    def worker(self, batch, groups, group_rows, dW, db, places, scratch_bytes):
+        """Address of a thread's table, as groups.py has it; several threads may share the places."""
+        table, memory = self.worker_table(batch, group_rows, dW, db, places, scratch_bytes)
         self._kept += [table, *memory]
         return address(table)
 
-    def hands_table(self, batch, group_rows, dW, db, places, scratch_bytes):
-        """(hands, the arrays that they point to); dW and db may be set later."""
+    def worker_table(self, batch, group_rows, dW, db, places, scratch_bytes):
+        """(a worker's table, the arrays that it points to); dW and db may be set later."""
         sources, scratch = np.zeros(2 * MOST, np.int64), aligned_zeros(scratch_bytes + 64, np.uint8)
-        memory = (dW, db, *places, sources, scratch)  # in the order of HANDS, after the numbers
+        memory = (dW, db, *places, sources, scratch)  # in the order of WORKER, after the numbers
         addresses = [0 if array is None else address(array) for array in memory]
         return np.array([batch, self.n, group_rows, *addresses], np.int64), memory
 
-    def halve(self, batch):
-        """Sum scores by halves of the features, if that suits such batches; whether it does."""
-        if self.sparse or not 1 < batch < 2 * MANY_ROWS or self.features < HALVED:
-            return False
+    def halve(self):
+        """Hold the weights by halves of the features, and sum scores so (division.by_halves)."""
         first, itemsize = -(-self.features // 32) * 16, self.dtype.itemsize  # whole vectors
         # A page apart: what one core fetches ahead of itself it would take from the other.
         apart = -(-(self.classes * first * itemsize + 4096) // 64) * 64 // itemsize
@@ -132,7 +125,6 @@ class Problem:
         fields = {"half": first, "w_stride": first * itemsize, "jump": (apart - first) * itemsize}
         for name, value in fields.items():
             self.table[linear.PROBLEM.index(name)] = value
-        return True
 
     def parts(self, W, held):
         """[(part of W, where the kernels hold it)], of an array of like_weights."""
@@ -143,14 +135,8 @@ class Problem:
         return [(W[:, :first], blocks[0]), (W[:, first:], blocks[1][:, : self.features - first])]
 
     def groups(self, n):
-        """(groups, rows in each) for n rows: by the shapes alone, so that sums are too."""
-        memory = SPARSE_PARTIALS_BYTES if self.sparse else PARTIALS_BYTES
-        most = max(1, memory // (self.partial_elements() * self.dtype.itemsize))
-        groups = max(1, min(MOST, most, max(min(2, n // GROUP_ROWS), n // MANY_ROWS)))
-        groups = 1 << (groups.bit_length() - 1)  # a power of two is shared evenly
-        per_group = -(-max(n, 1) // groups)
-        per_group = -(-per_group // BLOCK) * BLOCK
-        return max(1, -(-n // per_group)), per_group
+        """(groups, rows in each) for n rows."""
+        return row_groups(n, self.partial_elements() * self.dtype.itemsize, self.sparse)
 
 
 def _block_rows(row_bytes):
@@ -203,11 +189,11 @@ class BoundGradient:
         places = problem.places(groups)
         self.losses = places[1]
         made = [
-            problem.hands_table(problem.n, group_rows, None, None, places, problem.scratch_bytes)
+            problem.worker_table(problem.n, group_rows, None, None, places, problem.scratch_bytes)
             for _ in range(self.threads)
         ]
         self.tables, self._memory = [table for table, _ in made], [memory for _, memory in made]
-        self.hands = [address(table) for table in self.tables]
+        self.worker = [address(table) for table in self.tables]
         self.finish = _finish_entry(problem.dtype_name)
         self.held = (problem.by_feature(), problem.by_feature()) if problem.sparse else None
 
@@ -230,14 +216,14 @@ class BoundGradient:
         at = self.problem.at
         if self.threads > 1:
             take = take_entry(self.problem.dtype_name)
-            share(lambda own: take(None, at, own, self.count_at), self.hands, self.threads)
-        return self.finish(None, at, self.hands[0], self.count_at, scale, l2)
+            share(lambda own: take(None, at, own, self.count_at), self.worker, self.threads)
+        return self.finish(None, at, self.worker[0], self.count_at, scale, l2)
 
     def aim(self, W, b, dW, db):
         """Point the tables at these arrays (None: at nothing), with no group taken."""
         table = self.problem.table
         table[linear.W], table[linear.B] = 0 if W is None else address(W), 0 if b is None else address(b)
         first, first_bias = 0 if dW is None else address(dW), 0 if db is None else address(db)
-        for hands in self.tables:
-            hands[FIRST], hands[FIRST_BIAS] = first, first_bias
+        for worker in self.tables:
+            worker[FIRST], worker[FIRST_BIAS] = first, first_bias
         self.counter[0] = 0

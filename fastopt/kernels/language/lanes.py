@@ -18,11 +18,10 @@ from numba.extending import intrinsic, make_attribute_wrapper, models, register_
 
 from fastopt.kernels.language import vecmath
 from fastopt.kernels.language import vectors as v
+from fastopt.kernels.language.block import BLOCK
 from fastopt.kernels.language.compile import kernel
 from fastopt.kernels.language.vectors import VECTOR_BYTES, Vector
 from fastopt.losses.vocabulary import zeros
-
-BLOCK = 32  # rows of a block; scores[c, r] lies at c * BLOCK + r
 
 
 class Lanes(types.Type):

@@ -132,4 +132,4 @@ class Passes:
         bound = self._bound
         bound.aim(W, b, dW, db)
         take, at = take_entry(self.problem.dtype_name), self.problem.at
-        share(lambda own: take(None, at, own, bound.count_at), bound.hands[:threads], threads)
+        share(lambda own: take(None, at, own, bound.count_at), bound.worker[:threads], threads)

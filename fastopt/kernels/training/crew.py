@@ -41,40 +41,42 @@ def _take(crew, ticket, groups, from_back):
 
 
 @kernel
-def _do(h, problem, hands, step, group, groups, from_back):
+def _do(h, problem, worker, step, group, groups, from_back):
     """One group; the next of one's own half of the batch, or of the next batch, is fetched meanwhile."""
-    first, last, _ = batch_of(hands, step)
+    first, last, _ = batch_of(worker, step)
     coming = group - 1 if from_back else group + 1
     if 2 * coming >= groups if from_back else 2 * coming < groups:
-        begin = first + coming * read(np.int64, hands, GROUP_ROWS)
+        begin = first + coming * read(np.int64, worker, GROUP_ROWS)
     else:
-        begin = last + (groups - 1 if from_back else 0) * read(np.int64, hands, GROUP_ROWS)
-    do_group(h, problem, hands, step, group, begin)
+        begin = last + (groups - 1 if from_back else 0) * read(np.int64, worker, GROUP_ROWS)
+    do_group(h, problem, worker, step, group, begin)
 
 
 @kernel
-def do_groups(h, problem, hands, crew, step, patience):
+def do_groups(h, problem, worker, crew, step, patience):
     """All groups of a step, with what helpers there are (crew = 0: none).
 
     Bit k of the answer is set where group k's sums lie in the helpers' places.
     """
-    first, _, groups = batch_of(hands, step)
+    first, _, groups = batch_of(worker, step)
     if groups == 1 or not crew or load_shared(crew + LATE):
         for group in range(groups):
-            do_group(h, problem, hands, step, group, first + (group + 1) * read(np.int64, hands, GROUP_ROWS))
+            do_group(
+                h, problem, worker, step, group, first + (group + 1) * read(np.int64, worker, GROUP_ROWS)
+            )
         return 0
     ticket, mine = step + 1, 0
     store_shared(crew + NEXT, 4096 * ticket)
     store_shared(crew + TICKET, ticket)
     group = _take(crew, ticket, groups, False)
     while group >= 0:
-        _do(h, problem, hands, step, group, groups, False)
+        _do(h, problem, worker, step, group, groups, False)
         mine |= 1 << group
         group = _take(crew, ticket, groups, False)
     for group in range(groups):
         if not mine >> group & 1 and not _finished(crew + DONE + _LINE * group, ticket, patience):
             add_shared(crew + LATE, 1)
-            _do(h, problem, hands, step, group, groups, False)
+            _do(h, problem, worker, step, group, groups, False)
             mine |= 1 << group
     return ~mine & ((1 << groups) - 1)
 
@@ -91,7 +93,7 @@ def _finished(done, ticket, patience):
 
 
 @kernel
-def help_crew(h, problem, hands, crew):
+def help_crew(h, problem, worker, crew):
     """What a helper does until the stretch is over."""
     last = 0
     while True:
@@ -102,13 +104,13 @@ def help_crew(h, problem, hands, crew):
             spin()
             continue
         last = ticket
-        _, _, groups = batch_of(hands, ticket - 1)
+        _, _, groups = batch_of(worker, ticket - 1)
         group = _take(crew, ticket, groups, True)
         while group >= 0:
             done = crew + DONE + _LINE * group
             before = load_shared(done)
             if before != GIVEN_UP + ticket:
-                _do(h, problem, hands, ticket - 1, group, groups, True)
+                _do(h, problem, worker, ticket - 1, group, groups, True)
             if before == GIVEN_UP + ticket or not replace_shared(done, before, ticket):
                 add_shared(crew + LATE, -1)
                 break

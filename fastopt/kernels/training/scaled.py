@@ -26,12 +26,12 @@ from fastopt.kernels.language.memory import (
 )
 from fastopt.kernels.training.steps import (
     ALPHA,
-    HANDS,
     K_COUNT,
     L2,
     LOSS,
     NUMBERS,
     SQUARES,
+    WORKER,
     G,
     K,
     P,
@@ -51,9 +51,9 @@ def scaled_bytes(classes, width, batch, itemsize, features):
 
 
 @kernel
-def layout(h, problem, hands, count):
+def layout(h, problem, worker, count):
     """Addresses in the scratch memory: (scores, dscores, targets, weights, following, spans, slopes)."""
-    scratch = read(np.int64, hands, SCRATCH)
+    scratch = read(np.int64, worker, SCRATCH)
     scores, dscores, targets, weights, following = linear.block_memory(h, problem, scratch)
     spans = following + 2 * BLOCK * 8
     return scores, dscores, targets, weights, following, spans, spans + (count + NEAR) * SPAN
@@ -62,14 +62,14 @@ def layout(h, problem, hands, count):
 @kernel
 def _row_slopes(h, problem, run, position, alpha):
     """_batch_slopes of one dense row: nothing is read as a vector that was written as an element."""
-    hands, classes = read(np.int64, run, HANDS), read(np.int64, problem, linear.CLASSES)
-    scores, dscores, targets, weights, following, spans, widened = layout(h, problem, hands, 1)
+    worker, classes = read(np.int64, run, WORKER), read(np.int64, problem, linear.CLASSES)
+    scores, dscores, targets, weights, following, spans, widened = layout(h, problem, worker, 1)
     b, db = read(np.int64, read(np.int64, run, P), 1), read(np.int64, read(np.int64, run, G), 1)
     row, factor = linear.row_at(problem, position), as_element(h, alpha)
     features, size = read(np.int64, problem, linear.FEATURES), element_size(h)
     store_first(h, targets, linear.label(h, problem, row))
     store_first(h, weights, linear.weight(h, problem, row))
-    after = min(position + 2, read(np.int64, hands, N))
+    after = min(position + 2, read(np.int64, worker, N))
     reach = features * linear.feature_bytes(h, problem) - 1
     linear.fill_table(problem, spans, position, position + 1, 1, reach)
     linear.fill_table(problem, following, position + 1, after, 1, reach)
@@ -91,10 +91,10 @@ def _batch_slopes(h, problem, run, first, last, alpha):
     """The loss of a batch; the slopes by its scores in the scratch memory, their sums over rows in db."""
     if read(np.int64, problem, linear.X_KIND) < 2:
         return _row_slopes(h, problem, run, first, alpha)
-    hands, classes = read(np.int64, run, HANDS), read(np.int64, problem, linear.CLASSES)
-    scores, dscores, targets, weights, following, spans, slopes = layout(h, problem, hands, last - first)
+    worker, classes = read(np.int64, run, WORKER), read(np.int64, problem, linear.CLASSES)
+    scores, dscores, targets, weights, following, spans, slopes = layout(h, problem, worker, last - first)
     v, b = read(np.int64, problem, linear.W), read(np.int64, read(np.int64, run, P), 1)
-    db, n = read(np.int64, read(np.int64, run, G), 1), read(np.int64, hands, N)
+    db, n = read(np.int64, read(np.int64, run, G), 1), read(np.int64, worker, N)
     wide, size = sparse.row_numbers(h, problem), element_size(h)
     clear(db, classes * size)
     sparse.fill_spans(problem, spans, first, last + NEAR, n)
@@ -124,8 +124,8 @@ def _add_row(h, x, slope, features, target):
 @kernel
 def _descend(h, problem, run, first, last, target, factor, squares):
     """target += factor * the batch's gradient; returns how much the sum of its squares grew, with squares."""
-    hands, classes = read(np.int64, run, HANDS), read(np.int64, problem, linear.CLASSES)
-    _, dscores, _, _, _, spans, slopes = layout(h, problem, hands, last - first)
+    worker, classes = read(np.int64, run, WORKER), read(np.int64, problem, linear.CLASSES)
+    _, dscores, _, _, _, spans, slopes = layout(h, problem, worker, last - first)
     features, size, factor = read(np.int64, problem, linear.FEATURES), element_size(h), as_element(h, factor)
     if read(np.int64, problem, linear.X_KIND) > 1:
         rows, wide = last - first, sparse.row_numbers(h, problem)
@@ -165,9 +165,9 @@ def rescale(h, v, count, factor):
 @kernel
 def scaled_steps(h, problem, run, begin, end):
     """As steps.steps; a row of K, or the one for all (k_count = 0), has decay of W, decay of b and slope."""
-    numbers, hands, v = (
+    numbers, worker, v = (
         read(np.int64, run, NUMBERS),
-        read(np.int64, run, HANDS),
+        read(np.int64, run, WORKER),
         read(np.int64, problem, linear.W),
     )
     l2, K_at, b = (
@@ -180,7 +180,7 @@ def scaled_steps(h, problem, run, begin, end):
     db, elements = read(np.int64, read(np.int64, run, G), 1), linear.elements_of(problem)
     stopped = end
     for step in range(begin, end):
-        first, last, _ = batch_of(hands, step)
+        first, last, _ = batch_of(worker, step)
         loss = _batch_slopes(h, problem, run, first, last, alpha)
         inverse = 1 / float(last - first)
         value = loss * inverse + (l2 * alpha * alpha * squares if l2 != 0 else 0.0)

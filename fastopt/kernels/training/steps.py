@@ -3,7 +3,7 @@
 A run is a table of int64 numbers in the order of RUN:
     p, g, s    addresses of tables of addresses as in elementwise.py, of W and b
     K, k_count the steps' coefficients
-    hands, others, crew, patience  see groups.py and crew.py; others: a helper's hands
+    worker, others, crew, patience  see groups.py and crew.py; worker: a thread's table; others: a helper's
     side, blocks  see pair.py: 0 where there is no pair; blocks of rows in a batch
     numbers    address of float64 numbers, see there
     update     the rule, by address: update_features; update_by_row: where a batch is one dense row, else 0
@@ -17,8 +17,8 @@ from fastopt.kernels.gradient import linear
 from fastopt.kernels.gradient.groups import FIRST, FIRST_BIAS, SCRATCH, N, batch_of, join
 from fastopt.kernels.gradient.pair import (
     AWAY,
-    BOARD,
     READY,
+    SHARED,
     STATE,
     STOP,
     after_update,
@@ -54,7 +54,14 @@ from fastopt.kernels.step.elementwise import (
     update,
 )
 from fastopt.kernels.training.crew import do_groups
-from fastopt.kernels.training.parts import part_norm, part_of, part_squares, parts, squared_norm, stretches
+from fastopt.kernels.training.weight_parts import (
+    part_norm,
+    part_of,
+    part_squares,
+    parts,
+    squared_norm,
+    stretches,
+)
 
 RUN = [
     "p",
@@ -62,7 +69,7 @@ RUN = [
     "s",
     "K",
     "k_count",
-    "hands",
+    "worker",
     "others",
     "crew",
     "patience",
@@ -72,7 +79,7 @@ RUN = [
     "side",
     "blocks",
 ]
-(P, G, S, K, K_COUNT, HANDS, OTHERS, CREW, PATIENCE, NUMBERS, UPDATE, UPDATE_BY_ROW, SIDE,
+(P, G, S, K, K_COUNT, WORKER, OTHERS, CREW, PATIENCE, NUMBERS, UPDATE, UPDATE_BY_ROW, SIDE,
  BLOCKS) = range(len(RUN))  # fmt: skip
 
 # Of NUMBERS. LOSS: the sum over batches. NORM: of the last gradient. SCALE: 1/(rows of the batch).
@@ -135,7 +142,7 @@ def update_by_row(h, problem, run, k):
     """The rule on W and b from one dense row: its gradient is dscores[c] * x, and need not be stored."""
     p, s, classes = read(np.int64, run, P), read(np.int64, run, S), read(np.int64, problem, linear.CLASSES)
     features = read(np.int64, problem, linear.FEATURES)
-    scratch = read(np.int64, read(np.int64, run, HANDS), SCRATCH)
+    scratch = read(np.int64, read(np.int64, run, WORKER), SCRATCH)
     x, dscores = linear.single_row(h, problem, scratch)
     k, (scale, penalty) = _coefficients(h, k), _factors(h, run)
     before = _flush_denormals()
@@ -153,35 +160,35 @@ def update_by_row(h, problem, run, k):
 @kernel
 def _row_loss(h, problem, run, step):
     """The loss of a batch of one dense row, and its dscores."""
-    hands, db = read(np.int64, run, HANDS), read(np.int64, read(np.int64, run, G), 1)
-    first, last, _ = batch_of(hands, step)
+    worker, db = read(np.int64, run, WORKER), read(np.int64, read(np.int64, run, G), 1)
+    first, last, _ = batch_of(worker, step)
     clear(db, read(np.int64, problem, linear.CLASSES) * element_size(h))
-    scratch, n = read(np.int64, hands, SCRATCH), read(np.int64, hands, N)
+    scratch, n = read(np.int64, worker, SCRATCH), read(np.int64, worker, N)
     return call(read(np.int64, problem, linear.ADD_ROWS), (problem, first, last, last, n, 0, db, scratch, 0))
 
 
 @kernel
 def _batch_loss(h, problem, run, step):
     """The loss of a batch, and its gradient in dW and db."""
-    hands, crew = read(np.int64, run, HANDS), read(np.int64, run, CREW)
-    theirs = do_groups(h, problem, hands, crew, step, read(np.int64, run, PATIENCE))
-    _, _, groups = batch_of(hands, step)
+    worker, crew = read(np.int64, run, WORKER), read(np.int64, run, CREW)
+    theirs = do_groups(h, problem, worker, crew, step, read(np.int64, run, PATIENCE))
+    _, _, groups = batch_of(worker, step)
     return join(
-        h, problem, hands, read(np.int64, run, OTHERS), theirs, groups, as_element(h, 1), as_element(h, 0)
+        h, problem, worker, read(np.int64, run, OTHERS), theirs, groups, as_element(h, 1), as_element(h, 0)
     )
 
 
 @kernel
 def _half_loss(h, problem, run, step):
     """As _batch_loss, of a pair: the gradient is that of one's own half; see is_lost."""
-    hands, side = read(np.int64, run, HANDS), read(np.int64, run, SIDE)
+    worker, side = read(np.int64, run, WORKER), read(np.int64, run, SIDE)
     if read(np.float64, read(np.int64, run, NUMBERS), L2) != 0:
         note(side, step, part_squares(h, problem, *own_features(side)))
-    first, last, _ = batch_of(hands, step)
-    dw, db = read(np.int64, hands, FIRST), read(np.int64, hands, FIRST_BIAS)
+    first, last, _ = batch_of(worker, step)
+    dw, db = read(np.int64, worker, FIRST), read(np.int64, worker, FIRST_BIAS)
     if db:
         clear(db, read(np.int64, problem, linear.CLASSES) * element_size(h))
-    scratch, n = read(np.int64, hands, SCRATCH), read(np.int64, hands, N)
+    scratch, n = read(np.int64, worker, SCRATCH), read(np.int64, worker, N)
     return call(
         read(np.int64, problem, linear.ADD_ROWS), (problem, first, last, last, n, dw, db, scratch, side)
     )
@@ -192,7 +199,7 @@ def _value(h, problem, run, step, loss, paired):
     """The value of a batch, of which `loss` is the sum; 1 / its rows is noted."""
     numbers, side = read(np.int64, run, NUMBERS), read(np.int64, run, SIDE)
     l2 = read(np.float64, numbers, L2)
-    first, last, _ = batch_of(read(np.int64, run, HANDS), step)
+    first, last, _ = batch_of(read(np.int64, run, WORKER), step)
     scale = 1 / float(last - first)
     write(numbers, SCALE, scale)
     value = loss * scale
@@ -267,7 +274,7 @@ def steps(h, problem, run, begin, end):
 def help_pair(h, problem, run, begin, end):
     """What the helper of a pair does until the stretch is over."""
     side = read(np.int64, run, SIDE)
-    state, stop = read(np.int64, side, BOARD) + STATE, read(np.int64, side, BOARD) + STOP
+    state, stop = read(np.int64, side, SHARED) + STATE, read(np.int64, side, SHARED) + STOP
     while not load_shared(stop):
         now = load_shared(state)
         if now == AWAY:

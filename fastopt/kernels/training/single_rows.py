@@ -25,7 +25,7 @@ from fastopt.kernels.language.memory import (
 )
 from fastopt.kernels.step.elementwise import _coefficients
 from fastopt.kernels.training.scaled import LARGEST, SMALLEST, layout, record_scaled, rescale
-from fastopt.kernels.training.steps import ALPHA, HANDS, K_COUNT, L2, LOSS, NUMBERS, SQUARES, G, K, P
+from fastopt.kernels.training.steps import ALPHA, K_COUNT, L2, LOSS, NUMBERS, SQUARES, WORKER, G, K, P
 
 FAR = BLOCK - 4  # rows between the one at hand and the one that is fetched; spans of so many are in a ring
 
@@ -45,12 +45,12 @@ def row_loss(h, problem, scores, dscores, target):
 
 
 @kernel
-def lone_steps(h, problem, run, begin, end):
+def single_row_steps(h, problem, run, begin, end):
     """As scaled.scaled_steps, for batches of one CSR row."""
-    numbers, hands = read(np.int64, run, NUMBERS), read(np.int64, run, HANDS)
+    numbers, worker = read(np.int64, run, NUMBERS), read(np.int64, run, WORKER)
     v, b = read(np.int64, problem, linear.W), read(np.int64, read(np.int64, run, P), 1)
-    db, n = read(np.int64, read(np.int64, run, G), 1), read(np.int64, hands, N)
-    scores, dscores, target, _, ring, recorded, slopes = layout(h, problem, hands, 1)
+    db, n = read(np.int64, read(np.int64, run, G), 1), read(np.int64, worker, N)
+    scores, dscores, target, _, ring, recorded, slopes = layout(h, problem, worker, 1)
     size, wide = element_size(h), sparse.row_numbers(h, problem)
     y, y_size = read(np.int64, problem, linear.Y), read(np.int64, problem, linear.Y_KIND) or size
     indptr, index_size = read(np.int64, problem, linear.INDPTR), read(np.int64, problem, linear.X_KIND) // 8
