@@ -25,6 +25,7 @@ _NAMES = {
     "estimators": ("LinearClassifier", "LinearRegressor"),
     "diagnostics": ("diagnose", "lr_range_test", "batch_size_study"),
     "minimization": ("minimize", "minimize_many", "least_squares", "scipy_method"),
+    "logs": ("JsonLog", "TensorBoardLog"),
     "warm": ("warmup",),
     "info": ("show_info",),
 }  # fmt: skip

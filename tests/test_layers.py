@@ -21,7 +21,7 @@ LAYERS = [
     ("bench",),
     ("estimators", "warm", "info", "data"),
     ("readers",),
-    ("training", "minimization", "checkpoint", "fit", "data", "testing", "checking"),
+    ("training", "minimization", "checkpoint", "logs", "fit", "data", "testing", "checking"),
     ("linear", "solvers"),
     ("optimizer", "objective", "functions"),
     ("engines", "table", "parameters", "rows", "clipping", "saved"),

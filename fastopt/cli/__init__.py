@@ -15,6 +15,7 @@ COMMANDS = {
     "check": "fastopt.checking.command",
     "race": "fastopt.reports.command",
     "demo": "fastopt.reports.command",
+    "report": "fastopt.cli.report",
     "info": "fastopt.cli.info",
     "warmup": "fastopt.cli.warmup",
     "bench": "fastopt.cli.bench",

@@ -1,5 +1,6 @@
 """fastopt train: a linear model from a file."""
 
+import shlex
 import sys
 import time
 import warnings
@@ -11,7 +12,7 @@ import fastopt as fo
 from fastopt.cli import models, options, progress, rates, settings
 from fastopt.engines import choose
 from fastopt.readers import dataset, open_data
-from fastopt.readers.preparation import MISSING, UNKNOWN
+from fastopt.readers.preparation import MISSING, UNKNOWN, feature_names
 
 
 @click.command(short_help="Train a linear model on a file.")
@@ -91,10 +92,12 @@ from fastopt.readers.preparation import MISSING, UNKNOWN
 @options.backend_option
 @click.option("--threads", type=click.IntRange(1), help="[default: all that the process may use]")
 @options.out_option("Write the model to this file.")
+@click.option("--log", "log_file", type=click.Path(dir_okay=False), callback=options.in_a_directory,
+              help="Write each epoch's numbers to this JSONL file.")  # fmt: skip
 @options.quiet_option
 @options.json_option
 def train(data_name, target, drop, categorical, missing, unknown, standardize, test, regression, loss, rule_name,
-          lr, fields, schedule, epochs, batch_size, l2, seed, validation, backend, threads, out, quiet, as_json,
+          lr, fields, schedule, epochs, batch_size, l2, seed, validation, backend, threads, out, log_file, quiet, as_json,
           **reading):  # fmt: skip
     """Train a linear model on DATA: 'digits', a file, a folder of images, or - for standard input.
 
@@ -130,16 +133,34 @@ def train(data_name, target, drop, categorical, missing, unknown, standardize, t
         "l2": l2, "seed": seed, "validation": validation or None, "backend": backend, "threads": threads,
         "scale": found.scale, "classes": found.classes,
     }  # fmt: skip
-    fit = _fitted(found, run, out, quiet)
+    if log_file is not None:
+        run["log"] = fo.JsonLog(log_file, _config(data_name, run))
+    try:
+        fit = _fitted(found, run, out, quiet)
+    finally:
+        if log_file is not None:
+            run["log"].close()
     _refuse_growth(fit, found, loss, chosen.lr)
     fit.preparation = found.record
     if out is not None:
         out = models.save(fit, out)
     seconds = time.perf_counter() - began
     record = _record(fit, found, chosen, choose.resolve(backend, chosen), out, seconds)
+    found_problems = fo.diagnose(
+        fit, found.x_train, found.y_train, rule=chosen, l2=l2, names=feature_names(found.record)
+    )
+    record["diagnosis"] = [str(finding) for finding in found_problems]
     options.echo_json(record) if as_json else _say(fit, record, chosen)
     if fit.interrupted:
         sys.exit(130)
+
+
+def _config(data_name, run):
+    """What the first line of a log says: how to do it again."""
+    texts = {k: str(v) for k, v in run.items() if k in ("loss", "rule", "schedule")}
+    numbers = {k: run[k] for k in ("epochs", "batch_size", "l2", "seed", "validation", "backend", "threads")}
+    command = shlex.join(["fastopt", *sys.argv[1:]])
+    return {"command": command, "fastopt": fo.__version__, "data": data_name, **texts, **numbers}
 
 
 def _fitted(found, run, out, quiet):
@@ -229,5 +250,7 @@ def _say(fit, record, rule):
         click.echo(f"test error {record['rmse_test']:.4g} (root of the mean square) {rows}")
     else:
         click.echo(f"test accuracy {record['accuracy_test']:.4f} {rows}")
+    for line in record["diagnosis"]:
+        click.echo(line)
     if record["out"] is not None:
         click.echo(f"model written to {record['out']}")

@@ -190,6 +190,13 @@ def _labels(array, table):
     return text.to_pylist()
 
 
+def feature_names(record):
+    """Names of the features in a model's `preparation`, or None where they have none."""
+    if not record or record.get("kind") == "matrix":
+        return None
+    return Preparation.of_record(record).names
+
+
 def prepared(scanned, *, target=None, drop=(), categorical=(), missing="refuse", unknown="ignore",
              standardize=True, regression=False):  # fmt: skip
     """The Preparation of a Scan, or a ReadError that says which column does not fit and what would help."""

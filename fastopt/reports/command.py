@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from fastopt.readers import dataset, open_data
-from fastopt.readers.preparation import Preparation
+from fastopt.readers.preparation import feature_names
 from fastopt.reports.page import write
 
 
@@ -82,15 +82,8 @@ def _demo(name, data_name):
     found = dataset.training_set(open_data(data_name), standardize=False)
     if name == "table":
         X = found.x_train.toarray() if hasattr(found.x_train, "toarray") else found.x_train
-        return normalisation(X, found.y_train, names=names_of(found.record), title=found.name)
+        return normalisation(X, found.y_train, names=feature_names(found.record), title=found.name)
     return _slice(found)
-
-
-def names_of(record):
-    """Names of the features in a model's `preparation`, or None where they have none."""
-    if not record or record.get("kind") == "matrix":
-        return None
-    return Preparation.of_record(record).names
 
 
 def _slice(found):

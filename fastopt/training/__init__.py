@@ -14,6 +14,7 @@ import warnings
 
 from fastopt import penalties
 from fastopt.arrays import checked_l2
+from fastopt.logs import opened
 from fastopt.losses import Softmax
 from fastopt.rules import Momentum
 from fastopt.training.ending import Diverged
@@ -56,6 +57,7 @@ def train(
     standardize=False,
     bounds=None,
     watch=None,
+    log=None,
 ):
     """Minimize sum_i w_i L_i / sum_i w_i + l2*sum(W**2) over W and b of the scores X W^T + b, from zeros.
 
@@ -80,6 +82,8 @@ def train(
     start: (W, b) to start from, or a Fit; copied.
     watch: called after each epoch, or iteration of a solver, with a dict of what the history notes of it and a
         function that gives copies of (W, b); where it is true the run ends.
+    log: a function of (dict, step), called after every epoch with its numbers: fo.JsonLog, fo.TensorBoardLog
+        or your own; or the path of a JSONL file.
 
     solver: "sgd" takes epochs of the rule. "auto", "lbfgs", "newton", "prox-newton" or "dual" find the optimum
         and say so in the result's `report`; rule, batch_size, epochs, sampling and seed are then not looked at
@@ -95,7 +99,7 @@ def train(
         class_weight=class_weight,
     )  # fmt: skip
     if solver != "sgd":
-        epochs_only = {"schedule": schedule, "progress": progress, "checkpoint": checkpoint}
+        epochs_only = {"schedule": schedule, "progress": progress, "checkpoint": checkpoint, "log": log}
         refuse_for_solvers({**epochs_only, "early_stopping": early_stopping or None})
         options = {
             "tol": tol, "max_iter": max_iter, "max_seconds": max_seconds, "standardize": standardize,
@@ -110,13 +114,18 @@ def train(
         early_stopping=early_stopping, has_validation=examples.validation is not None,
     )  # fmt: skip
     run = Run(examples, settings, start, checkpoint)
+    log, close = opened(log)
     try:
         while not run.is_over():
             run.one_epoch(progress)
+            if log is not None:
+                log(run.history.latest(), run.step)
             if watch is not None and watch(run.history.latest(), run.parameters):
                 break
     except KeyboardInterrupt:
         run.go_back()  # the stretch that was cut off may have changed b alone
         warnings.warn(f"interrupted in epoch {run.epoch + 1}: the model so far is returned", stacklevel=2)
         return run.fit(interrupted=True)
+    finally:
+        close()
     return run.fit()
