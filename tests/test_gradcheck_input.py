@@ -43,12 +43,12 @@ def test_wrong_gradient_shape():
 def test_error_in_the_middle_says_where():
     def f(x):
         if x[2] > 1:
-            raise ZeroDivisionError("boom")
+            raise KeyError("boom")
         return x.sum()
 
-    with pytest.raises(EvaluationError, match=r"ZeroDivisionError with x\[2\] moved by .*boom") as caught:
+    with pytest.raises(EvaluationError, match=r"KeyError with x\[2\] moved by .*boom") as caught:
         numeric_gradient(f, np.ones(4))
-    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert isinstance(caught.value.__cause__, KeyError)
 
 
 def test_f_that_modifies_x():

@@ -7,9 +7,9 @@ import numpy as np
 from fastopt.checking import analytic as analytic_gradient
 from fastopt.checking import diagnosis, full
 from fastopt.checking.directions import check_directions
-from fastopt.checking.numeric import entry_slope
 from fastopt.checking.report import GradcheckError, Report, Row
 from fastopt.functions import noise
+from fastopt.functions.differences import entry_slope
 from fastopt.functions.guarded import in_double
 from fastopt.functions.point import Point
 
@@ -20,7 +20,7 @@ _NAMING_BUDGET = 240, 3000  # evaluations of f to find which entries are wrong; 
 
 
 def gradcheck(
-    f, grad, x, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True,
+    f, grad, x, *, eps=None, atol=1e-5, rtol=1e-3, raise_exception=True, bounds=None, allow_undecided=False,
     mode="auto", seconds=3.0, directions=4, nondet_tol=None, seed=0,
 ):  # fmt: skip
     """Compare an analytic gradient with differences of f: |analytic - numeric| <= atol + rtol*|numeric|.
@@ -28,20 +28,30 @@ def gradcheck(
     f: a function of x returning a number, or an array (then grad returns the Jacobian, f(x).shape + x.shape).
     grad: a function of x, an array in the structure of x, or None: f returns (value, gradient).
     x: a floating array of any shape, a tuple (f(*x)), a list or dict (f(x)) of them; never modified.
-    eps: step of the first pass, relative to max(1, |x_i|); entries that look wrong are measured again
-    with a ladder of steps and an error estimate. At a kink a value between the one-sided slopes passes.
-    mode: "full" measures every entry (2 evaluations each), "directions" a number of directional derivatives
-    and, if they deviate, the wrong entries; "auto" is "full" where that takes less than `seconds`.
-    nondet_tol: allowed difference of two evaluations at one point; by default rounding only.
+    eps: step of the first pass, relative to max(1, |x_i|): a number, an array, or in the structure of x; by
+    default 1e-6. Whether it fits the scale on which f changes is found from f; entries where it does not, or
+    that look wrong, are measured again with steps of their own and an error estimate. At a kink a value
+    between the one-sided slopes passes.
+    bounds: (lower, upper), each a number, None or in the structure of x, or scipy's Bounds: f is never called
+    outside of them. At their edge, and where f is NaN or raises ArithmeticError or ValueError on one side of
+    x, differences are one-sided.
+    allow_undecided: entries that could not be measured to the tolerance are "undecided" and no pass (verdict
+    and GradcheckError say which); True passes them where nothing is wrong.
+    mode: "full" measures every entry (2 evaluations each and a few for every 64), "directions" a number of
+    directional derivatives and, if they deviate, the wrong entries; "auto" is "full" where that takes less
+    than `seconds`.
+    nondet_tol: allowed difference of two evaluations at one point; by default rounding only (1e-12 of the
+    largest entry in float64).
     Returns a Report (true if passed); raises GradcheckError with the report unless raise_exception=False.
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
     started = time.perf_counter()
     point = Point(x)
-    function = in_double(f, point, with_gradient=grad is None)
+    function = in_double(f, point, with_gradient=grad is None, bounds=point.limits(bounds))
     values = analytic_gradient.evaluate(grad, function)
-    run = Run(function, values, atol, rtol, eps, np.random.default_rng(seed), nondet_tol)
+    rng = np.random.default_rng(seed)
+    run = Run(function, values, atol, rtol, point.steps(eps), rng, nondet_tol, allow_undecided)
     if mode == "auto":
         cost = 2 * point.size * run.noise.seconds
         mode = "full" if cost <= seconds else "directions"
@@ -55,51 +65,55 @@ def gradcheck(
 class Run:
     """One comparison: what is known of f and of the gradient, and the report made from it."""
 
-    def __init__(self, function, values, atol, rtol, eps, rng, nondet_tol):
-        if not (atol >= 0 and rtol >= 0 and eps > 0):
-            raise ValueError(f"need atol >= 0, rtol >= 0, eps > 0, not {atol}, {rtol}, {eps}")
+    def __init__(self, function, values, atol, rtol, eps, rng, nondet_tol, allow_undecided=False):
+        if not (atol >= 0 and rtol >= 0):
+            raise ValueError(f"need atol >= 0 and rtol >= 0, not {atol}, {rtol}")
         self.function, self.values, self.rng = function, values, rng
         self.atol, self.rtol = atol, rtol
         self.noise = noise.measure(function, rng)
-        self.nondet_tol = nondet_tol
+        self.nondet_tol, self.allow_undecided = nondet_tol, allow_undecided
         # Differences of float32 values need steps of float32: rounding^(1/3).
-        self.eps = max(eps, function.eps ** (1 / 3)) if function.eps > 1e-15 else eps
+        self.eps = 1e-6 if eps is None else eps
+        if function.eps > 1e-15:
+            self.eps = np.maximum(self.eps, function.eps ** (1 / 3))
 
     @np.errstate(all="ignore")
     def report(self, mode, count):
         function = self.function
-        settings = {"eps": self.eps, "atol": self.atol, "rtol": self.rtol, "dtype": str(function.point.dtype)}
+        eps = float(self.eps) if np.ndim(self.eps) == 0 else self.eps.tolist()
+        settings = {"eps": eps, "atol": self.atol, "rtol": self.rtol, "dtype": str(function.point.dtype)}
         report = Report(True, "", mode, settings=settings)
         report.value = float(function.value[0]) if function.value.size == 1 else None
         report.noise = float(self.noise.level.max())
         if not np.isfinite(function.value).all():
-            report.ok, report.verdict = (
-                False,
-                f"f is not finite at x: {function.value[~np.isfinite(function.value)][0]}",
-            )
+            report.fail(f"f is not finite at x: {function.value[~np.isfinite(function.value)][0]}")
             return report
         if mode == "full":
             self._full(report)
         else:
             self._directions(report, count)
         self._determinism(report)
+        self._remarks(report)
         report.evaluations = function.calls
         return report
 
     def _full(self, report):
         result = full.compare(
             self.function, self.values.values, self.values.floor, self.noise.level,
-            eps=self.eps, atol=self.atol, rtol=self.rtol,
+            eps=self.eps, atol=self.atol, rtol=self.rtol, rng=self.rng,
         )  # fmt: skip
         self._fill(report, result, np.arange(self.function.point.size))
-        wrong = report.counts["wrong"]
+        wrong, undecided = report.counts["wrong"], report.counts["undecided"]
+        size = result.analytic.size
         if wrong:
-            report.ok = False
-            report.verdict = (
-                f"{wrong} of {_entries(result.analytic.size)} wrong; worst {worst_text(report.rows[0])}"
+            report.fail(f"{wrong} of {_entries(size)} wrong; worst {worst_text(report.rows[0])}")
+        elif undecided:
+            report.leave(
+                f"{undecided} of {_entries(size)} undecided; {_agreeing(size - undecided, report.counts)}",
+                self.allow_undecided,
             )
         else:
-            report.verdict = f"{_agree(result.analytic.size)}{_remarks(report.counts)}"
+            report.verdict = f"{_agree(size)}{_subgradients(report.counts)}"
 
     def _directions(self, report, count):
         finite = np.isfinite(self.values.values).all(0)
@@ -117,14 +131,19 @@ class Run:
                 budget=int(np.clip(1 / max(self.noise.seconds, 1e-9), *_NAMING_BUDGET)), **arguments,
             )  # fmt: skip
         self._fill(report, result, entries)
-        bad = [d for d in report.directions if d.status == full.WRONG]
+        count, size = len(report.directions), self.function.point.size
+        bad, unclear = (sum(d.status == s for d in report.directions) for s in (full.WRONG, full.UNDECIDED))
         wrong = report.counts["wrong"]
-        report.ok = not bad and not wrong
         if wrong:
             found = "one wrong entry" if wrong == 1 else f"{wrong} wrong entries"
-            report.verdict = f"{found} found; worst {worst_text(report.rows[0])}"
+            report.fail(f"{found} found; worst {worst_text(report.rows[0])}")
         elif bad:
-            report.verdict = f"{len(bad)} of {len(report.directions)} directional derivatives wrong"
+            report.fail(f"{bad} of {count} directional derivatives wrong")
+        elif unclear:
+            report.leave(
+                f"{unclear} of {count} directional derivatives undecided, {size} entries",
+                self.allow_undecided,
+            )
         else:
             report.verdict = (
                 f"{len(report.directions)} directional derivatives agree, {self.function.point.size} entries"
@@ -159,10 +178,7 @@ class Run:
             report.causes = self._causes(result, entries)
         report.warnings += self._hidden(result)
         if report.counts["undecided"]:
-            report.warnings.append(
-                f"{report.counts['undecided']} entries cannot be decided: the noise of f ({report.noise:.1e}) is "
-                "larger than the tolerance allows"
-            )
+            report.warnings.append(why_undecided(result, report.noise))
         report.curves = self._curves(entries)
 
     def _rows(self, result, entries):
@@ -235,9 +251,11 @@ class Run:
         value = np.abs(self.function.value)
         allowed = self.nondet_tol if self.nondet_tol is not None else 64 * self.function.eps * value
         scale = np.nan_to_num(np.abs(self.values.values)).max()
-        allowed_gradient = (
-            self.nondet_tol if self.nondet_tol is not None else 1e-3 * (self.atol + self.rtol * scale)
-        )
+        # The terms of a gradient may be as large as f where their sum is not.
+        scale = max(scale, np.nan_to_num(value).max())
+        allowed_gradient = self.nondet_tol
+        if allowed_gradient is None:
+            allowed_gradient = 4096 * self.values.eps * scale
         for what, repeat, bad in (
             ("f", float(self.noise.repeat.max()), bool((self.noise.repeat > allowed).any())),
             ("the gradient", self.values.repeat, self.values.repeat > allowed_gradient),
@@ -248,9 +266,27 @@ class Run:
                     f"{what} is not deterministic: twice at the same x differs by {repeat:.2g}"
                 )
             if bad:
-                report.ok = False
-                report.verdict = f"{what} is not deterministic (twice at the same x differs by {repeat:.2g})"
+                report.fail(f"{what} is not deterministic (twice at the same x differs by {repeat:.2g})")
                 report.causes[:] = ["random numbers, dropout or state kept between calls; fix the seed"]
+
+    def _remarks(self, report):
+        """What was noticed of f on the way."""
+        function = self.function
+        if function.by_identity:
+            report.warnings.append(
+                "f answers by the identity of x (a cache?): it was given a new array for each evaluation"
+            )
+        kinds = [str(d) for d in function.value_dtypes if d.kind == "f"]
+        if len(kinds) > 1:
+            report.warnings.append(
+                f"the dtype of f's value depends on x: {' and '.join(kinds)}; noise as of the coarser"
+            )
+        if self.values.dtypes and len(self.values.dtypes) > 1:
+            report.warnings.append(
+                f"the dtype of the gradient depends on x: {' and '.join(self.values.dtypes)}"
+            )
+        if function.raised:
+            report.warnings.append(f"taken as the end of the domain: {function.raised[0]}")
 
     def _curves(self, entries):
         function, level = self.function, self.noise.level
@@ -280,6 +316,26 @@ def _agree(size):
     return "the one entry agrees" if size == 1 else f"all {size} entries agree"
 
 
-def _remarks(counts):
-    words = [f"{counts[k]} {k}" for k in ("subgradients", "undecided") if counts[k]]
-    return f" ({', '.join(words)})" if words else ""
+def _agreeing(size, counts):
+    if not size:
+        return "nothing was measured to the tolerance"
+    return f"the other {size} agree" + _subgradients(counts)
+
+
+def _subgradients(counts):
+    return f" ({counts['subgradients']} subgradients)" if counts["subgradients"] else ""
+
+
+def why_undecided(result, noise):
+    """One sentence on the entries that could not be decided."""
+    undecided = result.status == full.UNDECIDED
+    count, error = int(undecided.sum()), result.error[undecided]
+    lost = int((~np.isfinite(error)).sum())
+    if lost == count:
+        return f"{count} undecided: no step along them gives a slope; f is not finite there, or jumps"
+    tolerance = result.tolerance()[undecided][np.isfinite(error)].min()
+    text = (
+        f"{count} undecided: the numeric slope is known to {error[np.isfinite(error)].max():.1e} only, "
+        f"the tolerance is {tolerance:.1e} (noise of f {noise:.1e})"
+    )
+    return text + (f"; along {lost} of them no step gives a slope" if lost else "")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastopt.checking import numeric
+from fastopt.functions.differences import doubt, entry_slope, first_steps, probe, rounding
 from fastopt.functions.ladder import Slope
 
 # A gradient with more confirmed wrong entries than this is wrong; the rest keep their first estimate.
@@ -23,6 +23,7 @@ class Comparison:
     floor: np.ndarray  # what the precision of the gradient's own dtype allows
     atol: float
     rtol: float
+    coarse: float = 0.0  # share of the largest slope below which an f of low precision tells nothing
 
     def __post_init__(self):
         shape = self.analytic.shape
@@ -53,13 +54,21 @@ class Comparison:
         return np.where(np.isinf(difference), np.inf, excess)
 
     def judge(self):
-        """Wrong where the difference exceeds tolerance and error; undecided where it is between."""
+        """Wrong where the difference exceeds tolerance and twice the error; where it does not exceed the
+        tolerance, the error must not either. What lies between, and what was not measured, is undecided."""
         difference, tolerance = self.difference(), self.tolerance()
-        blur = self.blur()
+        error = np.where(np.isfinite(self.numeric), self.error, np.inf)
+        measured = np.isfinite(error)
         self.status[:] = OK
         self.status[~np.isnan(self.left)] = SUBGRADIENT
-        self.status[(difference > tolerance) & (difference <= blur)] = UNDECIDED
-        self.status[(difference > blur) | np.isinf(difference)] = WRONG
+        # Between slopes that are far apart, 3 % of their distance is near enough.
+        sure = np.maximum(tolerance, np.where(np.isnan(self.left), 0, 0.03 * np.abs(self.right - self.left)))
+        largest = np.nanmax(np.abs(self.numeric), axis=1, initial=0, keepdims=True)
+        sure = np.maximum(sure, self.coarse * largest)
+        near = tolerance + 2 * error if self.coarse else tolerance
+        self.status[(difference > near) | ~(error <= sure)] = UNDECIDED
+        self.status[(difference > tolerance + 2 * error) & measured] = WRONG
+        self.status[~np.isfinite(self.analytic)] = WRONG
 
     def take(self, i, slope: Slope):
         self.refined[i] = True
@@ -68,18 +77,27 @@ class Comparison:
         self.right[:, i] = np.where(slope.kink, slope.right, np.nan)
 
 
-def compare(function, analytic, floor, noise, *, eps, atol, rtol):
-    """Comparison of an analytic (outputs, size) derivative with differences of f."""
-    h = numeric.steps(function, eps)
-    probes = numeric.probe(function, h)
-    rounding = 2 * noise / (probes.up - probes.down)[:, None]
-    result = Comparison(analytic, probes.central.T.copy(), rounding.T.copy(), floor, atol, rtol)
+def coarse(function):
+    """In float32 the slope of an entry is known to about 1e-5 of f over its scale."""
+    return 0.05 if function.eps > 1e-15 else 0.0
+
+
+def compare(function, analytic, floor, noise, *, eps, atol, rtol, rng):
+    """Comparison of an analytic (outputs, size) derivative with differences of f.
+
+    eps: the first step, relative to max(1, |x_i|); blocks of entries moved by much less tell whether it fits.
+    """
+    probes = probe(function, first_steps(function, eps=eps))
+    slopes = probes.central.T.copy()
+    sure = rounding(function, probes, noise)
+    error = sure + doubt(function, probes, slopes, noise, rng)
+    result = Comparison(analytic, slopes, error, floor, atol, rtol, coarse(function))
     result.h[:] = probes.up
     gap = np.abs((probes.plus - function.value) / probes.up[:, None]
                  - (probes.minus - function.value) / probes.down[:, None]).T  # fmt: skip
     kinked = _still_apart(function, probes, gap, result)
     tolerance = result.tolerance()
-    far = ~(result.difference() + result.error <= tolerance) | ~np.isfinite(analytic)
+    far = ~(result.difference() + result.error <= tolerance) & np.isfinite(analytic)
     _refine(function, result, noise, (far | kinked).any(0))
     result.judge()
     return result
@@ -110,7 +128,9 @@ def _refine(function, result, noise, which):
     confirmed = 0
     function.start()
     for i in order:
-        slope = numeric.entry_slope(function, i, noise, target=tolerance[:, i] / 20)
+        error = result.error[:, i]
+        known = (result.numeric[:, i], error) if np.isfinite(error).all() else None
+        slope = entry_slope(function, i, noise, target=tolerance[:, i] / 20, known=known)
         result.take(i, slope)
         column = slice(i, i + 1)
         part = _column(result, column)
@@ -123,7 +143,7 @@ def _refine(function, result, noise, which):
 def _column(result, column):
     part = Comparison(
         result.analytic[:, column], result.numeric[:, column], result.error[:, column],
-        result.floor[:, column], result.atol, result.rtol,
+        result.floor[:, column], result.atol, result.rtol, result.coarse,
     )  # fmt: skip
     part.left, part.right = result.left[:, column], result.right[:, column]
     part.judge()

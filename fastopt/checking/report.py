@@ -32,7 +32,8 @@ class Row(NamedTuple):
 class Report:
     """Result of a check; true if it passed.
 
-    rows: the worst entries, worst first. causes: what the wrong ones have in common. counts: entries,
+    outcome: "passed", "wrong", or "undecided": nothing is known to be wrong, but not all could be measured
+    (then ok is false unless the caller allowed it). rows: the worst entries, worst first. causes: what the wrong ones have in common. counts: entries,
     compared, wrong, subgradients, undecided. directions: Taylor tests of mode "directions".
     """
 
@@ -51,6 +52,18 @@ class Report:
     evaluations: int = 0
     seconds: float = 0.0
     curves: object = field(default=None, repr=False)  # function(rows) -> error against h, for the picture
+    outcome: str = "passed"
+
+    def fail(self, verdict):
+        self.ok, self.outcome, self.verdict = False, "wrong", verdict
+
+    def leave(self, verdict, allowed=False):
+        """Undecided; a pass only where the caller said so."""
+        self.ok, self.outcome, self.verdict = allowed, "undecided", verdict
+
+    def __getstate__(self):
+        """Without f, which the curves of the picture hold: a report crosses processes."""
+        return {**self.__dict__, "curves": None}
 
     def __bool__(self):
         return self.ok
@@ -72,7 +85,8 @@ class Report:
         return "\n".join(parts)
 
     def headline(self):
-        return f"gradcheck {'passed' if self.ok else 'FAILED'}: {self.verdict}"
+        word = "passed" if self.ok else "UNDECIDED" if self.outcome == "undecided" else "FAILED"
+        return f"gradcheck {word}: {self.verdict}"
 
     def _notes(self):
         return [f"  likely cause: {c}" for c in self.causes] + [f"  note: {w}" for w in self.warnings]
@@ -88,7 +102,7 @@ class Report:
         """Plain data for JSON; numbers that are not finite become strings."""
         return _plain(
             {
-                "ok": self.ok, "verdict": self.verdict, "mode": self.mode, "causes": self.causes,
+                "ok": self.ok, "outcome": self.outcome, "verdict": self.verdict, "mode": self.mode, "causes": self.causes,
                 "warnings": self.warnings, "counts": self.counts, "settings": self.settings, "value": self.value,
                 "noise": self.noise, "deterministic": self.deterministic, "evaluations": self.evaluations,
                 "seconds": self.seconds, "rows": [row._asdict() for row in self.rows],
@@ -120,11 +134,14 @@ class Report:
 
 
 class GradcheckError(AssertionError):
-    """A gradient is wrong; .report says where."""
+    """A gradient is wrong, or could not be decided; .report says where."""
 
     def __init__(self, report):
         self.report = report
         super().__init__("\n".join([report.headline(), *report._notes(), *_table(report.rows[:5])]))
+
+    def __reduce__(self):
+        return type(self), (self.report,)
 
 
 def _table(rows):

@@ -1,4 +1,4 @@
-"""f and its gradient, called with care: results checked, x guarded, errors placed, calls counted."""
+"""f, called with care: results checked, x guarded, errors placed, the end of its domain noticed, calls counted."""
 
 import time
 
@@ -11,21 +11,29 @@ class EvaluationError(RuntimeError):
     """f or the gradient raised, or modified its argument."""
 
 
+# What arithmetic beside x may raise: math.log(-1), 1/0, a Cholesky factor that does not exist.
+_OUTSIDE = (ArithmeticError, ValueError)
+_KEPT = 1 << 26  # bytes of arrays kept for an f that remembers them by identity
+
+
 class Function:
     """f at points near x, as a float64 vector of its outputs (one for a scalar f).
 
-    dtype None gives f arrays in the dtypes of x, float64 gives it copies in double precision.
+    dtype None gives f arrays in the dtypes of x, float64 gives it copies in double precision. bounds: flat
+    (lower, upper): f is never called outside of them. Outside, and where f raises ArithmeticError or
+    ValueError beside x, its value is NaN; at x itself every error is one.
     """
 
-    def __init__(self, f, point, *, name="f", dtype=None, scalar=False, with_gradient=False):
+    def __init__(self, f, point, *, name="f", dtype=None, scalar=False, with_gradient=False, bounds=None):
         if not callable(f):
             raise TypeError(f"{name} must be a function, not {type(f).__name__}")
         self.f, self.point, self.name = f, point, name
         self.scalar, self.with_gradient = scalar, with_gradient
         self.work = Workspace(point, dtype)
         self.dtype = np.dtype(dtype or point.dtype)
+        self.lower, self.upper = (None, None) if bounds is None else bounds
         self.calls, self.seconds, self.gradient = 0, 0.0, None
-        self.shape = None
+        self.shape, self.raised, self.value_dtypes, self._kept = None, None, [], None
         start = time.perf_counter()
         self.value = self.at(point.values)
         self.seconds = time.perf_counter() - start
@@ -46,6 +54,8 @@ class Function:
 
     def at(self, flat):
         """f at a flat point; afterwards the point must be what it was."""
+        if self._outside(flat):
+            return np.full(self.value.shape, np.nan)
         self.work.fill(flat)
         value = self._call("at x" if flat is self.point.values else "near x")
         self._guard(flat)
@@ -59,7 +69,11 @@ class Function:
     def moved(self, i, t):
         """(realised step, f) with flat entry i moved by t; the rest is restored, not checked."""
         x = self.point.values[i]
-        step = self.work.put(i, x + t) - x
+        taken = self.work.put(i, x + t)
+        step = taken - x
+        if self.lower is not None and not self.lower[i] <= taken <= self.upper[i]:
+            self.work.put(i, x)
+            return step, np.full(self.value.shape, np.nan)
         try:
             value = self._call("with {} moved by {:.1e}", i, t)
         finally:
@@ -69,7 +83,11 @@ class Function:
     def shifted(self, begin, step):
         """(realised step, f) with the entries from begin on moved by the vector step; then restored."""
         x = self.point.values[begin : begin + len(step)]
-        taken = self.work.put_range(begin, x + step) - x
+        there = self.work.put_range(begin, x + step)
+        taken = there - x
+        if self._outside(there, begin):
+            self.work.put_range(begin, x)
+            return taken, np.full(self.value.shape, np.nan)
         try:
             value = self._call(f"with entries {begin} to {begin + len(step) - 1} moved")
         finally:
@@ -92,15 +110,50 @@ class Function:
                 f"and {self.work.read()[i]:.6g} after it; work on a copy"
             )
 
+    def _outside(self, flat, begin=0):
+        if self.lower is None:
+            return False
+        part = slice(begin, begin + len(flat))
+        return bool(((flat < self.lower[part]) | (flat > self.upper[part])).any())
+
     def _call(self, where, i=None, t=0.0):
         self.calls += 1
         try:
-            result = self.work.call(self.f)
+            result = self.work.call(self.f) if self._kept is None else self._call_on_copy()
         except Exception as error:
             place = where if i is None else where.format(self.point.label(i), t)
             message = f"{self.name} raised {type(error).__name__} {place}: {error}"
+            if isinstance(error, _OUTSIDE) and where != "at x":
+                self.raised = self.raised or (message, error)
+                return np.full(self.value.shape, np.nan)
             raise EvaluationError(message) from error
         return self._value(result)
+
+    def _call_on_copy(self):
+        """A new array each time, kept so that no later one gets its address."""
+        argument = self.work.copy()
+        if self.calls * self.point.size * 8 < _KEPT:
+            self._kept.append(argument)
+        return self.point.call(self.f, argument)
+
+    @property
+    def by_identity(self):
+        """Whether f was found to answer by the identity of x; it is given copies since."""
+        return self._kept is not None
+
+    def notice_identity(self):
+        """After f did not move at all: whether it moves on a new array; then it gets a new one each time."""
+        if self._kept is not None:
+            return False
+        x = self.point.values
+        moved = x + 1e-3 * np.where(x == 0, 1.0, x)
+        stale = self.at(moved)
+        self._kept = []
+        if np.array_equal(self.at(moved), stale, equal_nan=True):
+            self._kept = None
+            return False
+        self.value = self.at(x)
+        return True
 
     def _value(self, result):
         if self.with_gradient:
@@ -119,8 +172,12 @@ class Function:
             )
         if self.shape is None:
             self.shape = value.shape
-            self.value_eps = float(np.finfo(value.dtype).eps) if value.dtype.kind == "f" else 0.0
-        elif value.shape != self.shape:
+            self.value_eps = 0.0
+        if value.dtype not in self.value_dtypes:
+            self.value_dtypes.append(value.dtype)
+            if value.dtype.kind == "f":  # the coarsest that f returned
+                self.value_eps = max(self.value_eps, float(np.finfo(value.dtype).eps))
+        if value.shape != self.shape:
             raise ValueError(f"{self.name} returned shape {value.shape} after {self.shape}")
         return np.array(value, dtype=np.float64).reshape(-1)
 

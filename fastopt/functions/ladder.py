@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 FACTOR = 4.0
+EPS = float(np.finfo(np.float64).eps)
 _DEPTH = 5
 
 
@@ -30,8 +31,8 @@ class Slope(NamedTuple):
 class _Rungs:
     """What was measured at each step, largest first."""
 
-    def __init__(self, value, noise):
-        self.value, self.noise = value, noise
+    def __init__(self, value, noise, grain):
+        self.value, self.noise, self.grain = value, noise, grain
         self.h, self.central, self.right, self.left, self.rounding, self.moved = [], [], [], [], [], []
 
     def add(self, up, plus, down, minus):
@@ -39,7 +40,9 @@ class _Rungs:
         self.central.append((plus - minus) / (up - down))
         self.right.append((plus - self.value) / up)
         self.left.append((minus - self.value) / down)
-        self.rounding.append(4 * self.noise / (up - down))
+        # Values far above f(x) are rounded by their own size.
+        noise = np.maximum(self.noise, EPS / 2 * np.maximum(np.abs(plus), np.abs(minus)))
+        self.rounding.append((4 * noise + 2 * self.grain * np.abs(self.central[-1])) / (up - down))
         self.moved.append(np.abs(plus - self.value))
 
     def gap(self, k):
@@ -52,13 +55,13 @@ class _Rungs:
         return np.abs(self.gap(k)) <= 0.4 * np.abs(self.gap(k - 1)) + 3 * self.rounding[k]
 
 
-def slope(phi, value, noise, start, *, target=0.0, lowest=2e-9, relative=1e-13):
+def slope(phi, value, noise, start, *, target=0.0, lowest=2e-9, relative=1e-13, grain=0.0):
     """Derivative at 0 of t -> f(x + t*v). phi(t) gives (realised t, f); value is f(x).
 
     Ends when the error is below target (absolute, or `relative` of the value), when rounding is all
     that is left, or below `lowest` (relative to start/0.01).
     """
-    rungs, tableau = _Rungs(value, noise), []
+    rungs, tableau = _Rungs(value, noise, grain), []
     best = np.full(value.shape, np.nan)
     error = np.full(value.shape, np.inf)
     h, failures = start, 0
@@ -71,7 +74,7 @@ def slope(phi, value, noise, start, *, target=0.0, lowest=2e-9, relative=1e-13):
                 break
             if len(rungs.h) == 0:
                 start = h / 8
-            rungs, tableau, h = _Rungs(value, noise), [], h / 8
+            rungs, tableau, h = _Rungs(value, noise, grain), [], h / 8
             continue
         rungs.add(up, plus, down, minus)
         best, error = _improve(rungs, tableau, best, error)

@@ -33,20 +33,23 @@ def measure(function, rng):
     seconds = time.perf_counter() - start
     repeat = np.abs(again - function.value)
     floor = np.maximum(np.abs(function.value) * function.eps / 4, repeat)
-    direction = rng.choice([-1.0, 1.0], x.size) * np.maximum(1.0, np.abs(x))
+    size = np.abs(x)
+    size[size == 0] = min(1.0, size[size > 0].min(initial=1.0))
+    direction = rng.choice([-1.0, 1.0], x.size) * size
     spacing = 64 * float(np.finfo(function.dtype).eps)
     level = np.zeros_like(floor)
     for _ in range(4):
         values = np.array([function.at(x + j * spacing * direction) for j in range(1, _POINTS)])
         values = np.vstack([function.value, values])
-        level = np.maximum(level, _noise(values))
+        level = np.maximum(level, of_series(values))
         if (values[1:] != values[:-1]).mean() > 0.5 or spacing > 1e-4:
             break
         spacing *= 1000
     return Noise(np.maximum(np.nan_to_num(level, nan=0.0, posinf=0.0), floor), repeat, seconds)
 
 
-def _noise(values):
+def of_series(values):
+    """Noise of each output of f at equally spaced points (points, outputs)."""
     estimates = []
     for k in range(1, _POINTS):
         values = np.diff(values, axis=0)

@@ -65,6 +65,61 @@ class Point:
         with np.errstate(**self.errors):
             return f(*argument) if self.kind == "tuple" else f(argument)
 
+    def steps(self, eps, what="eps"):
+        """eps, one number or an array for all entries or in the structure of x, as a number or flat array."""
+        if eps is None or np.ndim(eps) == 0 and not isinstance(eps, dict):
+            found = eps
+        else:
+            found = self._spread(eps, what)
+        if found is not None and not (np.isfinite(found) & (np.asarray(found) > 0)).all():
+            raise ValueError(f"{what} must be positive, not {eps}")
+        return None if found is None else np.asarray(found, float) if np.ndim(found) else float(found)
+
+    def limits(self, bounds):
+        """bounds as flat (lower, upper), or None; scipy's Bounds too. x must lie within."""
+        if bounds is None:
+            return None
+        if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+            bounds = bounds.lb, bounds.ub
+        if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
+            raise ValueError("bounds must be (lower, upper), each a number, None, or in the structure of x")
+        lower = np.broadcast_to(self._spread(bounds[0], "bounds", -np.inf), self.size)
+        upper = np.broadcast_to(self._spread(bounds[1], "bounds", np.inf), self.size)
+        for bad, why in (
+            (~(lower < upper), "leave no room: the lower is not below the upper"),
+            (~((lower <= self.values) & (self.values <= upper)), "do not hold x"),
+        ):
+            if bad.any():
+                i = int(np.flatnonzero(bad)[0])
+                raise ValueError(
+                    f"bounds [{lower[i]:g}, {upper[i]:g}] of {self.label(i)} = {self.values[i]:g} {why}"
+                )
+        return lower, upper
+
+    def _spread(self, given, what, none=np.nan):
+        """A number, a flat array, or arrays in the structure of x that broadcast to theirs, as flat numbers."""
+        if given is None:
+            return np.full(self.size, none)
+        if isinstance(given, dict) or (self.kind != "array" and isinstance(given, (tuple, list))):
+            parts = self._parts(given, what)
+        elif np.ndim(given) == 0:
+            return np.full(self.size, float(given))
+        elif self.kind != "array" and np.shape(given) == (self.size,):
+            return np.asarray(given, dtype=float)
+        else:
+            parts = [given]
+        flat = np.empty(self.size)
+        for k, part in enumerate(parts):
+            part = np.asarray(none if part is None else part, dtype=float)
+            if part.shape == (flat[self.offsets[k] : self.offsets[k + 1]].size,):
+                part = part.reshape(self.shapes[k])
+            try:
+                part = np.broadcast_to(part, self.shapes[k])
+            except ValueError:
+                raise ValueError(f"{what} has shape {part.shape}, {self.title(k)} {self.shapes[k]}") from None
+            flat[self.offsets[k] : self.offsets[k + 1]] = part.ravel()
+        return flat
+
     @np.errstate(over="ignore")
     def restore(self, flat, leading=(), dtypes=None):
         """A flat result (leading..., size) as arrays in the structure of x."""
@@ -88,6 +143,11 @@ class Point:
                 raise ValueError(f"{name} has shape {part.shape}, expected {expected}{why}")
             flat[:, self.offsets[k] : self.offsets[k + 1]] = part.reshape(rows, size)
         return flat
+
+    def dtypes_of(self, g):
+        """The floating dtypes of the arrays of a gradient."""
+        arrays = (np.asarray(part) for part in self._parts(g, "the gradient") if part is not None)
+        return {a.dtype for a in arrays if a.dtype.kind == "f"}
 
     def _parts(self, g, what):
         if self.kind == "array":
@@ -118,6 +178,11 @@ class Workspace:
 
     def call(self, f):
         return self.point.call(f, self._argument)
+
+    def copy(self):
+        """The argument of f in arrays of its own."""
+        shapes = self.point.shapes
+        return self.point.pack([f.reshape(s).copy() for f, s in zip(self._flats, shapes, strict=True)])
 
     def fill(self, flat):
         for k, part in enumerate(self._flats):
