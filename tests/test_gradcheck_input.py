@@ -46,7 +46,7 @@ def test_error_in_the_middle_says_where():
             raise KeyError("boom")
         return x.sum()
 
-    with pytest.raises(EvaluationError, match=r"KeyError with x\[2\] moved by .*boom") as caught:
+    with pytest.raises(EvaluationError, match=r"KeyError (near x|with x\[2\] moved by).*boom") as caught:
         numeric_gradient(f, np.ones(4))
     assert isinstance(caught.value.__cause__, KeyError)
 

@@ -127,7 +127,7 @@ def _compare(result, point, function):
     function.start()
     found = line.slope(
         lambda t: (t, function.shifted(0, t * direction)[1]), function.value, noise,
-        line.Range(0.01, 16 * eps, 1e6, 2 * eps, True), relative=1e-6,
+        line.Range(0.01, 16 * eps, 1e6, 2 * eps, joint=True), relative=1e-6,
     )  # fmt: skip
     _, far = function.shifted(0, 1e-3 * direction)
     function.finish()

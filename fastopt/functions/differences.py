@@ -154,15 +154,17 @@ def entry_range(function, i, start=0.01):
     if x == 0:
         others = np.abs(function.point.values)
         lowest = 1e-20 * min(1.0, others[others > 0].min(initial=1.0))
-    return line.Range(start * max(1.0, x), lowest, 1e14 * max(1.0, x), own)
+    return line.Range(start * max(1.0, x), lowest, 1e14 * max(1.0, x), own, function.eps > 1e-15)
 
 
 @np.errstate(all="ignore")
 def entry_slope(function, i, noise, *, target=0.0, relative=1e-13, start=0.01, known=None):
     """line.slope along entry i; `start` and `finish` of the function are the caller's."""
+    # The few values of low precision measure their noise badly: not below that of all entries then.
+    floor = noise if function.eps > 1e-15 else np.abs(function.value) * function.eps / 4
     return line.slope(
         lambda t: function.moved(i, t), function.value, noise, entry_range(function, i, start),
-        floor=np.abs(function.value) * function.eps / 4, target=target, relative=relative, known=known,
+        floor=floor, target=target, relative=relative, known=known,
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ class Range(NamedTuple):
     lowest: float
     highest: float
     grain: float = 0.0  # distance of neighbouring numbers at x: f cannot know x better
+    coarse: bool = False  # f is of low precision: its kinks may hide below its noise
     joint: bool = False  # many entries move: the roundings of their steps meet in every output
 
 
@@ -52,7 +53,7 @@ def slope(
     if enough is None:
         enough = np.maximum(10 * target, 1e-6 * np.abs(found.value))
     weak = ~found.kink & ~(found.error <= enough)
-    if weak.any():
+    if weak.any() and not steps.coarse:
         other = searched(phi, value, noise, steps, **options)
         found = _merged(found, other, weak & (other.error < found.error))
     return _doubted(found, _steep(found, value, steps.grain))
@@ -200,7 +201,7 @@ class _Search:
         """The slope at the last level that agreed; what the level below it allows is its error."""
         columns = np.arange(last.size)
         slopes, errors = np.array([v.slope for v in levels]), np.array([v.error for v in levels])
-        below = np.maximum(last - 1, 0)
+        below = np.maximum(last - (2 if self.steps.coarse else 1), 0)
         error = errors[below, columns] + errors[last, columns]
         return slopes[last, columns], np.where(self._baseless(levels, last), np.inf, error)
 

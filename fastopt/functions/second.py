@@ -109,7 +109,7 @@ def slope_along(function, direction, noise, *, start=None, **options):
     moving = direction != 0
     own = float((grain(function)[moving] / np.abs(direction[moving])).max())
     unit = step_along(function, direction)
-    steps = line.Range(start or 1e3 * unit, 16 * own, 1e16 * unit, own, True)
+    steps = line.Range(start or 1e3 * unit, 16 * own, 1e16 * unit, own, function.eps > 1e-15, True)
     function.start()
     found = line.slope(
         lambda t: (t, function.shifted(0, t * direction)[1]), function.value, noise, steps,
