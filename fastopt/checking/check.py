@@ -16,7 +16,7 @@ from fastopt.functions.point import Point
 MODES = ("auto", "full", "directions")
 VERDICTS = ("ok", "wrong", "subgradient", "undecided")
 ROWS = 50
-_NAMING_BUDGET = 240, 3000  # evaluations of f to find which entries are wrong; the more the faster f is
+_NAMING_BUDGET = 400, 3000  # evaluations of f to find which entries are wrong; the more the faster f is
 
 
 def gradcheck(

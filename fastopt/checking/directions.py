@@ -59,7 +59,7 @@ class Residual:
         own = float((self.grain[begin : begin + len(v)][moving] / np.abs(v[moving])).max(initial=0))
         # Every entry moves by many times its grain: the sum of their roundings is the noise that was measured.
         steps = line.Range(start, 64 * own, 1e6, 0.0)
-        floor = np.zeros(1) + np.abs(self.value) * self.function.eps / 4
+        floor = np.zeros(1) + np.abs(self.value) * self.function.eps / 2
         return line.slope(
             phi, np.zeros(1), self.noise, steps, floor=floor, size=np.abs(self.value) + np.zeros(1),
             target=target, relative=1e-4, enough=enough, known=known,

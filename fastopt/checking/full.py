@@ -98,7 +98,7 @@ def compare(function, analytic, floor, noise, *, eps, atol, rtol, rng):
     kinked = _still_apart(function, probes, gap, result)
     tolerance = result.tolerance()
     far = ~(result.difference() + result.error <= tolerance) & np.isfinite(analytic)
-    _refine(function, result, noise, (far | kinked).any(0))
+    _refine(function, result, noise, (far | kinked).any(0), (error <= 4 * sure).all(0))
     result.judge()
     return result
 
@@ -119,8 +119,11 @@ def _still_apart(function, probes, gap, result):
     return apart
 
 
-def _refine(function, result, noise, which):
-    """Replace the first estimates by the ladder's, worst first, until the verdict is beyond doubt."""
+def _refine(function, result, noise, which, trusted):
+    """Replace the first estimates by the ladder's, worst first, until the verdict is beyond doubt.
+
+    trusted: entries whose first slope is right but for rounding; the ladder's must agree with it.
+    """
     excess = result.excess().max(0)
     order = np.flatnonzero(which)
     order = order[np.argsort(-excess[order], kind="stable")]
@@ -128,8 +131,7 @@ def _refine(function, result, noise, which):
     confirmed = 0
     function.start()
     for i in order:
-        error = result.error[:, i]
-        known = (result.numeric[:, i], error) if np.isfinite(error).all() else None
+        known = (result.numeric[:, i], result.error[:, i]) if trusted[i] else None
         slope = entry_slope(function, i, noise, target=tolerance[:, i] / 20, known=known)
         result.take(i, slope)
         column = slice(i, i + 1)

@@ -161,7 +161,7 @@ def entry_range(function, i, start=0.01):
 def entry_slope(function, i, noise, *, target=0.0, relative=1e-13, start=0.01, known=None):
     """line.slope along entry i; `start` and `finish` of the function are the caller's."""
     # The few values of low precision measure their noise badly: not below that of all entries then.
-    floor = noise if function.eps > 1e-15 else np.abs(function.value) * function.eps / 4
+    floor = noise if function.eps > 1e-15 else np.abs(function.value) * function.eps / 2
     return line.slope(
         lambda t: function.moved(i, t), function.value, noise, entry_range(function, i, start),
         floor=floor, target=target, relative=relative, known=known,

@@ -165,8 +165,9 @@ class _Search:
         self.side = 0 if above == below else 1 if above else -1
         return above or below
 
-    def measure_noise(self, t):
-        """Of this line alone, at a spacing at which f hardly moves."""
+    def measure_noise(self, steps):
+        """Of this line alone, at a spacing at which f hardly moves, or the least."""
+        t = steps[0] if self.level(steps[0]).visible.any() else steps[min(1, len(steps) - 1)]
         offsets = range(0, 7) if self.side else range(-3, 4)
         values = np.array([self.value if j == 0 else self.at((self.side or 1) * j * t)[1] for j in offsets])
         if np.isfinite(values).all() and (values[1:] != values[:-1]).mean() > 0.5:
@@ -205,9 +206,15 @@ class _Search:
         error = errors[below, columns] + errors[last, columns]
         return slopes[last, columns], np.where(self._baseless(levels, last), np.inf, error)
 
+    @staticmethod
+    def alone(levels, last):
+        """Outputs of which the smallest step agrees with no other, though f moves there."""
+        moves = levels[0].visible if len(levels) == 1 else True
+        return (last == 0) & moves
+
     def _baseless(self, levels, last):
         """No smaller step confirms the slope, f(x) is a spike, or f is little but noise on this line."""
-        alone = (last == 0) & levels[0].visible
+        alone = self.alone(levels, last)
         noisy = self.noise > _TOO_NOISY * self.largest
         if len(levels) < 2:
             return alone | noisy
@@ -222,19 +229,18 @@ def searched(phi, value, noise, steps, *, floor=None, size=None, target=0.0, rel
         down = search.descend(steps.start * 1e-4) or [steps.lowest]
         if not search.choose_side(down[0]):
             return _nothing(value)
-        search.measure_noise(down[min(1, len(down) - 1)])
+        search.measure_noise(down)
         if search.level(down[0]).visible.any():  # the noise was taken for too large, or the end is reached
             more = search.descend(down[0] / RATIO)
-            if more:
-                search.measure_noise(more[min(1, len(more) - 1)])
             down = more + down
+            search.measure_noise(down)
         if search.side:  # the levels that were looked at were of both sides
             down = _finer(down)
         for _ in range(3):
             levels, last = search.climb(down, target, relative)
             if not levels:
                 return _nothing(value)
-            if not (alone := (last == 0) & levels[0].visible).any():
+            if not (alone := search.alone(levels, last)).any():
                 break
             search.noise = np.where(alone, 8 * search.noise, search.noise)  # the measure of it was lucky
         best, error = search.pick(levels, last)

@@ -33,7 +33,7 @@ def measure(function, rng):
     seconds = time.perf_counter() - start
     repeat = np.abs(again - function.value)
     # Few values of low precision measure their noise badly: sums of them were off by 5 units of it.
-    share = 1 if function.eps > 1e-15 else 0.25
+    share = 1 if function.eps > 1e-15 else 0.5
     floor = np.maximum(np.abs(function.value) * function.eps * share, repeat)
     size = np.abs(x)
     size[size == 0] = min(1.0, size[size > 0].min(initial=1.0))

@@ -113,7 +113,7 @@ def slope_along(function, direction, noise, *, start=None, **options):
     function.start()
     found = line.slope(
         lambda t: (t, function.shifted(0, t * direction)[1]), function.value, noise, steps,
-        floor=np.abs(function.value) * function.eps / 4, **options,
+        floor=np.abs(function.value) * function.eps / 2, **options,
     )  # fmt: skip
     function.finish()
     return found
