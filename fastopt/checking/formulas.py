@@ -224,6 +224,19 @@ def labels(loss, classes, n, rng):
     return rng.integers(0, 2, n) - 1 if loss.one_row == "binary" else np.zeros(n, np.int64)
 
 
+def _finite(loss, scores, y):
+    """The scores, or as large ones as the loss is finite at (an exponential overflows at 700)."""
+    with np.errstate(all="ignore"):
+        for _ in range(3):
+            try:
+                if np.isfinite(rows(loss, scores, y)[0]).all():
+                    break
+            except Exception:  # an author's formula may raise anything; the check meets it again
+                break
+            scores = scores / 10
+    return scores
+
+
 def _rows_against_differences(report, loss, classes):
     rng = np.random.default_rng(classes)
     n = 12
@@ -231,7 +244,7 @@ def _rows_against_differences(report, loss, classes):
     points = {
         "random scores": rng.normal(size=(n, classes)) * 2,
         "scores on kinks": rng.integers(-2, 3, (n, classes)).astype(float),
-        "large scores": rng.normal(size=(n, classes)) * 500,
+        "large scores": _finite(loss, rng.normal(size=(n, classes)) * 500, y),
     }
     for name, scores in points.items():
         name = f"derivatives, {classes} class{'es' * (classes > 1)}, {name}"
