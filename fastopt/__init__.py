@@ -7,6 +7,7 @@ _NAMES = {
     "rules": (
         "SGD", "Momentum", "ClassicalMomentum", "Nesterov", "AdaGrad", "RMSProp", "CenteredRMSProp",
         "Adam", "AdamW", "AMSGrad", "AdaDelta", "Adamax", "NAdam", "Lion",
+        "LARS", "LAMB", "Adafactor", "PlainAdafactor", "Muon",
     ),
     "losses": (
         "Softmax", "MulticlassHinge", "SquaredError", "Logistic", "Hinge", "SquaredHinge", "ModifiedHuber",

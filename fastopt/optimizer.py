@@ -4,13 +4,14 @@ import sys
 import time
 from threading import get_ident
 
-from fastopt import arrays, clipping, engines, native, rules, saved
+from fastopt import arrays, clipping, native, rules, saved
 from fastopt.engines import choose
-from fastopt.engines.coefficients import bind_coefficients
+from fastopt.groups import FROZEN, assigned, rule_of
 from fastopt.parameters import Parameters
-from fastopt.schedules import checked_schedules, values_at
+from fastopt.schedules import checked_schedules
 from fastopt.table import Table
 from fastopt.threads import checked_threads
+from fastopt.work import Work
 
 NOTHING = object()  # no gradient so far; not None, which a user may pass by mistake
 PATIENCE = 10  # seconds that a thread waits for another one's step
@@ -24,6 +25,8 @@ class Optimizer:
         an array that does not lie in one piece of memory is updated through a copy (correct, slower).
     rule: a rule such as fo.Adam(lr=1e-3), or your own (see fastopt.rules).
     schedules: {hyperparameter: schedule}, see fastopt.schedules; t = 0 is the first step.
+    groups: [(selector, changes), ...]: other hyperparameters ({"weight_decay": 0.0}), another rule, or
+        "frozen" for some arrays, selected by name, by a pattern ("*.bias") or by a function (name, array).
     clip: largest 2-norm of all gradients together; larger ones are scaled down to it.
     nonfinite: what NaN or inf in a gradient does. "raise": FloatingPointError naming the
         parameter, before anything is changed. "skip": no update, counted in `skipped`.
@@ -40,42 +43,52 @@ class Optimizer:
     """
 
     __slots__ = (
-        "_params", "_rule", "_schedules", "_clip", "_nonfinite", "_backend", "_tables", "_runs", "_fills",
-        "_looks", "_threads", "_given", "_plain", "_users", "skipped", "__weakref__",
+        "_params", "_rule", "_changes", "_schedules", "_clip", "_nonfinite", "_backend", "_tables", "_works",
+        "_threads", "_given", "_plain", "_users", "skipped", "__weakref__",
     )  # fmt: skip
 
     def __init__(
-        self, params, rule, *, schedules=None, clip=None, nonfinite="raise", backend="auto", threads=None
-    ):
+        self, params, rule, *, schedules=None, groups=None, clip=None, nonfinite="raise", backend="auto",
+        threads=None,
+    ):  # fmt: skip
         self._params = Parameters(params)
         self._rule = rules.checked(rule, {p.dtype for p in self._params.arrays})
         self._schedules = checked_schedules(schedules, self._rule)
         self._nonfinite, self._clip = _checked_policy(nonfinite), _checked_clip(clip)
         self.skipped, self._users, self._given = 0, {}, NOTHING
-        self._backend = choose.resolve(backend, rule)
-        self._threads = checked_threads(threads)
-        engine = engines.get(self._backend)
-        self._tables = self._make_tables()
-        self._runs = [engine.bind_step(self._rule, t, self._threads) for t in self._tables]
-        self._fills = [bind_coefficients(self._rule, t.k[0]) for t in self._tables]
-        self._looks = [None] * len(self._tables)
+        names = [i if k is None else k for i, k in enumerate(self._params.keys)]
+        self._changes = assigned(groups, names, self._params.arrays, self._rule)
+        self._backend, self._threads = choose.resolve(backend, self._rule), checked_threads(threads)
+        self._make_tables()
         self._choose_way()
 
     def _make_tables(self):
-        params, tables = self._params.arrays, []
-        count = len(self._rule.coefficients(self._rule, 1.0))
-        for dtype in arrays.FLOATS:
-            members = [i for i, p in enumerate(params) if p.dtype == dtype]
-            if members:
-                mine = [params[i] for i in members]
-                others = [p for p in params if p.dtype != dtype and arrays.axes_in_memory(p) is not None]
-                tables.append(Table(members, mine, self._rule, count, others))
-        return tables
+        """A table for each dtype and kind of rule, and in it a row of coefficients for each of the rules' values."""
+        params, kinds = self._params.arrays, {}
+        for i, (p, change) in enumerate(zip(params, self._changes, strict=True)):
+            if (rule := rule_of(self._rule, change)) is not None:
+                kinds.setdefault((str(p.dtype), type(rule)), []).append((i, rule))
+        if not kinds:
+            raise ValueError("groups: all arrays are frozen, there is nothing to update")
+        self._tables, self._works = [], []
+        dense = [p for p in params if arrays.axes_in_memory(p) is not None]
+        for members in kinds.values():
+            mine, values = [params[i] for i, _ in members], [rule for _, rule in members]
+            distinct = list(dict.fromkeys(values))
+            rules.checked(values[0], {mine[0].dtype})
+            others = [p for p in dense if not any(p is m for m in mine)]
+            rows = [distinct.index(rule) for rule in values]
+            table = Table([i for i, _ in members], mine, values[0], rows, others)
+            self._tables.append(table)
+            self._works.append(Work(table, values, self._backend_of(values[0]), self._threads))
+
+    def _backend_of(self, rule):
+        return choose.resolve(self._backend if type(rule) is type(self._rule) else "auto", rule)
 
     def _choose_way(self):
         """The way of one table without copies, schedules or clipping is short: 2 us of Python."""
-        plain = len(self._tables) == 1 and not self._tables[0].copied
-        self._plain = plain and not self._schedules and self._clip is None
+        plain = len(self._tables) == 1 and not self._tables[0].copied and self._works[0].plain
+        self._plain = plain and not self._schedules and self._clip is None and FROZEN not in self._changes
 
     # ---- the step ----
 
@@ -93,8 +106,9 @@ class Optimizer:
             if grads is not self._given or table.watch.again() != native.SAME:
                 self._take(grads)
             if self._plain and not table.refreshed:
-                self._fills[0](self._rule, table.clock[0] + 1)
-                bad = self._runs[0](self._nonfinite != "allow")
+                work = self._works[0]
+                work.fill(work.rules[0], table.clock[0] + 1)
+                bad = work.run(self._nonfinite != "allow")
                 if bad >= 0:
                     self._refuse(table.members[bad])
             else:
@@ -104,7 +118,7 @@ class Optimizer:
 
     def _step_general(self):
         """A step with copies, schedules, clipping or several tables."""
-        t, rule = self.t + 1, self._rule_now()
+        t = self.t + 1
         for table in self._tables:
             table.copy_in()
         norm, unit, bad = self._look()
@@ -112,25 +126,22 @@ class Optimizer:
             self._refuse(bad)
             return
         factors = (1.0, 1.0) if self._clip is None else clipping.factors(norm, unit, self._clip)
-        for table, fill in zip(self._tables, self._fills, strict=True):
-            table.factors[:] = factors
-            fill(rule, t)
+        for work in self._works:
+            work.table.factors[:] = factors
+            work.prepare(t, self._schedules)
         self._commit(t)
 
     def _look(self):
         """(norm * unit, unit, first parameter with NaN or inf or None) of the gradients, as far as it is needed."""
-        if self._looks[0] is None:
-            bind = engines.get(self._backend).bind_look
-            self._looks = [bind(table, self._threads) for table in self._tables]
         norm, unit, check = 0.0, 1.0, self._nonfinite != "allow"
         if self._clip is not None:
-            norm, unit = clipping.norm_of(self._tables, self._looks)
+            norm, unit = clipping.norm_of(self._tables, [work.look for work in self._works])
             check = check and not norm < float("inf")
         if check:
-            for table, (first_bad, _) in zip(self._tables, self._looks, strict=True):
-                bad = first_bad()
+            for work in self._works:
+                bad = work.look[0]()
                 if bad >= 0:
-                    return norm, unit, table.members[bad]
+                    return norm, unit, work.table.members[bad]
         return norm, unit, None
 
     def _commit(self, t):
@@ -141,9 +152,9 @@ class Optimizer:
         cut = None
         for _ in range(ATTEMPTS):
             try:
-                for table, run in zip(self._tables, self._runs, strict=True):
-                    if table.clock[0] != t:
-                        run(False)
+                for work in self._works:
+                    if work.table.clock[0] != t:
+                        work.run(False)
                 for table in self._tables:
                     table.copy_out()
                 break
@@ -181,7 +192,7 @@ class Optimizer:
         self._given = NOTHING
         given = self._params.gradients(grads)
         for table in self._tables:
-            mine = given if len(self._tables) == 1 else [given[i] for i in table.members]
+            mine = given if len(table.members) == len(given) else [given[i] for i in table.members]
             odd = table.take(mine)
             if odd == native.PARAMETER_CHANGED:
                 self._refuse_parameter(table)
@@ -200,12 +211,6 @@ class Optimizer:
             f"{name} is not what it was when the Optimizer was made: its {what} was changed. "
             "Change it back, or make a new Optimizer"
         )
-
-    def _rule_now(self):
-        """The rule with the hyperparameters that the schedules give for the coming step."""
-        if not self._schedules:
-            return self._rule
-        return self._rule._replace(**values_at(self._schedules, self._rule, self.t))
 
     # ---- what may be read and assigned ----
 
@@ -230,7 +235,13 @@ class Optimizer:
         if type(rule) is not type(self._rule):
             name = type(self._rule).__name__
             raise TypeError(f"the state is that of {name}; for another rule make a new Optimizer")
-        self._rule = rules.checked(rule)
+        self._set_rule(rules.checked(rule))
+
+    def _set_rule(self, rule):
+        for work in self._works:
+            changes = [self._changes[i] for i in work.table.members]
+            work.rules = [rule_of(rule, change) for change in changes]
+        self._rule = rule
 
     @property
     def lr(self):
@@ -241,7 +252,7 @@ class Optimizer:
     def lr(self, lr):
         if "lr" not in self._rule._fields:
             raise AttributeError(f"{type(self._rule).__name__} has no lr; it has {self._rule._fields}")
-        self._rule = rules.checked(self._rule._replace(lr=lr))
+        self._set_rule(rules.checked(self._rule._replace(lr=lr)))
 
     @property
     def schedules(self):
@@ -288,10 +299,10 @@ class Optimizer:
 
     def _states(self):
         values = [{} for _ in self._params.arrays]
-        for table in self._tables:
-            for slot, name in enumerate(self._rule.slots):
-                for j, i in enumerate(table.members):
-                    values[i][name] = table.slot_in_shape(slot, j)
+        for work in self._works:
+            for slot, name in enumerate(work.rules[0].slots):
+                for j, i in enumerate(work.table.members):
+                    values[i][name] = work.table.slot_in_shape(slot, j)
         return values
 
     def state_dict(self):
@@ -316,7 +327,8 @@ class Optimizer:
         for have, given in zip(mine, theirs, strict=True):
             for slot, array in have.items():
                 array[...] = given[slot]
-        self._rule, self.t, self.skipped = rule, t, skipped
+        self._set_rule(rule)
+        self.t, self.skipped = t, skipped
 
     def __reduce__(self):
         raise TypeError(

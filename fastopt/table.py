@@ -5,6 +5,7 @@ One kernel call updates the whole table, however many arrays there are. Before e
 """
 
 import bisect
+import math
 from operator import itemgetter, setitem
 
 import numpy as np
@@ -19,12 +20,13 @@ _end = itemgetter(1)
 class Table:
     """members: positions in the optimizer's list of parameters, all of one dtype.
 
+    rows: for each array the row of coefficients that it takes; a rule with norms has a row an array.
     others: parameters in other tables, which are updated before or after these.
     """
 
-    def __init__(self, members, parameters, rule, coefficients, others=()):
+    def __init__(self, members, parameters, rule, rows, others=()):
         self.members, self.dtype = members, parameters[0].dtype
-        self.size = sum(p.size for p in parameters)
+        self.size, self.shapes = sum(p.size for p in parameters), [p.shape for p in parameters]
         self.axes = [arrays.axes_in_memory(p) for p in parameters]
         self.parameters = [_flat(p, axes) for p, axes in zip(parameters, self.axes, strict=True)]
         # (the user's array, the one that is worked on, in its shape) where it does not lie in one piece
@@ -33,21 +35,24 @@ class Table:
             for p, work, axes in zip(parameters, self.parameters, self.axes, strict=True)
             if axes is None
         ]
-        self.shapes = [p.shape for p in parameters]
+        self.whole = rules.is_whole(rule)
         self.slots = self._allocate(rule)
         self.gradients = [None] * len(parameters)
         self.refreshed = {}  # position -> gradient that is copied before every step
-        self.k = np.zeros((1, coefficients))
+        self.rows = list(range(len(parameters))) if rules.has_norms(rule) else rows
+        self.k = np.zeros((max(self.rows) + 1, rules.coefficient_count(rule)))
         self.factors = np.ones(2)
         self._clock = np.zeros(1, np.int64)
         self.clock = memoryview(self._clock)  # of a memoryview a number is read in 30 ns
         self.chunks = _chunks(self.parameters)
+        self.first_chunk = np.searchsorted(self.chunks[:, 0], np.arange(len(parameters) + 1)).tolist()
         self.sums = np.zeros(len(self.chunks))
+        self.measured = np.zeros((len(self.chunks), rules.norm_count(rule)))
         self._make_plan(rule, parameters, others)
 
     def _make_plan(self, rule, parameters, others):
         n = len(parameters)
-        self._k = np.full(n, arrays.address(self.k), np.int64)
+        self._k = arrays.address(self.k) + self.k.strides[0] * np.array(self.rows, np.int64)
         self._p = _addresses(self.parameters)
         self._g = np.zeros(n, np.int64)
         self._s = _addresses([s for slot in self.slots for s in slot] or self.parameters[:1])
@@ -65,23 +70,39 @@ class Table:
         self.watch = native.Watch(parameters, strides, spans, self._g)
 
     def _allocate(self, rule):
-        """Slot arrays as views of one aligned block a slot."""
+        """Slot arrays: for each slot a list of an array a parameter, flat, or in the shape that the rule says."""
+        if rules.is_whole(rule):
+            shapes = [rule.slot_shapes(rule, shape) for shape in self.shapes]
+            self._blocks = []
+            return [[np.zeros(shape[j], self.dtype) for shape in shapes] for j in range(len(rule.slots))]
         step = 64 // self.dtype.itemsize  # every array starts at a cache line
         offsets = np.cumsum([0, *(-(-p.size // step) * step for p in self.parameters)])
         self._blocks = [arrays.aligned_zeros(int(offsets[-1]), self.dtype) for _ in rule.slots]
         for block, start in zip(self._blocks, rules.initial(rule), strict=True):
             block += start
-        return [
+        slots = [
             [block[o : o + p.size] for o, p in zip(offsets[:-1], self.parameters, strict=True)]
             for block in self._blocks
         ]
+        for name, views in zip(rule.slots, slots, strict=True):
+            if name in getattr(rule, "copies", ()):
+                for view, p in zip(views, self.parameters, strict=True):
+                    view[...] = p
+        return slots
 
     def k_of(self, j):
         """The coefficients of array j, float64."""
-        return self.k[0]
+        return self.k[self.rows[j]]
+
+    def norms_of(self, j):
+        """2-norms over array j of what the rule measured: the same in any order of the chunks."""
+        columns = self.measured[self.first_chunk[j] : self.first_chunk[j + 1]].T.tolist()
+        return [math.sqrt(math.fsum(c)) if all(map(math.isfinite, c)) else math.inf for c in columns]
 
     def slot_in_shape(self, slot, j):
-        """A slot of array j as a view in the parameter's shape."""
+        """A slot of array j as a view in the parameter's shape, or as the rule made it."""
+        if self.whole:
+            return self.slots[slot][j]
         return arrays.in_shape(self.slots[slot][j], self.shapes[j], self.axes[j])
 
     def flat_gradient(self, j):

@@ -3,6 +3,7 @@
     bind_step(rule, table, threads) -> run(check): one step of a rule on a table's arrays. run returns -1; or with
         check, where a gradient has NaN or inf, that array's number, and nothing has changed. The table's clock is counted up where the update was made, by
         the same call of C: whatever comes between, such as Ctrl-C, it says whether the arrays were changed.
+    bind_measure(rule, table, threads) -> run(): what a rule with sums measures, in table.measured, a row a chunk.
     bind_look(table, threads) -> (first_bad, squares): first_bad() is the first array whose gradient has NaN or
         inf, or -1; squares(unit) writes to table.sums the chunks' sums of (g * unit)^2.
     bind_gradient(loss, rows, threads, unchecked=False) -> run(W, b, dW, db, scale, l2): writes

@@ -1,13 +1,17 @@
 """The engine of compiled kernels."""
 
+from fastopt.engines import numpy
 from fastopt.engines.choose import shared_from
 from fastopt.engines.refused import compiled
 from fastopt.engines.shared import shared_look, shared_step
 from fastopt.native import address
 from fastopt.rows import check_columns
+from fastopt.threads import ranges, share
 
 
 def bind_step(rule, table, threads):
+    if table.whole:
+        return numpy.bind_step(rule, table, threads)
     from fastopt.kernels.language.formula import formula_type
     from fastopt.kernels.step import elementwise
 
@@ -23,6 +27,18 @@ def bind_step(rule, table, threads):
         return run
     together = compiled(elementwise.step_together_entry, rule, rule_type)
     return shared_step(lambda check, board: together(None, check, plan, chunks, board), table, threads)
+
+
+def bind_measure(rule, table, threads):
+    from fastopt.kernels.language.formula import formula_type
+    from fastopt.kernels.step.sums import measure_entry
+
+    rule_type = formula_type(type(rule), table.dtype.name, len(rule.coefficients(rule, 1.0)))
+    measure, plan, out = compiled(measure_entry, rule, rule_type), table.plan, address(table.measured)
+    parts = [(0, len(table.chunks))]
+    if table.size >= shared_from(rule):
+        parts = ranges(len(table.chunks), threads)
+    return lambda: share(lambda part: measure(None, plan, out, *part), parts, threads)
 
 
 def bind_look(table, threads):

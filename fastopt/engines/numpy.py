@@ -5,7 +5,7 @@ from operator import setitem
 
 import numpy as np
 
-from fastopt import native, penalties
+from fastopt import arrays, native, penalties
 from fastopt.rules import in_dtype
 
 BLOCK = 2048  # rows scored at once
@@ -13,13 +13,16 @@ BLOCK = 2048  # rows scored at once
 
 def bind_step(rule, table, threads=1):
     n, keys = len(table.parameters), [...] * (len(table.parameters) * (1 + len(rule.slots)))
+    shaped = [arrays.in_shape(p, *form) for p, form in zip(table.parameters, _forms(table), strict=True)]
+    targets = shaped if table.whole else table.parameters
 
     def new_values():
         p, slots = [], [[] for _ in rule.slots]
         for j in range(n):
-            k = in_dtype(table.k_of(j), table.dtype)
+            k, g = in_dtype(table.k_of(j), table.dtype), scaled_gradient(table, j)
             given = tuple(slot[j] for slot in table.slots)
-            p_new, s_new = rule.update(rule, k, table.parameters[j], scaled_gradient(table, j), given)
+            g = arrays.in_shape(g, table.shapes[j], table.axes[j]) if table.whole else g
+            p_new, s_new = rule.update(rule, k, targets[j], g, given)
             p.append(p_new)
             for slot, new in zip(slots, s_new, strict=True):
                 slot.append(new)
@@ -33,16 +36,43 @@ def bind_step(rule, table, threads=1):
         with np.errstate(all="ignore"), native.denormals_flushed():
             new = new_values()
         # One call of C, within which no Ctrl-C is looked at: all of it is written, or nothing.
-        arrays = [*table.parameters, *(a for slot in table.slots for a in slot), table.clock]
-        deque(map(setitem, arrays, [*keys, 0], [*new, table.clock[0] + 1]), maxlen=0)
+        written = [*targets, *(a for slot in table.slots for a in slot), table.clock]
+        deque(map(setitem, written, [*keys, 0], [*new, table.clock[0] + 1]), maxlen=0)
         return -1
 
     return run
 
 
+def _forms(table):
+    return zip(table.shapes, table.axes, strict=True)
+
+
 def scaled_gradient(table, j):
     g, (unit, scale) = table.flat_gradient(j), table.factors
     return g if unit == scale == 1 else g * table.dtype.type(unit) * table.dtype.type(scale)
+
+
+def bind_measure(rule, table, threads=1):
+    count = len(rule.coefficients(rule, 1.0))
+
+    def run():
+        with np.errstate(all="ignore"), native.denormals_flushed():
+            values = [
+                rule.measure(
+                    rule,
+                    in_dtype(table.k_of(j)[:count], table.dtype),
+                    p,
+                    scaled_gradient(table, j),
+                    tuple(slot[j] for slot in table.slots),
+                )
+                for j, p in enumerate(table.parameters)
+            ]
+        with np.errstate(all="ignore"):
+            for c, (j, begin, end) in enumerate(table.chunks.tolist()):
+                for i, value in enumerate(values[j]):
+                    table.measured[c, i] = sum_of_squares(value[begin:end], 1.0)
+
+    return run
 
 
 def bind_look(table, threads=1):
@@ -59,12 +89,15 @@ def bind_look(table, threads=1):
 
 
 def sum_of_squares(x, unit):
-    """Of (x * unit)^2, in the order of csrc/rules.inc.h: part j of 32 has j, j + 32, ...; then halves are added."""
-    parts, rest = np.zeros(32), len(x) % 32
-    squares = np.square(x.astype(np.float64) * unit)
-    for row in squares[: len(x) - rest].reshape(-1, 32):
+    return sum_in_parts(np.square(x.astype(np.float64) * unit))
+
+
+def sum_in_parts(values):
+    """In the order of csrc/rules.inc.h: part j of 32 has j, j + 32, ...; then halves are added."""
+    parts, rest = np.zeros(32), len(values) % 32
+    for row in values[: len(values) - rest].reshape(-1, 32):
         parts += row
-    parts[:rest] += squares[len(x) - rest :]
+    parts[:rest] += values[len(values) - rest :]
     while len(parts) > 1:
         half = len(parts) // 2
         parts = parts[:half] + parts[half:]

@@ -1,12 +1,20 @@
-"""Update rules: one class a formula, in order of growing complexity. RULES is the one registry.
+"""Update rules: one class a formula, in order of growing complexity. RULES are those of the C library, in its order; FURTHER the rest.
 
 A rule is a NamedTuple whose fields are its hyperparameters, with
     slots                    the names of its state arrays, each of the parameter's shape
     initial(h)               where a slot starts, one number each (0 where there is no `initial`)
     coefficients(h, t)       once a step, in float64; t counts from 1
     update(h, k, p, g, s)    once an element, in the array's dtype: the new p and the new slots
+    copies                   names of slots that start as a copy of the parameter
     linear                   True where the new p is a*p + b*g and there are no slots: training then
                              shrinks all weights by one number (kernels/training/scaled.py, csrc/scaled.inc.h)
+A rule may be wider than one element. With norms over an array:
+    measures, numbers        how many norms it takes, and how many numbers come from them
+    measure(h, k, p, g, s)   once an element: a tuple of values, whose 2-norms over the array are taken in float64
+    from_norms(h, k, norms, size)  once an array: numbers that follow the coefficients in the k of `update`
+With whole arrays (`whole = True`; NumPy computes it on every back end):
+    slot_shapes(h, shape)    the shapes of the slots for a parameter of this shape
+    update(h, k, p, g, s)    on arrays in their shape
 `update` has no literals (they would turn float32 into float64) and no branches; it is called by
 the kernels on single elements and by the NumPy back end on whole arrays. What a rule declares is
 tested once a class (contract.py).
@@ -22,7 +30,9 @@ from fastopt.rules import contract
 from fastopt.rules.adagrad import AdaDelta, AdaGrad
 from fastopt.rules.adam import Adam, Adamax, AdamW, AMSGrad, NAdam
 from fastopt.rules.lion import Lion
+from fastopt.rules.matrix import Adafactor, Muon, PlainAdafactor
 from fastopt.rules.momentum import ClassicalMomentum, Momentum, Nesterov
+from fastopt.rules.norms import LAMB, LARS
 from fastopt.rules.rmsprop import CenteredRMSProp, RMSProp
 from fastopt.rules.sgd import SGD
 
@@ -42,6 +52,9 @@ RULES = (
     NAdam,
     Lion,
 )
+
+# Those that look at whole arrays, and those that the C library does not have.
+FURTHER = (LARS, LAMB, PlainAdafactor, Adafactor, Muon)
 
 # Where hyperparameters of these names must lie, in built-in and in users' rules: (low, high, the
 # high end itself allowed).
@@ -63,6 +76,31 @@ _RANGES = {
 def initial(rule):
     """Where each slot of the rule starts."""
     return rule.initial(rule) if hasattr(rule, "initial") else (0.0,) * len(rule.slots)
+
+
+def has_norms(rule):
+    """Whether it takes norms over an array, and turns them into numbers for its update."""
+    return hasattr(rule, "measure")
+
+
+def is_whole(rule):
+    """Whether its update takes whole arrays in their shape."""
+    return getattr(rule, "whole", False)
+
+
+def is_elementwise(rule):
+    """Whether it is nothing but `update`, so that a training loop can take it in."""
+    return not (has_norms(rule) or is_whole(rule) or hasattr(rule, "copies") or hasattr(rule, "ascent"))
+
+
+def norm_count(rule):
+    return rule.measures if has_norms(rule) else 0
+
+
+def coefficient_count(rule):
+    """How many numbers `update` takes: those of `coefficients`, and those that come from norms."""
+    count = len(rule.coefficients(rule, 1.0))
+    return count + (rule.numbers if has_norms(rule) else 0)
 
 
 def is_linear(rule):
@@ -121,7 +159,7 @@ def checked(rule, dtypes=()):
         raise TypeError(f"{type(rule).__name__} is no rule: it is not a NamedTuple (see fastopt.rules)")
     number = functools.partial(_number, type(rule).__name__)
     rule = rule._replace(**{f: number(f, v) for f, v in zip(rule._fields, rule, strict=True)})
-    if type(rule) not in RULES:
+    if type(rule) not in RULES + FURTHER:
         for dtype in ("float64", *dtypes):
             contract.test(rule, dtype)
     return rule

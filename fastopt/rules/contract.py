@@ -215,29 +215,93 @@ def _test_literals(rule, k, p, g, s):
 
 
 def _test_update(rule, dtype):
-    cls, name = type(rule), type(rule).__name__
     k = tuple(np.array(_called(rule, "coefficients", rule, 2.0), np.float64).astype(dtype))
-    rng = np.random.default_rng(0)
-    p, g, *s = (rng.uniform(0.5, 1.5, 2).astype(dtype) * sign for sign in (1, -1, *[1] * len(rule.slots)))
-    p, g = p.astype(dtype), (g * np.array([1, -1], dtype)).astype(dtype)
-    s = tuple(v.astype(dtype) for v in s)
-    for array in (p, g, *s):
-        array.flags.writeable = False
+    if getattr(type(rule), "whole", False):
+        _test_whole(rule, dtype, k)
+        return
+    p, g, s = _two_elements(rule, dtype)
     if dtype == np.float32:
-        _test_literals(rule, k, p, g, s)
-    close = (
-        1e-4 if dtype == np.float32 else 1e-10
-    )  # NumPy takes x**2 of a number and of an array by other code
+        _test_literals(rule, (*k, *_numbers(rule, k)), p, g, s)
+    if hasattr(rule, "measure"):
+        values = [_measured(rule, dtype, k, p, g, s, (2,))]
+        values += [_measured(rule, dtype, k, p[i], g[i], tuple(v[i] for v in s), ()) for i in (0, 1)]
+        _compare(rule, "measure", [f"value {i}" for i in range(rule.measures)], *values)
+        k = (*k, *(dtype.type(v) for v in _numbers(rule, k)))
     with np.errstate(all="ignore"):
         together = _result(rule, dtype, k, p, g, s, (2,))
         apart = [_result(rule, dtype, k, p[i], g[i], tuple(v[i] for v in s), ()) for i in (0, 1)]
-    for what, both, one, two in zip(("p", *rule.slots), together, *apart, strict=True):
-        if not np.allclose(both, [one, two], rtol=close, atol=0, equal_nan=True):
+    _compare(rule, "update", ("p", *rule.slots), together, *apart)
+
+
+def _two_elements(rule, dtype):
+    """p, g and slots of two elements, which cannot be written to."""
+    rng = np.random.default_rng(0)
+    p, g, *s = rng.uniform(0.5, 1.5, (2 + len(rule.slots), 2)).astype(dtype)
+    g = g * np.array([-1, 1], dtype)
+    for array in (p, g, *s):
+        array.flags.writeable = False
+    return p, g, tuple(s)
+
+
+def _compare(rule, method, names, together, one, two):
+    close = 1e-4 if together[0].dtype == np.float32 else 1e-10  # NumPy takes x**2 of a number by other code
+    for what, both, *apart in zip(names, together, one, two, strict=True):
+        if not np.allclose(both, apart, rtol=close, atol=0, equal_nan=True):
             raise ValueError(
-                f"{name}.update gives another {what} for two elements together than for each alone"
-                f"{_where(cls.update)}: it is called once an element, so a sum, mean, norm or index over the "
-                "array means another thing there. For sums over the array see `measure` in fastopt.rules"
+                f"{type(rule).__name__}.{method} gives another {what} for two elements together than for each alone"
+                f"{_where(getattr(type(rule), method))}: it is called once an element, so a sum, mean, norm or index "
+                "over the array means another thing there. For norms over the array see `measure` in fastopt.rules"
             )
+
+
+def _numbers(rule, k):
+    """What `from_norms` gives for norms of 1; () for a rule without norms."""
+    if not hasattr(rule, "measure"):
+        return ()
+    name = type(rule).__name__
+    for attribute in ("measures", "numbers"):
+        if not isinstance(getattr(rule, attribute, None), int):
+            raise TypeError(
+                f"{name}.{attribute} must be a whole number: how many norms, and how many numbers of them"
+            )
+    numbers = _called(rule, "from_norms", rule, tuple(map(float, k)), [1.0] * rule.measures, 2)
+    if not isinstance(numbers, (tuple, list)) or len(numbers) != rule.numbers:
+        raise TypeError(
+            f"{name}.from_norms must return a tuple of {rule.numbers} numbers, not {numbers!r:.60}"
+        )
+    return tuple(map(float, numbers))
+
+
+def _measured(rule, dtype, k, p, g, s, shape):
+    values, name = _called(rule, "measure", _NoFields(""), k, p, g, s), type(rule).__name__
+    if not isinstance(values, tuple) or len(values) != rule.measures:
+        raise TypeError(f"{name}.measure must return a tuple of {rule.measures} values, not {values!r:.60}")
+    for value in values:
+        if getattr(value, "dtype", None) != dtype or np.shape(value) != shape:
+            raise TypeError(
+                f"{name}.measure must return values of the elements, all {dtype}, not {value!r:.60}"
+            )
+    return values
+
+
+def _test_whole(rule, dtype, k):
+    name, shape = type(rule).__name__, (2, 3)
+    shapes = _called(rule, "slot_shapes", rule, shape)
+    if len(shapes) != len(rule.slots):
+        raise ValueError(
+            f"{name}.slot_shapes returns {len(shapes)} shapes, and there are {len(rule.slots)} slots"
+        )
+    p, g = np.random.default_rng(0).uniform(0.5, 1.5, (2, *shape)).astype(dtype)
+    with np.errstate(all="ignore"):
+        result = _called(rule, "update", rule, k, p, g, tuple(np.ones(s, dtype) for s in shapes))
+    if not isinstance(result, tuple) or len(result) != 2 or len(result[1]) != len(rule.slots):
+        raise TypeError(f"{name}.update must return (p, slots) with {len(rule.slots)} slots")
+    for what, value, wanted in zip(
+        ("p", *rule.slots), (result[0], *result[1]), (shape, *shapes), strict=True
+    ):
+        if getattr(value, "dtype", None) != dtype or np.shape(value) != tuple(wanted):
+            found = f"{getattr(value, 'dtype', type(value).__name__)}{np.shape(value)}"
+            raise TypeError(f"{name}.update must return {what} as {dtype}{tuple(wanted)}, not {found}")
 
 
 def _result(rule, dtype, k, p, g, s, shape):

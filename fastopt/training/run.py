@@ -40,6 +40,9 @@ class Run:
         self.step = self.epoch = 0
         self.history, self.best = History(), NOTHING_YET
         rules.checked(settings.rule, {self.rows.dtype})
+        if not rules.is_elementwise(settings.rule):
+            name = type(settings.rule).__name__
+            raise TypeError(f"{name} looks at whole arrays; fo.train takes rules that go element by element")
         start = checked_start(start, self.rows)
         self._allocate(start)
         self._first_loss = self._loss_at_start(start)

@@ -1,0 +1,174 @@
+"""Rules for whole matrices: factored second moments, orthogonal steps. NumPy computes them on every back end."""
+
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+
+def _factored(shape):
+    return len(shape) >= 2
+
+
+def _axes_of(shape):
+    """Shapes of the means over the last axis (rows) and over the one before it (columns)."""
+    return shape[:-1], (*shape[:-2], shape[-1])
+
+
+class PlainAdafactor(NamedTuple):
+    """R = beta2*R + (1-beta2)*(G^2) 1;  C = beta2*C + (1-beta2)*1'(G^2);
+    V = R C/(1'R)/(1 - beta2^t);  X = X - lr*G/(sqrt(V) + eps).
+
+    The plain factored form of the lectures' Adafactor: no first moment, no clipping, a rate of its own. The state
+    of n x m numbers is n + m; higher ranks are taken over the last two axes, vectors are not factored.
+    Source: Shazeer & Stern 2018, section 3, algorithm 2. Adafactor has the paper's full form.
+    """
+
+    lr: float = 1e-3
+    beta2: float = 0.999
+    eps: float = 1e-8
+
+    slots = ("r", "c")
+    whole = True
+
+    @staticmethod
+    def slot_shapes(h, shape):
+        return _axes_of(shape) if _factored(shape) else (shape, (0,))
+
+    @staticmethod
+    def coefficients(h, t):
+        return h.lr, h.beta2, 1 - h.beta2, 1 / sqrt(1 - h.beta2**t), h.eps
+
+    @staticmethod
+    def update(h, k, p, g, s):
+        lr, beta2, share, root, eps = k
+        r, c = s
+        if not _factored(p.shape):
+            r = beta2 * r + share * g * g
+            return p - lr * g / (np.sqrt(r) * root + eps), (r, c)
+        squares = share * g * g
+        r = beta2 * r + squares.sum(axis=-1)
+        c = beta2 * c + squares.sum(axis=-2)
+        return p - lr * g / (_root_of_product(r, c, r.sum(axis=-1)) * root + eps), (r, c)
+
+
+def _root_of_product(r, c, total):
+    """sqrt(r c / total) of all pairs; 0 where total is."""
+    rows = np.sqrt(r / np.where(total > 0, total, 1)[..., None])
+    return rows[..., :, None] * np.sqrt(c)[..., None, :]
+
+
+class Adafactor(NamedTuple):
+    """rho_t = min(lr, 1/sqrt(t));  a_t = max(eps2, RMS(X))*rho_t;  b_t = 1 - t^-decay;
+    R = b_t*R + (1-b_t)*(G^2 + eps1) mean over rows, C likewise over columns;  U = G/sqrt(R C/mean(R));
+    U = U/max(1, RMS(U)/threshold);  with beta1 > 0: M = beta1*M + (1-beta1)*U, U = M;
+    X = (1 - a_t*weight_decay)*X - a_t*U.
+
+    relative=False takes lr as the step a_t itself. State of n x m: n + m numbers, and n*m more with beta1.
+    Source: Shazeer & Stern 2018, algorithms 4 and 5. torch.optim.Adafactor has no beta1, keeps V at eps1^2 and above
+    instead of adding eps1 to G^2, and multiplies weight_decay with lr, not a_t; optax has other defaults.
+    """
+
+    lr: float = 1e-2
+    eps1: float = 1e-30
+    eps2: float = 1e-3
+    threshold: float = 1.0
+    decay: float = 0.8
+    beta1: float = 0.0
+    weight_decay: float = 0.0
+    relative: bool = True
+
+    slots = ("r", "c", "m")
+    whole = True
+
+    @staticmethod
+    def slot_shapes(h, shape):
+        first = shape if h.beta1 > 0 else (0,)
+        return (*_axes_of(shape), first) if _factored(shape) else (shape, (0,), first)
+
+    @staticmethod
+    def coefficients(h, t):
+        beta2 = 1 - t**-h.decay
+        rate = min(h.lr, 1 / sqrt(t)) if h.relative else h.lr
+        scaled = 1.0 if h.relative else 0.0
+        return rate, scaled, beta2, 1 - beta2, h.eps1, h.eps2, h.threshold, h.beta1, h.weight_decay
+
+    @staticmethod
+    def update(h, k, p, g, s):
+        rate, scaled, beta2, share, eps1, eps2, threshold, beta1, weight_decay = k
+        r, c, m = s
+        squares = g * g + eps1
+        if _factored(p.shape):
+            r = beta2 * r + share * squares.mean(axis=-1)
+            c = beta2 * c + share * squares.mean(axis=-2)
+            u = g / _root_of_product(r, c, r.mean(axis=-1))
+        else:
+            r = beta2 * r + share * squares
+            u = g / np.sqrt(r)
+        step = rate * max(eps2, _rms(p)) if scaled else rate
+        u = u / max(p.dtype.type(1), _rms(u) / threshold)
+        if m.size or beta1 > 0:
+            m = beta1 * m + (1 - beta1) * u
+            u = m
+        return (1 - step * weight_decay) * p - step * u, (r, c, m)
+
+
+def _rms(x):
+    return x.dtype.type(np.sqrt(np.mean(np.square(x, dtype=np.float64)))) if x.size else x.dtype.type(0)
+
+
+class Muon(NamedTuple):
+    """V = momentum*V + G;  O = orthogonal(G + momentum*V) by five Newton-Schulz steps;
+    X = (1 - lr*weight_decay)*X - lr*sqrt(max(1, n/m))*O, for matrices n x m. Other arrays take AdamW's step with
+    adam_lr, beta1, beta2, eps (slots "v" and "u" are then Adam's m and v).
+
+    Higher ranks are flattened to (first axis, rest). Source: Jordan et al. 2024 (kellerjordan.github.io/posts/muon),
+    with Nesterov's momentum. torch.optim.Muon averages the momentum, (1-momentum)*G, takes only matrices, and has
+    weight_decay 0.1 by default.
+    """
+
+    lr: float = 0.02
+    momentum: float = 0.95
+    weight_decay: float = 0.0
+    adam_lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+
+    slots = ("v", "u")
+    whole = True
+
+    @staticmethod
+    def slot_shapes(h, shape):
+        return (shape, (0,)) if _factored(shape) else (shape, shape)
+
+    @staticmethod
+    def coefficients(h, t):
+        first, root = h.adam_lr / (1 - h.beta1**t), 1 / sqrt(1 - h.beta2**t)
+        adam = first, root, h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2, h.eps, 1 - h.adam_lr * h.weight_decay
+        return (h.lr, h.momentum, 1 - h.lr * h.weight_decay, *adam)
+
+    @staticmethod
+    def update(h, k, p, g, s):
+        lr, momentum, keep, *adam = k
+        v, u = s
+        if not _factored(p.shape):
+            first, root, beta1, share1, beta2, share2, eps, keep = adam
+            v = beta1 * v + share1 * g
+            u = beta2 * u + share2 * g * g
+            return keep * p - first * v / (np.sqrt(u) * root + eps), (v, u)
+        v = momentum * v + g
+        step = (g + momentum * v).reshape(len(p), -1)
+        scale = p.dtype.type(sqrt(max(1.0, step.shape[0] / max(1, step.shape[1]))))
+        return keep * p - lr * scale * orthogonal(step).reshape(p.shape), (v, u)
+
+
+def orthogonal(G, steps=5):
+    """About the nearest matrix with orthonormal rows or columns: X = a*X + (b*A + c*A^2) X, A = X X'."""
+    a, b, c = (G.dtype.type(v) for v in (3.4445, -4.7750, 2.0315))
+    X = G.T if G.shape[0] > G.shape[1] else G
+    X = X / (np.linalg.norm(X) + G.dtype.type(1e-7))
+    for _ in range(steps):
+        A = X @ X.T
+        X = a * X + (b * A + c * (A @ A)) @ X
+    return X.T if G.shape[0] > G.shape[1] else X
