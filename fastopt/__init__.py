@@ -25,13 +25,13 @@ _NAMES = {
     "engines.choose": ("set_backend",),
     "estimators": ("LinearClassifier", "LinearRegressor"),
     "diagnostics": ("diagnose", "lr_range_test", "batch_size_study"),
-    "minimization": ("minimize", "minimize_many", "least_squares", "scipy_method"),
     "logs": ("JsonLog", "TensorBoardLog"),
+    "minimization": ("minimize", "minimize_many", "least_squares", "scipy_method", "grid_search",
     "warm": ("warmup",),
     "info": ("show_info",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
-_MODULES = ("schedules", "rules", "losses", "penalties", "testing")
+_MODULES = ("schedules", "rules", "losses", "penalties", "testing", "jit", "functions")
 
 __all__ = sorted([*_HOME, "schedules"])
 

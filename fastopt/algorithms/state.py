@@ -24,7 +24,8 @@ GRADIENT, FUNCTION, STEP_SMALL, REACHED, SIMPLEX = range(5)  # success
 (
     ITERATION_LIMIT, EVALUATION_LIMIT, TIME_LIMIT, PRECISION, NOT_FINITE,
     UNBOUNDED, STOPPED, INTERRUPTED, RAISED,
-) = range(5, 14)  # fmt: skip
+    DIVERGED,
+) = range(5, 15)  # fmt: skip
 
 MESSAGES = {
     GRADIENT: "the gradient is below gtol",
@@ -42,6 +43,7 @@ MESSAGES = {
     STOPPED: "the callback ended the run",
     INTERRUPTED: "interrupted; this is the best point so far",
     RAISED: "the function raised an exception",
+    DIVERGED: "the steps led to NaN or inf: this is the best point before; a smaller lr helps",
     RUNNING: "the run is not over",
 }
 

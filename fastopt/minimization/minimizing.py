@@ -6,6 +6,7 @@ import numpy as np
 
 from fastopt.algorithms import differences, state
 from fastopt.algorithms.methods import METHODS, method_name
+from fastopt.minimization.descent import by_rule
 from fastopt.minimization.problem import (
     Functions,
     bounds_array,
@@ -15,6 +16,7 @@ from fastopt.minimization.problem import (
 )
 from fastopt.minimization.result import make_result
 from fastopt.minimization.run import checked_callback, run
+from fastopt.rules import checked
 
 EPS = {"f": float(np.finfo(np.float32).eps), "d": float(np.finfo(np.float64).eps)}
 
@@ -39,6 +41,10 @@ def minimize(
     seconds=None,
     memory=10,
     callback=None,
+    rule=None,
+    schedules=None,
+    perturb=0.0,
+    seed=0,
 ):
     """Minimize fun(x, *args) from x0 by a solver; returns SciPy's OptimizeResult for the best point seen.
 
@@ -56,6 +62,10 @@ def minimize(
         between residuals and columns. ftol, xtol: relative changes of a step that end the run (0: never).
     target: a value that is good enough. maxiter, maxfev, seconds: limits (200 n + 1000 iterations).
     memory: pairs that "lbfgs" keeps.
+    rule: an update rule such as fo.Adam(lr=0.1): gradient descent by it instead of a solver, with its schedules
+        {"lr": fo.schedules.Cosine(...)}; bounds by projection. (A Python loop, whatever fun is.)
+    perturb: where the gradient has vanished, move by a random vector of this length (from `seed`) and go on; the
+        lower end is returned. It leaves saddles.
     callback(intermediate_result) or callback(x) after each iteration; StopIteration ends the run.
 
     Result: x, fun, jac (the gradient at x), success, status, message, nit, nfev, njev, nhev, and optimality,
@@ -64,7 +74,12 @@ def minimize(
     Raises ValueError or TypeError, naming the argument, before fun is called.
     """
     name, functions = _what(fun, residual, method, jac, hess, hessp)
-    kind = METHODS[name]
+    if perturb:
+        given = dict(jac=jac, hess=hess, hessp=hessp, residual=residual, method=method, bounds=bounds, gtol=gtol,
+                     ftol=ftol, xtol=xtol, target=target, maxiter=maxiter, maxfev=maxfev, seconds=seconds,
+                     memory=memory, callback=callback, rule=rule, schedules=schedules)  # fmt: skip
+        return _perturbed(fun, x0, args, limit(perturb, "perturb", 0.0), seed, given)
+    kind = METHODS[name] if rule is None else by_rule(checked(rule), schedules)
     x = start_point(x0)
     low_high = bounds_array(bounds, x.size, x.dtype)
     if low_high is not None and not kind.bounds:
@@ -73,9 +88,8 @@ def minimize(
     head = initial_head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory)
     seconds = None if seconds is None else limit(seconds, "seconds", None)
     callback = checked_callback(callback)
-    engine = (Compiled if is_compiled(functions, args) else Plain)(
-        name, functions, jac, args, x, low_high, head
-    )
+    fast = rule is None and is_compiled(functions, args)
+    engine = (Compiled if fast else Plain)(kind, name, functions, jac, args, x, low_high, head)
     maxfev = limit(maxfev, "maxfev", math.inf)
     if not maxfev >= 1:
         raise ValueError(f"maxfev must be at least 1, not {maxfev:g}")
@@ -85,6 +99,27 @@ def minimize(
     compiled = isinstance(engine, Compiled)
     status = run(engine.solve, x, head, engine.work, seconds=seconds, callback=callback, compiled=compiled)
     return _result(status, x, head, engine, kind)
+
+
+def _perturbed(fun, x0, args, length, seed, given):
+    """Runs from where the last one ended, moved, until one does not end lower."""
+    rng = np.random.default_rng(seed)
+    best = minimize(fun, x0, args, **given)
+    for _ in range(10):
+        if best.status != state.GRADIENT:
+            break
+        move = rng.standard_normal(best.x.size)
+        found = minimize(
+            fun, best.x + (length / np.linalg.norm(move)) * move.astype(best.x.dtype), args, **given
+        )
+        for key in ("nit", "nfev", "njev", "nhev"):
+            found[key] += best[key]
+        lower = found.fun < best.fun - 1e-9 * max(1.0, abs(best.fun))
+        if not lower:
+            best.update({key: found[key] for key in ("nit", "nfev", "njev", "nhev")})
+            break
+        best = found
+    return best
 
 
 def _what(fun, residual, method, jac, hess, hessp):
@@ -136,8 +171,7 @@ def is_compiled(functions, args):
 class Plain:
     """A solver's text run as it is, calling Python functions."""
 
-    def __init__(self, name, functions, jac, args, x, low_high, head):
-        kind = METHODS[name]
+    def __init__(self, kind, name, functions, jac, args, x, low_high, head):
         if "jac" not in functions and jac in (True, "complex"):
             functions = {**functions, "jac": jac}
         if kind.needs == "residuals":
@@ -164,10 +198,10 @@ class Plain:
 class Compiled:
     """A solver compiled, calling compiled functions by their addresses."""
 
-    def __init__(self, name, functions, jac, args, x, low_high, head):
+    def __init__(self, kind, name, functions, jac, args, x, low_high, head):
         from fastopt.kernels.minimization import binding
 
-        kind, n = METHODS[name], x.size
+        n = x.size
         jac = jac if jac in (True, "complex") else None
         bound = binding.bind(name, tuple(functions), tuple(functions.values()), jac, x.dtype.name, args)
         rows = bound.count_residuals(x, args) if kind.needs == "residuals" else 0

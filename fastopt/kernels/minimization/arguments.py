@@ -24,15 +24,21 @@ def _without_owner(context, builder, given, value):
     return value
 
 
+def without_owners(context, builder, kinds, value):
+    """The tuple without the owners of its arrays."""
+    for i, t in enumerate(kinds):
+        item = _without_owner(context, builder, t, builder.extract_value(value, i))
+        value = builder.insert_value(value, item, i)
+    return value
+
+
 @intrinsic
 def _store(typing, args, address):
     """Write a tuple at an address."""
 
     def codegen(context, builder, signature, values):
-        given, kind = values[0], context.get_value_type(args)
-        for i, t in enumerate(args):
-            item = _without_owner(context, builder, t, builder.extract_value(given, i))
-            given = builder.insert_value(given, item, i)
+        kind = context.get_value_type(args)
+        given = without_owners(context, builder, args, values[0])
         builder.store(given, builder.inttoptr(values[1], kind.as_pointer()), align=1)
         return context.get_dummy_value()
 

@@ -7,9 +7,11 @@ from numba.core import types
 
 from fastopt.algorithms import differences
 from fastopt.algorithms.methods import METHODS
+from fastopt.kernels.language.compile import entry, kernel
 from fastopt.kernels.language.memory import native_address
 from fastopt.kernels.minimization import user
 from fastopt.kernels.minimization.arguments import DATA, DATA_ARGUMENTS, DATA_NEARBY, DATA_ROW, storer, typed
+from fastopt.kernels.minimization.calls import checked_call, start_of
 from fastopt.kernels.minimization.solvers import solver_entry
 
 EMPTY = types.Tuple(())
@@ -132,3 +134,29 @@ def _bind(method, names, functions, jac, dtype, args, rows=None):
     raise TypeError(
         f"{first} or one of its derivatives does not compile for x of {dtype} and arguments {args}: {error}"
     ) from error
+
+
+@kernel
+def value_rows(address, X, F, data):
+    """F[k] = the value at row k, NaN as inf."""
+    for k in range(X.shape[0]):
+        f = checked_call(address, (start_of(X[k]), X.shape[1], data))
+        F[k] = f if f == f else np.inf
+    return 0
+
+
+def row_values(fun, args):
+    """f(X) -> values of all rows of a float64 X, without the GIL."""
+    bound = bind("nelder-mead", ("fun",), (fun,), None, "float64", args)
+    buffer, where = bound.stored(args)
+    f8, i8 = types.float64, types.int64
+    call = entry(value_rows, i8, types.Array(f8, 2, "C"), types.Array(f8, 1, "C"), i8)
+
+    def values(X, kept=(buffer, args)):
+        X = np.ascontiguousarray(X, np.float64)
+        data = bound.block(where, np.empty((3, X.shape[1])))
+        F = np.empty(len(X))
+        call(bound.addresses[0], X, F, data.ctypes.data)
+        return F
+
+    return values

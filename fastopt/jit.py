@@ -1,0 +1,27 @@
+"""fo.jit: what a user's own @njit code may call.
+
+minimize(fun, x0, jac, ...)      the minimizers, inside compiled code
+workspace(n, method)             memory for them, so that nothing is allocated
+"""
+
+import importlib
+
+_HOME = {
+    "minimize": "fastopt.kernels.minimization.inside",
+    "workspace": "fastopt.kernels.minimization.inside",
+    "Minimum": "fastopt.kernels.minimization.inside",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'fastopt.jit' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return __all__

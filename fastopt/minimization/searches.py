@@ -1,0 +1,209 @@
+"""Searches that need no gradient: grids, random points, restarts of a solver, successive halving.
+
+Points follow from their number and the seed alone, so the answer does not depend on the number of
+workers, and a search can go on where another ended.
+"""
+
+import contextlib
+import math
+import threading
+
+import numpy as np
+
+from fastopt.minimization.minimizing import is_compiled, minimize
+from fastopt.minimization.problem import as_number, bounds_array, checked_function
+from fastopt.minimization.result import result_class
+from fastopt.threads import checked_threads, share
+
+PART = 1024  # points that are made and taken together
+
+
+def grid_search(fun, axes, args=(), *, threads=None, progress=False, start=None):
+    """The best point of a grid: axes is a list of 1-D arrays; points are made as they are needed.
+
+    fun(x, *args) -> number, Python or compiled (then in parallel without the GIL). NaN counts as inf.
+    start: an earlier result, whose points are not evaluated again (after Ctrl-C).
+    Result: x, fun, nfev, done (points in order that are evaluated), success, message.
+    """
+    axes = [np.asarray(a, np.float64).reshape(-1) for a in axes]
+    if not axes or any(a.size == 0 for a in axes):
+        raise ValueError("axes must be a list of arrays with at least one value each")
+    shape = tuple(a.size for a in axes)
+
+    def points(begin, end):
+        indices = np.unravel_index(np.arange(begin, end), shape)
+        return np.stack([a[i] for a, i in zip(axes, indices, strict=True)], axis=1)
+
+    return _search(fun, points, math.prod(shape), args, threads, progress, start)
+
+
+def random_search(
+    fun, bounds=None, args=(), *, sampler=None, samples=1000, log=False, sobol=False, seed=0, threads=None,
+    progress=False, start=None,
+):  # fmt: skip
+    """The best of random points: uniform inside the bounds, or sampler(rng) -> x, one point a call.
+
+    bounds: d pairs (low, high). log: True or d booleans: uniform in the logarithm. sobol: points of SciPy's
+    scrambled Sobol sequence instead. start: an earlier result to go on from. Otherwise as grid_search.
+    """
+    if (bounds is None) == (sampler is None):
+        raise ValueError("give bounds or sampler")
+    if sampler is not None:
+        checked_function(sampler, "sampler")
+
+        def points(begin, end):
+            rows = [sampler(np.random.default_rng([seed, i])) for i in range(begin, end)]
+            return np.array(rows, np.float64).reshape(end - begin, -1)
+
+    else:
+        points = _box_points(bounds, log, sobol, seed)
+    return _search(fun, points, int(samples), args, threads, progress, start)
+
+
+def _box_points(bounds, log, sobol, seed):
+    pairs = list(bounds) if not hasattr(bounds, "lb") else list(zip(bounds.lb, bounds.ub, strict=True))
+    box = bounds_array(pairs, len(pairs))
+    if box is None or not np.isfinite(box).all():
+        raise ValueError("bounds must be finite pairs (low, high)")
+    log = np.broadcast_to(np.asarray(log, bool), box.shape[1])
+    if (box[0][log] <= 0).any():
+        raise ValueError("log: the low end of a bound must be above 0 there")
+    low, high = box
+    low, high = (
+        np.where(log, np.log(np.where(log, low, 1)), low),
+        np.where(log, np.log(np.where(log, high, 1)), high),
+    )
+
+    def points(begin, end):
+        if sobol:
+            from scipy.stats import qmc
+
+            sequence = qmc.Sobol(len(low), seed=seed)
+            unit = sequence.fast_forward(begin).random(end - begin) if begin else sequence.random(end)
+        else:
+            first = begin // PART * PART  # each part has its generator
+            unit = np.random.default_rng([seed, begin // PART]).random((end - first, len(low)))[
+                begin - first :
+            ]
+        u = low + (high - low) * unit
+        return np.where(log, np.clip(np.exp(u), *box), u)
+
+    return points
+
+
+def _search(fun, points, count, args, threads, progress, start):
+    from fastopt.minimization.many import Progress
+
+    args = args if type(args) is tuple else (args,)
+    functions = {"fun": checked_function(fun, "fun", optional=False)}
+    values = _values(functions, args)
+    best = Best() if start is None else Best(start.fun, start.x, start.done)
+    report = Progress(count) if progress else None
+    first = best.done
+    parts = []
+    while first < count:
+        end = min(count, (first // PART + 1) * PART)
+        parts.append((first, end))
+        first = end
+
+    def work(part):
+        X = points(*part)
+        F = values(X)
+        best.take(*part, X, F)
+        if report is not None:
+            report.add(part[1] - part[0])
+
+    interrupted = True
+    with contextlib.suppress(KeyboardInterrupt):
+        share(work, parts, checked_threads(threads))
+        interrupted = False
+    return best.result(interrupted)
+
+
+def _values(functions, args):
+    """f(X) -> values of all rows, NaN as inf."""
+    if is_compiled(functions, args):
+        from fastopt.kernels.minimization.binding import row_values
+
+        return row_values(functions["fun"], args)
+    fun = functions["fun"]
+
+    def values(X):
+        F = np.array([as_number(fun(x, *args)) for x in X])
+        return np.where(np.isnan(F), np.inf, F)
+
+    return values
+
+
+class Best:
+    """The best point so far; of equals the first. `done`: points evaluated without a gap from the first on."""
+
+    def __init__(self, fun=math.inf, x=None, done=0):
+        self.fun, self.x, self.index, self.done = fun, x, -1 if x is not None else math.inf, done
+        self.ends, self.count, self.lock = {}, 0, threading.Lock()
+
+    def take(self, begin, end, X, F):
+        i = int(np.argmin(F))
+        with self.lock:
+            self.count += end - begin
+            self.ends[begin] = end
+            while self.done in self.ends:
+                self.done = self.ends.pop(self.done)
+            if (F[i], begin + i) < (self.fun, self.index) and F[i] < math.inf:
+                self.fun, self.x, self.index = float(F[i]), X[i].copy(), begin + i
+
+    def result(self, interrupted):
+        found = self.x is not None
+        message = "interrupted; this is the best point so far" if interrupted else "all points were evaluated"
+        if not found:
+            message = "the function is NaN or inf at every point"
+        return result_class()(
+            message=message,
+            success=found and not interrupted,
+            x=self.x,
+            fun=self.fun,
+            nfev=self.count,
+            done=self.done,
+        )
+
+
+def random_restarts(fun, bounds=None, args=(), *, restarts=10, sampler=None, seed=0, threads=None, **options):
+    """fo.minimize from random starts; the best result, with all of them in `results`.
+
+    bounds, sampler: where the starts come from, as in random_search; the solver keeps the bounds too if its method
+    takes bounds=, which is then passed in options. options: those of fo.minimize (method, jac, ...).
+    Compiled functions run in parallel; the answer does not depend on the number of threads.
+    """
+    if (bounds is None) == (sampler is None):
+        raise ValueError("give bounds or sampler")
+    starts = _box_points(bounds, False, False, seed)(0, restarts) if sampler is None else [
+        np.asarray(sampler(np.random.default_rng([seed, i])), np.float64) for i in range(restarts)
+    ]  # fmt: skip
+    results = share(lambda x0: minimize(fun, x0, args, **options), list(starts), checked_threads(threads))
+    best = min(range(len(results)), key=lambda i: (not np.isfinite(results[i].fun), results[i].fun, i))
+    found = result_class()(results[best])
+    found["results"], found["nfev"] = results, sum(r.nfev for r in results)
+    return found
+
+
+def successive_halving(fun, candidates, *, budgets, keep=1 / 3, progress=False):
+    """fun(candidate, budget) -> number for all candidates with the least budget, for the best `keep` of them with
+    the next, and so on (Jamieson & Talwalkar 2016).
+
+    Result: x (the candidate), fun, history: one list of (index, value) a round, best first.
+    """
+    if not len(candidates) or not len(budgets) or not 0 < keep < 1:
+        raise ValueError("candidates and budgets must not be empty, and 0 < keep < 1")
+    alive, history, done = list(range(len(candidates))), [], 0
+    for budget in budgets:
+        values = [as_number(fun(candidates[i], budget)) for i in alive]
+        done += len(values)
+        order = sorted(range(len(alive)), key=lambda j: (math.isnan(values[j]), values[j], alive[j]))
+        history.append([(alive[j], values[j]) for j in order])
+        if progress:
+            print(f"budget {budget}: {len(alive)} candidates, best {history[-1][0][1]:.6g}")
+        alive = [alive[j] for j in order][: max(1, math.ceil(keep * len(alive)))]
+    index, value = history[-1][0]
+    return result_class()(
+        x=candidates[index], fun=value, index=index, nfev=done, history=history, success=True
+    )

@@ -1,0 +1,179 @@
+"""Searches, restarts, rules as solvers, saddles, and fo.functions."""
+
+import numpy as np
+import pytest
+
+import fastopt as fo
+
+EXAMPLES = {
+    "quadratic": fo.functions.quadratic(4, 50.0),
+    "rosenbrock": fo.functions.rosenbrock(5),
+    "booth": fo.functions.booth,
+    "beale": fo.functions.beale,
+    "himmelblau": fo.functions.himmelblau,
+    "saddle": fo.functions.saddle,
+    "plateau": fo.functions.plateau,
+    "ravine": fo.functions.ravine,
+    "rastrigin": fo.functions.rastrigin(3),
+    "logistic_regression": fo.functions.logistic_regression(
+        np.random.default_rng(0).standard_normal((30, 3)), np.resize([1, -1, 1], 30)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples(name, rng):
+    f = EXAMPLES[name]
+    for _ in range(3):
+        x = rng.uniform(-2, 2, f.start.size)
+        numeric = fo.numeric_gradient(f, x, method="richardson")
+        np.testing.assert_allclose(f.gradient(x), numeric, rtol=1e-7, atol=1e-7)
+        np.testing.assert_allclose(
+            f.hessian(x), fo.numeric_hessian(f, x, grad=f.gradient), rtol=1e-5, atol=1e-5
+        )
+    if f.minimum is not None:
+        assert f(f.minimum) == pytest.approx(f.lowest, abs=1e-12)
+        np.testing.assert_allclose(f.gradient(f.minimum), 0, atol=1e-12)
+
+
+def test_compiled_examples(numba, rng):
+    for name in ("beale", "quadratic", "logistic_regression"):
+        f = EXAMPLES[name]
+        x = rng.uniform(-1, 1, f.start.size)
+        assert f.compiled.value(x) == pytest.approx(f(x), rel=1e-12)
+        np.testing.assert_allclose(f.compiled.gradient(x), f.gradient(x), rtol=1e-12)
+        np.testing.assert_allclose(f.compiled.hessian(x), f.hessian(x), rtol=1e-12)
+
+
+def test_condition_and_rotation():
+    H = fo.functions.quadratic(6, 1e4, rotation=3).hessian(np.zeros(6))
+    assert np.linalg.cond(H) == pytest.approx(1e4)
+    assert np.count_nonzero(np.abs(H) > 1e-9) == 36
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [fo.SGD(lr=0.02), fo.Momentum(lr=0.01), fo.Adam(lr=0.3), fo.RMSProp(lr=0.01), fo.Nesterov(lr=0.01)],
+)
+def test_rules(rule):
+    f = fo.functions.booth
+    result = fo.minimize(
+        f, f.start, jac=f.gradient, rule=rule, schedules={"lr": fo.schedules.Cosine(steps=3000)}, maxiter=3000
+    )
+    assert result.fun < 1e-3 and result.fun == f(result.x)
+    assert (result.status == 0) == (np.abs(f.gradient(result.x)).max() <= 1e-5)
+
+
+def test_a_rule_takes_the_steps_of_the_optimizer():
+    f = fo.functions.rosenbrock()
+    x = f.start.copy()
+    optimizer = fo.Optimizer(x, fo.SGD(lr=1e-3))
+    for _ in range(25):
+        optimizer.step(f.gradient(x))
+    result = fo.minimize(f, f.start, jac=f.gradient, rule=fo.SGD(lr=1e-3), maxiter=25)
+    assert result.status == 5 and (result.x == x).all()
+
+
+def test_a_rule_that_diverges():
+    f = fo.functions.rosenbrock()
+    result = fo.minimize(f, f.start, jac=f.gradient, rule=fo.SGD(lr=1.0))
+    assert result.status == 14 and np.isfinite(result.x).all() and result.fun <= f(f.start)
+
+
+def test_bounds_of_a_rule():
+    f = fo.functions.booth
+    result = fo.minimize(f, [0.0, 0.0], jac=f.gradient, rule=fo.SGD(lr=0.05), bounds=[(0, 0.5), (0, 2)])
+    assert result.success
+    np.testing.assert_allclose(result.x, [0.5, 2.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "newton"])
+def test_leaving_the_saddle(method):
+    f = fo.functions.saddle
+    stays = fo.minimize(f, f.start, jac=f.gradient, method=method)
+    assert stays.success and stays.fun == 0  # the gradient is 0 there
+    result = fo.minimize(f, f.start, jac=f.gradient, method=method, perturb=1e-3)
+    assert result.fun == pytest.approx(-0.25, abs=1e-9)
+    along = fo.minimize(f, [1.0, 0.0], jac=f.gradient, method=method, perturb=1e-3)
+    assert along.fun == pytest.approx(-0.25, abs=1e-9)
+
+
+@pytest.mark.parametrize("how", ["plain", "compiled"])
+def test_grid(how):
+    f = fo.functions.himmelblau
+    fun = f if how == "plain" else pytest.importorskip("numba") and f.compiled.value
+    axes = [np.linspace(-4, 4, 81), np.linspace(-4, 4, 61)]
+    result = fo.grid_search(fun, axes, threads=2)
+    values = {(x, y): f(np.array([x, y])) for x in axes[0] for y in axes[1]}
+    assert result.fun == pytest.approx(min(values.values()), rel=1e-12) and result.nfev == 81 * 61
+    assert result.fun == pytest.approx(values[tuple(result.x)], rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", [{}, {"log": [True, False]}, {"sobol": True}])
+def test_random(kind):
+    if "sobol" in kind:
+        pytest.importorskip("scipy")
+    seen = []
+
+    def fun(x):
+        seen.append(tuple(x))
+        return (np.log10(x[0]) + 2) ** 2 + x[1] ** 2 if x[1] < 3 else np.nan
+
+    bounds = [(1e-4, 1.0), (-5.0, 5.0)]
+    first = fo.random_search(fun, bounds, samples=3000, seed=1, threads=1, **kind)
+    points = np.array(seen)
+    assert (points >= [1e-4, -5]).all() and (points <= [1, 5]).all() and len(seen) == 3000
+    if kind.get("log"):
+        assert 0.4 < np.mean(points[:, 0] < 1e-2) < 0.6
+    again = fo.random_search(fun, bounds, samples=3000, seed=1, threads=3, **kind)
+    assert (first.x == again.x).all() and first.fun == again.fun == fun(first.x)
+    part = fo.random_search(fun, bounds, samples=1500, seed=1, **kind)
+    whole = fo.random_search(fun, bounds, samples=3000, seed=1, start=part, **kind)
+    assert whole.nfev == 1500 and (whole.x == first.x).all()
+
+
+def test_samplers_and_refusals():
+    result = fo.random_search(
+        lambda x: abs(x[0] - 0.5), sampler=lambda rng: rng.uniform(0, 1, 1), samples=200
+    )
+    assert result.fun < 0.05
+    with pytest.raises(ValueError, match="bounds or sampler"):
+        fo.random_search(lambda x: 0.0)
+    with pytest.raises(ValueError, match="above 0"):
+        fo.random_search(lambda x: 0.0, [(0, 1)], log=True)
+    assert not fo.random_search(lambda x: np.nan, [(0, 1)], samples=5).success
+    with pytest.raises(ValueError, match="axes"):
+        fo.grid_search(lambda x: 0.0, [])
+
+
+@pytest.mark.parametrize("how", ["plain", "compiled"])
+def test_restarts(how):
+    f = fo.functions.rastrigin(2)
+    fun, jac = (f, f.gradient) if how == "plain" else pytest.importorskip("numba") and f.compiled[:2]
+    results = [
+        fo.random_restarts(fun, [(-5, 5)] * 2, restarts=40, seed=2, jac=jac, threads=t) for t in (1, 3)
+    ]
+    assert (results[0].x == results[1].x).all() and len(results[0].results) == 40
+    assert results[0].fun == min(r.fun for r in results[0].results)
+    assert results[0].fun < 1.1
+
+
+def test_halving():
+    calls = []
+
+    def fun(candidate, budget):
+        calls.append((candidate, budget))
+        return (candidate - 3) ** 2 + 10 / budget
+
+    result = fo.successive_halving(fun, list(range(9)), budgets=[1, 3, 9])
+    assert result.x == 3 and [len(round_) for round_ in result.history] == [9, 3, 1]
+    assert len(calls) == 13
+
+
+def test_random_linear_search(rng):
+    X = rng.standard_normal((500, 12)).astype(np.float32)
+    y = (X @ rng.standard_normal((12, 3))).argmax(axis=1)
+    result = fo.random_linear_search(X, y, samples=200, bias=True)
+    assert result.accuracy == np.mean((X @ result.x.T + result.b).argmax(axis=1) == y)
+    assert result.accuracy == result.accuracies.max() and result.accuracies.shape == (200,)
+    assert (fo.random_linear_search(X, y, samples=70, bias=True).accuracies == result.accuracies[:70]).all()
