@@ -26,7 +26,7 @@ _NAMES = {
     "estimators": ("LinearClassifier", "LinearRegressor"),
     "diagnostics": ("diagnose", "lr_range_test", "batch_size_study"),
     "logs": ("JsonLog", "TensorBoardLog"),
-    "minimization": ("minimize", "minimize_many", "least_squares", "scipy_method", "grid_search",
+    "minimization": ("minimize", "minimize_many", "least_squares", "scipy_method", "grid_search", "random_search", "random_restarts", "successive_halving", "random_linear_search"),
     "warm": ("warmup",),
     "info": ("show_info",),
 }  # fmt: skip
