@@ -18,7 +18,10 @@ __all__ = sorted(_HOME)
 def __getattr__(name):
     if name not in _HOME:
         raise AttributeError(f"module 'fastopt.jit' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    module = importlib.import_module(_HOME[name])
+    if name == "minimize":
+        module.BY_PYTHON[:] = [importlib.import_module("fastopt.minimization").minimize]
+    value = getattr(module, name)
     globals()[name] = value
     return value
 

@@ -19,7 +19,7 @@ LAYERS = [
     ("diagnostics",),
     ("estimators",),
     ("bench",),
-    ("estimators", "warm", "info", "data"),
+    ("estimators", "warm", "info", "data", "jit"),
     ("readers",),
     ("training", "minimization", "checkpoint", "logs", "fit", "data", "testing", "checking"),
     ("linear", "solvers"),

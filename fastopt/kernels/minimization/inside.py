@@ -25,6 +25,7 @@ Minimum = namedtuple("Minimum", "x fun status nit nfev optimality")
 
 NAMES = ("bfgs", "lbfgs", "newton", "nelder-mead", "lm")
 MEMORY = 10
+BY_PYTHON: list = []  # fo.minimize, for calls that are not compiled: set by fastopt/jit.py, which stands above it
 
 
 def workspace(n, method="bfgs", rows=0):
@@ -55,11 +56,9 @@ def minimize(fun, x0, jac=None, hess=None, args=(), method="bfgs", gtol=-1.0, ma
         is allocated then, and x of the result lies in it until the next call (copy what you keep).
     Returns Minimum(x, fun, status, nit, nfev, optimality) with the statuses of fo.minimize (0 to 4: success).
     """
-    from fastopt.minimization.minimizing import minimize as by_python
-
     what = {"residual": fun} if method == "lm" else {"fun": fun, "method": method}
     gtol = None if gtol < 0 else gtol
-    r = by_python(x0=x0, args=args, jac=jac, hess=hess, gtol=gtol, maxiter=maxiter, **what)
+    r = BY_PYTHON[0](x0=x0, args=args, jac=jac, hess=hess, gtol=gtol, maxiter=maxiter, **what)
     return Minimum(r.x, r.fun, r.status, r.nit, r.nfev, r.get("optimality", np.nan))
 
 
