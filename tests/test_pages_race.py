@@ -13,7 +13,8 @@ from fastopt.reports.page import page
 from fastopt.reports.race import RULES, race, slot_kinds
 from fastopt.reports.translate import Untranslatable, function_script, rule_script
 
-ALL = {rule.__name__.lower(): rule for rule in rules.RULES}
+FURTHER = [r for r in rules.FURTHER if not getattr(r, "whole", False) and not hasattr(r, "ascent")]
+ALL = {rule.__name__.lower(): rule for rule in (*rules.RULES, *FURTHER)}
 STEPS = 200
 
 
@@ -85,10 +86,18 @@ def test_each_step_is_the_engines(opened, text):  # noqa: F811
                 continue
             rule = rules.checked(ALL[rule](**h))
             slots = tuple(np.full(2, v) for v in rules.initial(rule))
+            copies = getattr(rule, "copies", ())
+            slots = tuple(
+                np.array(path["x"][0]) if n in copies else s for n, s in zip(rule.slots, slots, strict=True)
+            )
             for t, inner in enumerate(path["inside"]):
                 p, g = np.array(path["x"][t]), np.array(inner["g"])
                 with np.errstate(all="ignore"):
-                    p, slots = rule.update(rule, rule.coefficients(rule, t + 1), p, g, slots)
+                    k = rule.coefficients(rule, t + 1)
+                    if hasattr(rule, "measure"):
+                        norms = np.linalg.norm(rule.measure(rule, k, p, g, slots), axis=1)
+                        k += rule.from_norms(rule, k, norms, 2)
+                    p, slots = rule.update(rule, k, p, g, slots)
                 np.testing.assert_allclose(path["x"][t + 1], p, rtol=1e-14, atol=1e-14)
                 np.testing.assert_allclose(
                     np.reshape(inner["slots"], (-1, 2)), np.reshape(slots, (-1, 2)), rtol=1e-13, atol=0
@@ -235,8 +244,10 @@ def test_own_function(opened, tmp_path, monkeypatch):  # noqa: F811
 
 
 def test_every_rule_is_translated():
-    for rule in rules.RULES:
+    for rule in ALL.values():
         assert "update" in rule_script(rule)
+    with pytest.raises(Untranslatable, match="Muon"):
+        rule_script(fo.Muon)
     assert set(RULES) <= {*ALL, "lbfgs"}
 
 

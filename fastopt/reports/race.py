@@ -54,7 +54,14 @@ def race(function="lectures", rules=RULES, *, steps=200, box=None, start=None):
     return page.page(title, _BODY, lead=_LEAD, script=_formulas(names, shown), scripts=SCRIPTS, data=data)
 
 
-_RULES = {rule.__name__.lower(): rule for rule in rules.RULES}
+def _translatable(rule):
+    try:
+        return bool(rule_script(rule))
+    except Untranslatable:
+        return False
+
+
+_RULES = {rule.__name__.lower(): rule for rule in (*rules.RULES, *rules.FURTHER) if _translatable(rule)}
 
 
 def _known(name):
@@ -115,7 +122,14 @@ def slot_kinds(rule):
     first = rules.initial(h)
 
     def after(g):
-        return rule.update(h, rule.coefficients(h, 1), 1.0, g, first)
+        p = 1.0
+        k = rule.coefficients(h, 1)
+        start = tuple(
+            p if n in getattr(rule, "copies", ()) else v for n, v in zip(rule.slots, first, strict=True)
+        )
+        if hasattr(rule, "measure"):
+            k += rule.from_norms(h, k, [abs(v) for v in rule.measure(h, k, p, g, start)], 1)
+        return rule.update(h, k, p, g, start)
 
     (p, plus), (_, minus) = after(1.0), after(-1.0)
     kinds = []

@@ -30,10 +30,14 @@ class Untranslatable(ValueError):
 
 
 def rule_script(rule):
-    """A rule class as the text of a JavaScript object: fields, slots, initial, coefficients, update."""
+    """A rule class as the text of a JavaScript object: fields, slots, initial, coefficients, update, and what
+    rules with norms over an array have besides. Raises Untranslatable for rules of whole arrays."""
+    if getattr(rule, "whole", False) or hasattr(rule, "ascent"):
+        raise Untranslatable(f"{rule.__name__} is no rule of single elements")
     fields = ", ".join(f"{name}: {_literal(value)}" for name, value in rule._field_defaults.items())
     parts = [f'name: "{rule.__name__}"', f"fields: {{{fields}}}", f"slots: {list(rule.slots)}"]
-    for name in ("initial", "coefficients", "update"):
+    parts.append(f"copies: {list(getattr(rule, 'copies', ()))}")
+    for name in ("initial", "coefficients", "update", "measure", "from_norms"):
         if hasattr(rule, name):
             parts.append(f"{name}: {_Translator(getattr(rule, name)).function()}")
     return "{" + ",\n".join(parts) + "}"
@@ -191,12 +195,12 @@ class _Translator:
         value, index = self.expression(node.value), node.slice
         if isinstance(index, ast.Constant) and isinstance(index.value, int) and index.value >= 0:
             return f"{value}[{index.value}]"
-        if self.dual:
-            raise Untranslatable(f"line {node.lineno}: {ast.unparse(node)}: indices are numbers, 0 or 1")
-        if isinstance(index, ast.Slice) and index.step is None:
+        if isinstance(index, ast.Slice) and not self.dual and index.step is None:
             low = "0" if index.lower is None else self.expression(index.lower)
             high = "" if index.upper is None else f", {self.expression(index.upper)}"
             return f"{value}.subarray({low}{high})"
+        if isinstance(index, (ast.Slice, ast.Tuple)):
+            raise Untranslatable(f"line {node.lineno}: {ast.unparse(node)}")
         return f"{value}[{self.expression(index)}]"
 
     def _name(self, node):

@@ -53,9 +53,10 @@ function interpolated(values, [x0, x1, y0, y1]) {
 function rulePath(rule, h, surface, start, steps) {
   const x = [start.slice()], f = [surface.value(start)], inside = [];
   const first = rule.initial ? rule.initial(h) : rule.slots.map(() => 0);
-  let p = start.slice(), slots = first.map((v) => [v, v]), diverged = null;
+  let p = start.slice(), diverged = null;
+  let slots = rule.slots.map((name, i) => (rule.copies.includes(name) ? start.slice() : [first[i], first[i]]));
   for (let t = 1; t <= steps; t++) {
-    const [, ...g] = surface.gradient(p, t - 1), k = rule.coefficients(h, t);
+    const [, ...g] = surface.gradient(p, t - 1), k = [...rule.coefficients(h, t), ...normsOf(rule, h, rule.coefficients(h, t), p, g, slots)];
     const next = [], after = slots.map(() => []);
     for (let j = 0; j < 2; j++) {
       const [moved, kept] = rule.update(h, k, p[j], g[j], slots.map((s) => s[j]));
@@ -71,6 +72,13 @@ function rulePath(rule, h, surface, start, steps) {
     f.push(loss);
   }
   return { x, f, inside, diverged, evaluations: x.map((_, i) => i) };
+}
+
+/** The numbers that rules with norms over an array take beside their coefficients. */
+function normsOf(rule, h, k, p, g, slots) {
+  if (!rule.measure) return [];
+  const measured = p.map((_, j) => rule.measure(h, k, p[j], g[j], slots.map((s) => s[j])));
+  return rule.from_norms(h, k, measured[0].map((_, i) => Math.sqrt(measured.reduce((sum, m) => sum + m[i] * m[i], 0))), p.length);
 }
 
 /** The path of a rule, or of L-BFGS. */
