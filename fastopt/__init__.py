@@ -17,6 +17,7 @@ _NAMES = {
     "objective": ("Objective",),
     "linear": ("value_and_grad",),
     "training": ("train", "Diverged"),
+    "fit": ("Fit",),
     "checking": (
         "gradcheck", "gradgradcheck", "numeric_gradient", "numeric_jacobian", "numeric_hessian",
         "hessian_vector_product", "numeric_linear_gradient", "check_rule", "check_loss",

@@ -1,6 +1,7 @@
 """A trained linear model: scores, predictions, probabilities, its file."""
 
 import sys
+import weakref
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from fastopt.fingerprint import digest
 from fastopt.rows import Rows, check_finite, checked_labels, checked_matrix, checked_rows, checked_scale
 
 ROWS = 8192  # rows scored at once, so that a uint8 or sparse X is never converted whole
+_OWN_LOSSES = weakref.WeakValueDictionary()  # (module, class) -> losses of models that this process saved
 LARGEST_COUNT = 1 << 53  # of steps in a file: what a float64 counts exactly
 
 
@@ -155,12 +157,14 @@ class Fit:
     def save(self, path):
         """Write the model into an .npz file, whole or not at all.
 
-        OSError names the file where it cannot be written; one that was there is then still whole.
+        OSError names the file where it cannot be written; one that was there is then still whole. ValueError
+        where W or b is none of a model.
         """
         if self.classes is not None and self.classes.dtype.hasobject:
             raise TypeError(
                 "classes is an array of Python objects, which no file takes; use strings or numbers"
             )
+        _checked_weights(np.asarray(self.W), np.asarray(self.b))
         meta = {
             "kind": "model",
             "loss": type(self.loss).__name__,
@@ -193,6 +197,7 @@ class Fit:
 
 def _place_of(loss_type):
     """Where an own loss is found again, and the digest of its code."""
+    _OWN_LOSSES[loss_type.__module__, loss_type.__qualname__] = loss_type
     return {"module": loss_type.__module__, "class": loss_type.__qualname__, "formula": digest(loss_type)}
 
 
@@ -202,10 +207,8 @@ def _checked_model(cls, meta, arrays, loss):
     history = {k.removeprefix("history_"): v for k, v in arrays.items() if k.startswith("history_")}
     if len(history) != len(arrays):
         raise ValueError("it has arrays that no model has")
-    shapes = {v.shape for v in history.values()}
-    numbers = all(v.dtype.kind in "iuf" and v.ndim == 1 for v in history.values())
-    if not numbers or len(shapes) > 1:
-        raise ValueError("its history is not of numbers, one an epoch")
+    if not all(v.dtype.kind in "iuf" and v.ndim == 1 for v in history.values()):
+        raise ValueError("its history is not of vectors of numbers")
     scale, steps = meta["scale"], meta["steps"]
     if not isinstance(scale, float) or not np.isfinite(scale) or scale == 0:
         raise ValueError(f"its scale is {scale!r}")
@@ -249,6 +252,7 @@ def _loss_of(meta):
     found = sys.modules.get(meta["module"])
     for part in meta["class"].split("."):
         found = getattr(found, part, None)
+    found = _OWN_LOSSES.get((meta["module"], meta["class"]), found)
     where = f"{meta['module']}.{meta['class']}"
     if not isinstance(found, type):
         raise ValueError(f"its loss is {where}, which is not imported: import it, or pass it as loss=")

@@ -7,6 +7,7 @@ import numpy as np
 from fastopt.arrays import FLOATS, checked_number
 
 SPARSE = "csr_matrix or csr_array"
+AT_ONCE = 8192  # rows, where X is searched for what is not finite
 
 
 class Rows(NamedTuple):
@@ -283,3 +284,11 @@ def check_finite(rows, which):
         value = X.data[entry]
     row = which.start + i if isinstance(which, slice) else which[i]
     raise ValueError(f"X has {value} at row {row}, column {column}: leave the row out, or fill it in")
+
+
+def check_all_finite(rows, numbers):
+    """check_finite of all rows, or of these row numbers, some at a time."""
+    count = len(rows.y) if numbers is None else len(numbers)
+    for begin in range(0, count, AT_ONCE):
+        end = min(begin + AT_ONCE, count)
+        check_finite(rows, slice(begin, end) if numbers is None else numbers[begin:end])

@@ -233,9 +233,8 @@ def array_strange(meta, arrays, r):
 
 def history_strange(meta, arrays, r):
     name = r.choice([k for k in arrays if k.startswith("history_")])
-    arrays[name] = r.choice(
-        (arrays[name].astype(str), arrays[name][None], np.append(arrays[name], 1.0), np.float64(1))
-    )
+    strange = [arrays[name].astype(str), arrays[name][None], np.float64(1)]
+    arrays[name] = r.choice([*strange, np.append(arrays[name], 1.0)] if "settings" in meta else strange)
 
 
 def classes_strange(meta, arrays, r):

@@ -366,3 +366,24 @@ def test_a_large_rate_is_not_divergence_where_the_loss_is_not_squared(loss):
     y = np.argmax(X[:, :3], axis=1)
     fit = fo.train(X, y, loss, fo.SGD(1e4), epochs=20)
     assert fit.evaluate(X, y)[1] > 0.8 and fit.history["loss_train"].max() > 30
+
+
+def test_a_model_of_a_local_loss_and_one_without_finite_weights(fit, tmp_path):
+    class Local(Own):
+        pass
+
+    X, _ = small()
+    local = fo.train(X, X.sum(1), Local(), epochs=1)
+    local.save(tmp_path / "local.npz")
+    assert type(fo.Fit.load(tmp_path / "local.npz").loss) is Local
+    fit.W[0, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN or inf"):
+        fit.save(tmp_path / "m.npz")
+    assert left_in(tmp_path) == ["local.npz"]
+
+
+def test_a_model_that_a_solver_found(tmp_path):
+    X, y = small()
+    fit = fo.train(X, y, solver="lbfgs", l2=0.1, validation=0.2)
+    fit.save(tmp_path / "m.npz")
+    assert np.array_equal(fo.Fit.load(tmp_path / "m.npz").predict(X), fit.predict(X))

@@ -222,3 +222,83 @@ def test_refusals(change, error, says):
     X, y = small()
     with pytest.raises(error, match=says):
         fo.train(**{"X": X, "y": y, **change})
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, None])
+@pytest.mark.parametrize("decay", [True, 0.9, 0.999])
+def test_average(backend, batch_size, decay, monkeypatch):
+    """Of the parameters at the points of each epoch, taken here from as many separate runs."""
+    from fastopt.training import averaging
+
+    monkeypatch.setattr(averaging, "POINTS", 5)
+    X, y = small(n=23)
+    steps = -(-23 // (batch_size or 23))
+    every = averaging.points(steps)
+    assert every[-1] == steps and len(every) == min(5, steps) and all(np.diff(every) > 0)
+    W, b = np.zeros((4, 7)), np.zeros(4)
+    seen, weights = [], []
+    for t in range(1, 2 * steps + 1):  # SGD in order, a step at a time
+        i = (t - 1) % steps * (batch_size or 23)
+        part = slice(i, i + (batch_size or 23))
+        _, dW, db = naive.linear_value_and_grad("softmax", W, X[part], y[part], b)
+        W, b = W - 0.1 * dW, b - 0.1 * db
+        done = (t - 1) % steps + 1
+        if done in every:
+            since = done - max([p for p in every if p < done], default=0)
+            seen.append((W, b))
+            weights = [w * (1.0 if decay is True else decay**since) for w in weights]
+            weights.append(1.0 if decay is True else 1 - decay**since)
+    fit = fo.train(
+        X, y, rule=fo.SGD(0.1), epochs=2, batch_size=batch_size, sampling="sequential", backend=backend, average=decay
+    )  # fmt: skip
+    for i, array in enumerate((fit.W, fit.b)):
+        wanted = sum(w * pair[i] for w, pair in zip(weights, seen, strict=True)) / sum(weights)
+        np.testing.assert_allclose(array, wanted, rtol=1e-9, atol=1e-12)
+
+
+def test_average_goes_on_from_a_checkpoint_and_is_what_validation_sees(tmp_path):
+    X, y = small()
+    options = {"batch_size": 3, "validation": 0.2, "average": 0.99}
+    whole = fo.train(X, y, epochs=5, **options)
+    for epochs in (2, 5):
+        rest = fo.train(X, y, epochs=epochs, checkpoint=tmp_path / "run.npz", **options)
+    assert np.array_equal(rest.W, whole.W)
+    held = np.sort(np.random.default_rng([0, 1 << 32]).permutation(53)[:11])
+    assert whole.evaluate(X[held], y[held]) == (
+        whole.history["loss_validation"][-1], whole.history["accuracy_validation"][-1]
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="another run.*average"):
+        fo.train(X, y, epochs=6, checkpoint=tmp_path / "run.npz", **{**options, "average": True})
+    for bad in (0, 1.0, -0.5, 2, np.nan):
+        with pytest.raises(ValueError, match="average must be True, or a decay"):
+            fo.train(X, y, average=bad)
+    with pytest.raises(TypeError, match="average"):
+        fo.train(X, y, average="mean")
+
+
+def test_held_out_rows_that_are_not_finite_are_named_before_the_first_step():
+    X, y = small()
+    steps = []
+    bad = X.copy()
+    bad[5, 3] = np.nan
+    with pytest.raises(ValueError, match="validation: X has nan at row 5, column 3"):
+        fo.train(X, y, validation=(bad, y), progress=steps.append)
+    held = np.sort(np.random.default_rng([0, 1 << 32]).permutation(53)[:11])
+    X[held[2], 1] = np.inf
+    with pytest.raises(ValueError, match=f"X has inf at row {held[2]}, column 1"):
+        fo.train(X, y, validation=0.2, progress=steps.append)
+    with pytest.raises(TypeError, match="progress must be a function"):
+        fo.train(X, y, progress=5)
+    assert not steps
+
+
+def test_held_out_rows_are_not_copied():
+    import tracemalloc
+
+    X, y = np.zeros((20_000, 100), np.float32), np.arange(20_000) % 3
+    fo.train(X, y, epochs=1, validation=0.3)  # what is imported and compiled
+    tracemalloc.start()
+    fo.train(X, y, epochs=1, validation=0.3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.75 * X.nbytes  # a block of 8,192 rows is scored at a time

@@ -48,6 +48,7 @@ def train(
     sample_weight=None,
     class_weight=None,
     early_stopping=None,
+    average=None,
     start=None,
     solver="sgd",
     penalty=None,
@@ -79,6 +80,8 @@ def train(
         scaled to the mean 1 and a batch's gradient is sum w_i g_i / rows of the batch, as in scikit-learn.
     early_stopping: end after so many epochs (True: 5) without a lower validation loss, with the
         parameters of the best epoch.
+    average: True for the mean of the parameters over the run (at 32 evenly spaced steps of each epoch, or at every
+        one), or the decay a step of an exponential average; then the result has it, and validation looks at it.
     start: (W, b) to start from, or a Fit; copied.
     watch: called after each epoch, or iteration of a solver, with a dict of what the history notes of it and a
         function that gives copies of (W, b); where it is true the run ends.
@@ -94,13 +97,17 @@ def train(
     whatever the number of threads. Raises Diverged when the loss stops being finite or grows beyond
     all bounds, and TypeError or ValueError, before the first step, for arguments that do not fit.
     """
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a function of a Progress, not {type(progress).__name__}")
     examples = checked_examples(
         loss, X, y, seed, scale=scale, classes=classes, validation=validation, sample_weight=sample_weight,
         class_weight=class_weight,
     )  # fmt: skip
     if solver != "sgd":
         epochs_only = {"schedule": schedule, "progress": progress, "checkpoint": checkpoint, "log": log}
-        refuse_for_solvers({**epochs_only, "early_stopping": early_stopping or None})
+        refuse_for_solvers(
+            {**epochs_only, "early_stopping": early_stopping or None, "average": average or None}
+        )
         options = {
             "tol": tol, "max_iter": max_iter, "max_seconds": max_seconds, "standardize": standardize,
             "bounds": bounds, "watch": watch,
@@ -111,7 +118,7 @@ def train(
                        "standardize": (standardize, False), "bounds": (bounds, None)})  # fmt: skip
     settings = checked_settings(
         examples.rows.n, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads,
-        early_stopping=early_stopping, has_validation=examples.validation is not None,
+        early_stopping=early_stopping, average=average, has_validation=examples.validation is not None,
     )  # fmt: skip
     run = Run(examples, settings, start, checkpoint)
     log, close = opened(log)

@@ -12,6 +12,7 @@ FOR_EPOCHS = (
     "progress",
     "checkpoint",
     "early_stopping",
+    "average",
 )  # arguments that solvers have no use for
 
 

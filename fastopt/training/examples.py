@@ -7,7 +7,7 @@ import numpy as np
 from fastopt import losses
 from fastopt.arrays import checked_number, checked_whole
 from fastopt.fit import checked_classes, class_numbers
-from fastopt.rows import Rows, checked_labels, checked_matrix, checked_rows
+from fastopt.rows import Rows, check_all_finite, checked_labels, checked_matrix, checked_rows
 
 MOST_CLASSES = 1 << 20  # of class numbers without names, where y has fewer rows
 
@@ -34,6 +34,8 @@ def checked_examples(loss, X, y, seed, *, scale, classes, validation, sample_wei
     if rows.n == 0:
         raise ValueError("X has no rows: there is nothing to train on")
     chosen, held = _hold_out(rows, validation, checked_whole(seed, "seed", 0))
+    if held is not None:
+        check_all_finite(rows, held)
     rows = _weighted(rows if chosen is None else rows.using(len(chosen)), chosen, class_weight, classes)
     if held is None and validation is not None:
         return Examples(rows, chosen, (_validation_rows(loss, rows, *validation, classes), np.s_[:]), classes)
@@ -103,6 +105,7 @@ def _validation_rows(loss, rows, X, y, classes):
         )
         if found.features != rows.features:
             raise ValueError(f"X has {found.features} features, the rows to train on {rows.features}")
+        check_all_finite(found, None)
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation: {error}") from error
     return found

@@ -1,5 +1,6 @@
 """One training run: the parameters with their state, and where it stands."""
 
+import os
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -9,9 +10,10 @@ import numpy as np
 from fastopt import engines, rules
 from fastopt.arrays import aligned_zeros
 from fastopt.fit import Fit
-from fastopt.rows import check_finite
+from fastopt.rows import check_all_finite
 from fastopt.schedules import values_at
 from fastopt.training import resume
+from fastopt.training.averaging import Average
 from fastopt.training.coefficients import coefficient_table
 from fastopt.training.ending import NOTHING_YET, Diverged, has_grown, loss_of_zeros
 from fastopt.training.history import History
@@ -19,7 +21,6 @@ from fastopt.training.settings import identity
 
 STRETCH = 0.05  # seconds inside the compiled loop between two looks at progress and Ctrl-C
 FIRST_STRETCH = 1 << 28  # multiply-adds of the first one: some 10 ms
-LOOKED_AT = 1 << 16  # rows at once, where X is searched for what is not finite
 
 
 class Progress(NamedTuple):
@@ -48,6 +49,8 @@ class Run:
         self._first_loss = self._loss_at_start(start)
         self._path = _checked_path(path)
         self._identity = None if path is None else identity(settings, examples, start)
+        decay = settings.average
+        self._average = decay and Average(decay, self.W, self.b, settings.steps_per_epoch)
         if self._path is not None and self._path.exists():
             self._resume()
         self._good = (self.W.copy(), self.b.copy(), self.step)
@@ -83,8 +86,12 @@ class Run:
         order, done, loss_sum, norm = self._order(), 0, 0.0, 0.0
         while done < of.steps_per_epoch:
             end = min(done + self._steps_at_once, of.steps_per_epoch)
+            if self._average:
+                end = min(end, self._average.next_point(done))
             loss_sum, norm = self._stretch(order, done, end, loss_sum)
             done = end
+            if self._average:
+                self._average.take(self.W, self.b, done, self.step)
             if progress is not None:
                 total = of.steps_per_epoch * of.epochs
                 progress(Progress(self.epoch + 1, of.epochs, self.step, total, loss_sum / done))
@@ -107,7 +114,7 @@ class Run:
         stopped, loss_sum, norm = self._epoch_loop(K, order, begin, end, loss_sum)
         self.step += stopped - begin
         if stopped < end or not self._is_finite():
-            self._check_data()
+            check_all_finite(self.rows, None)  # no learning rate would help
             self._diverge(self.step + 1, "the loss is not finite")
         seconds = max(time.perf_counter() - start, 1e-7)
         wanted = int((end - begin) * STRETCH / seconds)
@@ -140,15 +147,10 @@ class Run:
         """To the last parameters that are known to be good."""
         self.W, self.b, self.step = self._good
 
-    def _check_data(self):
-        """ValueError where it is X that is not finite: no learning rate would help."""
-        count = len(self.rows.y)
-        for begin in range(0, count, LOOKED_AT):
-            check_finite(self.rows, slice(begin, min(begin + LOOKED_AT, count)))
-
     def _diverge(self, step, reason):
         lr = float(self._now().lr) if hasattr(self.settings.rule, "lr") else float("nan")
         self.go_back()
+        self._average = None
         raise Diverged(step, lr, self.fit(), reason)
 
     def _now(self):
@@ -159,9 +161,10 @@ class Run:
     def _note(self, loss, norm, seconds):
         held_out = float("nan"), float("nan")
         if self.examples.validation is not None:
-            held_out = self._fit_of(self.W, self.b).evaluate_rows(*self.examples.validation)
+            W, b = self._parameters()
+            held_out = self._fit_of(W, b).evaluate_rows(*self.examples.validation)
             if self.settings.patience is not None:
-                self.best = self.best.after(held_out[0], self.W, self.b)
+                self.best = self.best.after(held_out[0], W, b)
         self.history.note(
             epoch=self.epoch + 1,
             loss_train=loss,
@@ -175,10 +178,16 @@ class Run:
 
     def fit(self, interrupted=False):
         """The result as it stands: with early stopping that of the best epoch."""
-        W, b = (self.W, self.b) if self.best is NOTHING_YET else (self.best.W, self.best.b)
+        W, b = self._parameters() if self.best is NOTHING_YET else (self.best.W, self.best.b)
         fit = self._fit_of(np.array(W), np.array(b))
         fit.history, fit.steps, fit.interrupted = self.history.arrays(), self.step, interrupted
         return fit
+
+    def _parameters(self):
+        """(W, b), averaged where that is asked for."""
+        if self._average and self._average.has_points:
+            return self._average.parameters(self.W.dtype)
+        return self.W, self.b
 
     def _fit_of(self, W, b):
         return Fit(W, b, self.settings.loss, scale=self.rows.scale, classes=self.examples.classes)
@@ -191,7 +200,8 @@ class Run:
         slots = self.settings.rule.slots
         of_W = {f"W_{s}": a for s, a in zip(slots, self.W_slots, strict=True)}
         of_b = {f"b_{s}": a for s, a in zip(slots, self.b_slots, strict=True)}
-        return {"W": self.W, "b": self.b, **of_W, **of_b}
+        of_average = self._average.arrays() if self._average else {}
+        return {"W": self.W, "b": self.b, **of_W, **of_b, **of_average}
 
     def _save(self):
         state = {"step": self.step, "epoch": self.epoch}
@@ -203,6 +213,8 @@ class Run:
             self._path, self._identity, self._arrays(), self.history, of.epochs, of.steps_per_epoch
         )
         self.step, self.epoch = state["step"], state["epoch"]
+        if self._average:
+            self._average.has_points = self.epoch > 0
 
 
 def _checked_path(path):
@@ -211,6 +223,8 @@ def _checked_path(path):
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"checkpoint {path}: there is no directory {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"checkpoint {path}: the directory {path.parent} cannot be written to")
     return path
 
 

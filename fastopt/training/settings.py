@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastopt import losses, rules
-from fastopt.arrays import checked_l2, checked_whole
+from fastopt.arrays import checked_l2, checked_number, checked_whole
 from fastopt.engines import choose
 from fastopt.fingerprint import digest
 from fastopt.losses import LOSSES
@@ -21,7 +21,10 @@ PATIENCE = 5  # epochs; of early_stopping=True
 
 
 class Settings(NamedTuple):
-    """batch: rows a step. patience: epochs without a better validation loss that end the run, or None."""
+    """batch: rows a step. patience: epochs without a better validation loss that end the run, or None.
+
+    average: its decay a step, 1 for a plain mean, or None.
+    """
 
     loss: Any
     rule: Any
@@ -35,10 +38,11 @@ class Settings(NamedTuple):
     backend: str
     threads: int
     patience: int | None
+    average: float | None
 
 
 def checked_settings(
-    n, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads, *, early_stopping, has_validation
+    n, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads, *, early_stopping, average, has_validation
 ):  # fmt: skip
     """Settings of a run over n rows, or TypeError/ValueError naming the argument that does not fit."""
     rule, epochs = rules.checked(rule), checked_whole(epochs, "epochs", 0)
@@ -61,7 +65,19 @@ def checked_settings(
         backend=choose.resolve(backend, rule, loss),
         threads=checked_threads(threads),
         patience=_patience(early_stopping, has_validation),
+        average=_average(average),
     )
+
+
+def _average(average):
+    if average is None or average is False:
+        return None
+    if average is True:
+        return 1.0
+    decay = checked_number(average, "average", "True, or a decay between 0 and 1")
+    if not 0 < decay < 1:
+        raise ValueError(f"average must be True, or a decay between 0 and 1, not {average!r}")
+    return decay
 
 
 def _patience(early_stopping, has_validation):
@@ -90,6 +106,7 @@ def identity(settings, examples, start):
         "shape": [rows.classes, rows.features],
         "dtype": rows.dtype.name,
         "early_stopping": settings.patience,
+        "average": settings.average,
         "digest of X, y and weights": _digest(rows, examples.chosen),
         "digest of validation": _digest_of_validation(examples),
         "digest of start": _digest_of_arrays(start),
