@@ -39,7 +39,7 @@ class Run:
     def __init__(self, examples, settings, start, path):
         self.examples, self.settings, self.rows = examples, settings, examples.rows
         self.step = self.epoch = 0
-        self.history, self.best = History(), NOTHING_YET
+        self.history, self.best, self._average = History(), NOTHING_YET, None
         rules.checked(settings.rule, {self.rows.dtype})
         if not rules.is_elementwise(settings.rule):
             name = type(settings.rule).__name__
