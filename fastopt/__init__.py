@@ -7,7 +7,8 @@ _NAMES = {
     "rules": (
         "SGD", "Momentum", "ClassicalMomentum", "Nesterov", "AdaGrad", "RMSProp", "CenteredRMSProp",
         "Adam", "AdamW", "AMSGrad", "AdaDelta", "Adamax", "NAdam", "Lion",
-        "LARS", "LAMB", "Adafactor", "PlainAdafactor", "Muon",
+        "LARS", "LAMB", "Adafactor", "PlainAdafactor", "Muon", "RAdam", "AdEMAMix", "ScheduleFreeSGD",
+        "ScheduleFreeAdamW", "Averaged", "Lookahead", "SAM",
     ),
     "losses": (
         "Softmax", "MulticlassHinge", "SquaredError", "Logistic", "Hinge", "SquaredHinge", "ModifiedHuber",

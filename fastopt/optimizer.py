@@ -4,10 +4,13 @@ import sys
 import time
 from threading import get_ident
 
-from fastopt import arrays, clipping, native, rules, saved
+import numpy as np
+
+from fastopt import arrays, ascent, clipping, native, rules, saved
 from fastopt.engines import choose
 from fastopt.groups import FROZEN, assigned, rule_of
 from fastopt.parameters import Parameters
+from fastopt.rules import SAM
 from fastopt.schedules import checked_schedules
 from fastopt.table import Table
 from fastopt.threads import checked_threads
@@ -44,14 +47,16 @@ class Optimizer:
 
     __slots__ = (
         "_params", "_rule", "_changes", "_schedules", "_clip", "_nonfinite", "_backend", "_tables", "_works",
-        "_threads", "_given", "_plain", "_users", "skipped", "__weakref__",
+        "_threads", "_sam", "_origin", "_given", "_plain", "_users", "skipped", "__weakref__",
     )  # fmt: skip
 
     def __init__(
         self, params, rule, *, schedules=None, groups=None, clip=None, nonfinite="raise", backend="auto",
         threads=None,
     ):  # fmt: skip
-        self._params = Parameters(params)
+        self._params, self._sam, self._origin = Parameters(params), None, None
+        if isinstance(rule, SAM):
+            self._sam, rule = ascent.checked(rule), rule.base
         self._rule = rules.checked(rule, {p.dtype for p in self._params.arrays})
         self._schedules = checked_schedules(schedules, self._rule)
         self._nonfinite, self._clip = _checked_policy(nonfinite), _checked_clip(clip)
@@ -103,6 +108,8 @@ class Optimizer:
             self._wait(me)
         try:
             table = self._tables[0]
+            if self._origin is not None:
+                self._descend()
             if grads is not self._given or table.watch.again() != native.SAME:
                 self._take(grads)
             if self._plain and not table.refreshed:
@@ -115,6 +122,60 @@ class Optimizer:
                 self._step_general()
         finally:
             self._users.pop("step", None)
+
+    def ascend(self, grads):
+        """With a rule SAM(base): move the parameters to where the gradient of the next step is to be taken.
+
+        `step` brings them back, bit by bit, before it takes the base's step. Raises as `step` does.
+        """
+        if self._sam is None:
+            raise TypeError("ascend needs a rule fo.SAM(base, ...)")
+        if self._origin is not None:
+            self._descend()
+        self._take(grads)
+        given = self._params.gradients(grads)
+        members = sorted(i for table in self._tables for i in table.members)
+        if self._nonfinite != "allow":
+            for i in members:
+                if not np.isfinite(given[i]).all():
+                    self._refuse(i)
+                    return
+        params = [self._params.arrays[i] for i in members]
+        steps = ascent.climb(self._sam, params, [given[i] for i in members])
+        origin = [p.copy() for p in params]
+        self._origin = params, origin
+        ascent.write(params, [p + e for p, e in zip(params, steps, strict=True)])
+
+    def _descend(self):
+        ascent.write(*self._origin)
+        self._origin = None
+
+    def step_closure(self, fn):
+        """Take one step with what fn() gives at the parameters as they then stand: grads, or (loss, grads).
+
+        With SAM fn is called twice, the second time where `ascend` has led. Returns the first loss, or None.
+        """
+        loss, grads = _loss_and_gradients(fn())
+        if self._sam is not None:
+            self.ascend(grads)
+            _, grads = _loss_and_gradients(fn())
+        self.step(grads)
+        return loss
+
+    def averaged(self):
+        """The averaged parameters of a rule that keeps them (Averaged, ScheduleFree...), as new arrays.
+
+        In the form of the parameters; frozen arrays as they are.
+        """
+        values = [p.copy() for p in self._params.arrays]
+        states = self._states()
+        for work in self._works:
+            if not hasattr(work.rules[0], "averaged"):
+                name = type(work.rules[0]).__name__
+                raise TypeError(f"{name} keeps no average: use fo.Averaged({name}(...))")
+            for i, rule in zip(work.table.members, work.rules, strict=True):
+                values[i][...] = rule.averaged(rule, self._params.arrays[i], states[i])
+        return self._params.in_form(values)
 
     def _step_general(self):
         """A step with copies, schedules, clipping or several tables."""
@@ -335,6 +396,18 @@ class Optimizer:
             "an Optimizer is bound to the memory of its arrays and cannot be copied or pickled; "
             "keep state_dict() and the parameters, and make a new one"
         )
+
+
+def _loss_and_gradients(answer):
+    """(loss or None, grads) of what a closure gives: a pair with a number in front has a loss."""
+    if (
+        isinstance(answer, tuple)
+        and len(answer) == 2
+        and np.ndim(answer[0]) == 0
+        and not hasattr(answer[0], "keys")
+    ):
+        return answer
+    return None, answer
 
 
 def _checked_policy(nonfinite):

@@ -29,12 +29,14 @@ import numpy as np
 from fastopt.rules import contract
 from fastopt.rules.adagrad import AdaDelta, AdaGrad
 from fastopt.rules.adam import Adam, Adamax, AdamW, AMSGrad, NAdam
+from fastopt.rules.further import AdEMAMix, RAdam, ScheduleFreeAdamW, ScheduleFreeSGD
 from fastopt.rules.lion import Lion
 from fastopt.rules.matrix import Adafactor, Muon, PlainAdafactor
 from fastopt.rules.momentum import ClassicalMomentum, Momentum, Nesterov
 from fastopt.rules.norms import LAMB, LARS
 from fastopt.rules.rmsprop import CenteredRMSProp, RMSProp
 from fastopt.rules.sgd import SGD
+from fastopt.rules.wrappers import SAM, Averaged, Lookahead  # noqa: F401
 
 RULES = (
     SGD,
@@ -54,7 +56,9 @@ RULES = (
 )
 
 # Those that look at whole arrays, and those that the C library does not have.
-FURTHER = (LARS, LAMB, PlainAdafactor, Adafactor, Muon)
+FURTHER = (
+    LARS, LAMB, PlainAdafactor, Adafactor, Muon, RAdam, AdEMAMix, ScheduleFreeSGD, ScheduleFreeAdamW,
+)  # fmt: skip
 
 # Where hyperparameters of these names must lie, in built-in and in users' rules: (low, high, the
 # high end itself allowed).
@@ -69,6 +73,14 @@ _RANGES = {
     "rho": (0, 1, True),
     "beta1": (0, 1, False),
     "beta2": (0, 1, False),
+    "beta3": (0, 1, False),
+    "trust": (0, inf, False),
+    "threshold": (0, inf, False),
+    "warmup": (0, inf, False),
+    "average_decay": (0, 1, True),
+    "average_begin": (0, inf, False),
+    "lookahead_every": (1, inf, False),
+    "lookahead_alpha": (0, 1, True),
     "momentum_decay": (0, inf, False),
 }
 

@@ -9,6 +9,7 @@ from collections import namedtuple
 
 import numpy as np
 from llvmlite import ir
+from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
@@ -38,7 +39,15 @@ def update(h, k, p, g, s):
 
 @overload(update)
 def _update(h, k, p, g, s):
-    return h.formula.update
+    return function_of(h.formula, "update")
+
+
+@functools.cache
+def function_of(formula, name):
+    """The formula's function; of a rule around another one, built around the other's compiled function."""
+    if not hasattr(formula, "around"):
+        return getattr(formula, name)
+    return formula.around(njit(function_of(formula.base, name), error_model="numpy"))
 
 
 def _read(builder, address, index, llvm_type):

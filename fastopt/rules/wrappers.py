@@ -1,0 +1,108 @@
+"""Rules around another rule: the base's step, and one more slot that follows it, in the same pass."""
+
+import functools
+from collections import namedtuple
+from typing import Any, NamedTuple
+
+
+def Averaged(base, decay=1.0, begin=0):
+    """The base rule, and the average of its iterates: average = (1-c)*average + c*p after each step,
+    c = max(1 - decay, 1/(t - begin)), and 1 up to step `begin`.
+
+    decay = 1 is the mean of all iterates after `begin` (Polyak & Juditsky 1992; tail averaging); decay < 1 the
+    exponential average, which begins as the mean of the first 1/(1 - decay) iterates, so that it owes nothing to
+    the starting point. `Optimizer.averaged()` gives it. torch.optim.swa_utils.AveragedModel is the same for
+    decay = 1; its EMA begins at the first iterate instead.
+    """
+    return _wrapped(base, "Averaged", _averaged, average_decay=decay, average_begin=begin)
+
+
+def Lookahead(base, every=6, alpha=0.5):
+    """The base rule on fast weights; after every so many steps slow = slow + alpha*(fast - slow), fast = slow.
+
+    Source: Zhang et al. 2019, algorithm 1 (the base's state is kept at a synchronisation). optax.lookahead keeps the
+    slow weights beside the parameters and resets nothing either; torch has none.
+    """
+    return _wrapped(base, "Lookahead", _lookahead, lookahead_every=every, lookahead_alpha=alpha)
+
+
+class SAM(NamedTuple):
+    """Climb by e = rho*sign(g)|g|^(q-1)/||g||_q^(q-1), 1/p + 1/q = 1; the base's step from where the climb began,
+    with the gradient taken up there: `opt.ascend(grads)`, then `opt.step(grads)`, or `opt.step_closure(fn)`.
+
+    adaptive=True: e = rho*T^2 g/||T g||, T = |w| + eta (ASAM, p = 2). The parameters come back exactly; a gradient of
+    0 climbs nowhere. Source: Foret et al. 2021, eq. 2-3; Kwon et al. 2021, eq. 7.
+    """
+
+    base: Any
+    rho: float = 0.05
+    p: float = 2.0
+    adaptive: bool = False
+    eta: float = 0.01
+
+
+def _averaged(base_update, count, slots):
+    def update(h, k, p, g, s):
+        p_new, s_new = base_update(h, k[:count], p, g, s[:slots])
+        return p_new, s_new + (k[count] * s[slots] + k[count + 1] * p_new,)  # noqa: RUF005 (Numba)
+
+    def coefficients(h, t):
+        share = 1.0 if t <= h.average_begin else max(1 - h.average_decay, 1 / (t - h.average_begin))
+        return 1 - share, share
+
+    def averaged(h, p, s):
+        return s["average"]
+
+    return update, coefficients, "average", averaged
+
+
+def _lookahead(base_update, count, slots):
+    def update(h, k, p, g, s):
+        p_new, s_new = base_update(h, k[:count], p, g, s[:slots])
+        slow, alpha, stay, meet = s[slots], k[count], k[count + 1], k[count + 2]
+        middle = slow + alpha * (p_new - slow)
+        return stay * p_new + meet * middle, s_new + (stay * slow + meet * middle,)  # noqa: RUF005 (Numba)
+
+    def coefficients(h, t):
+        meet = 1.0 if t % h.lookahead_every == 0 else 0.0
+        return h.lookahead_alpha, 1 - meet, meet
+
+    return update, coefficients, "slow", None
+
+
+def _wrapped(base, name, make, **fields):
+    count = len(base.coefficients(base, 1.0))
+    cls = _class(type(base), name, make, count, tuple(fields))
+    return cls(*base, *fields.values())
+
+
+@functools.cache
+def _class(base, name, make, count, fields):
+    """The class of rules around this base; `base` and `around` are what a compiler needs to build update anew."""
+    own, extra, slot, averaged = make(base.update, count, len(base.slots))
+    parent = namedtuple(name + base.__name__, base._fields + fields)
+
+    def coefficients(h, t):
+        return (*base.coefficients(h, t), *extra(h, t))
+
+    def around(base_update):
+        return make(base_update, count, len(base.slots))[0]
+
+    def initial(h):
+        start = base.initial(h) if hasattr(base, "initial") else (0.0,) * len(base.slots)
+        return (*start, 0.0)
+
+    members = {
+        "__doc__": f"{name} around {base.__name__}.",
+        "__module__": base.__module__,
+        "slots": (*base.slots, slot),
+        "copies": (*getattr(base, "copies", ()), slot),
+        "base": base,
+        "around": staticmethod(around),
+        "update": staticmethod(own),
+        "coefficients": staticmethod(coefficients),
+        "initial": staticmethod(initial),
+    }
+    if averaged is not None:
+        members["averaged"] = staticmethod(averaged)
+    return type(name + base.__name__, (parent,), members)
