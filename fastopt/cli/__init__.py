@@ -12,6 +12,9 @@ import click
 COMMANDS = {
     "train": "fastopt.cli.train",
     "predict": "fastopt.cli.predict",
+    "eval": "fastopt.cli.evaluate",
+    "search": "fastopt.cli.search",
+    "export": "fastopt.cli.export",
     "check": "fastopt.checking.command",
     "race": "fastopt.reports.command",
     "demo": "fastopt.reports.command",
@@ -19,6 +22,7 @@ COMMANDS = {
     "info": "fastopt.cli.info",
     "warmup": "fastopt.cli.warmup",
     "bench": "fastopt.cli.bench",
+    "completion": "fastopt.cli.completion",
 }
 
 

@@ -71,17 +71,13 @@ def _trial(rule, sample, found, loss, batch, l2, start):
 
 def loss_of_zeros(found, loss):
     """The mean loss where all weights are 0."""
-    rows, classes = found.x_train.shape[0], found.classes
-    zero = np.zeros((1, 1), np.float32)
-    if classes is None:
-        return float(np.mean(0.5 * np.square(found.y_train, dtype=np.float64)))
-    total = 0.0
+    total, W = 0.0, np.zeros((_model_rows(loss, found.classes), 1))
     for _, y in in_parts(found.y_train[:, None], found.y_train):
-        W = np.zeros((_model_rows(loss, classes), 1), np.float32)
-        X = np.broadcast_to(zero, (len(y), 1)).copy()
-        total += len(y) * float(fo.value_and_grad(loss, W, X, y, backend="numpy")[0])
-    return total / max(1, rows)
+        total += len(y) * float(fo.value_and_grad(loss, W, np.zeros((len(y), 1)), y, backend="numpy")[0])
+    return total / max(1, found.x_train.shape[0])
 
 
 def _model_rows(loss, classes):
+    if classes is None:
+        return 1
     return 1 if loss.one_row == "binary" and len(classes) <= 2 else max(2, len(classes))

@@ -4,6 +4,7 @@ import shlex
 import sys
 import time
 import warnings
+from contextlib import contextmanager
 
 import click
 import numpy as np
@@ -13,6 +14,8 @@ from fastopt.cli import models, options, progress, rates, settings
 from fastopt.engines import choose
 from fastopt.readers import dataset, open_data
 from fastopt.readers.preparation import MISSING, UNKNOWN, feature_names
+
+SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual")
 
 
 @click.command(short_help="Train a linear model on a file.")
@@ -83,6 +86,23 @@ from fastopt.readers.preparation import MISSING, UNKNOWN, feature_names
 @click.option("--l2", type=click.FloatRange(0), default=0.0, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
+    "--solver",
+    type=click.Choice(SOLVERS),
+    default="sgd",
+    show_default=True,
+    help="Epochs of the rule, or a solver that finds the optimum.",
+)
+@click.option("--l1", type=click.FloatRange(0), default=0.0, show_default=True, help="Of a solver.")
+@click.option("--tol", type=click.FloatRange(0), help="Of a solver: the gradient's size at which it ends.")
+@click.option("--max-iter", type=click.IntRange(1), default=1000, show_default=True, help="Of a solver.")
+@click.option("--balanced", is_flag=True, help="Rows of rare classes weigh more.")
+@click.option(
+    "--early-stopping",
+    type=click.IntRange(1),
+    metavar="EPOCHS",
+    help="End after so many epochs without a lower validation loss.",
+)
+@click.option(
     "--validation",
     type=click.FloatRange(0, 0.9),
     default=0.0,
@@ -97,8 +117,8 @@ from fastopt.readers.preparation import MISSING, UNKNOWN, feature_names
 @options.quiet_option
 @options.json_option
 def train(data_name, target, drop, categorical, missing, unknown, standardize, test, regression, loss, rule_name,
-          lr, fields, schedule, epochs, batch_size, l2, seed, validation, backend, threads, out, log_file, quiet, as_json,
-          **reading):  # fmt: skip
+          lr, fields, schedule, epochs, batch_size, l2, seed, validation, solver, l1, tol, max_iter, balanced,
+          early_stopping, backend, threads, out, log_file, quiet, as_json, **reading):  # fmt: skip
     """Train a linear model on DATA: 'digits', a file, a folder of images, or - for standard input.
 
     \b
@@ -125,34 +145,56 @@ def train(data_name, target, drop, categorical, missing, unknown, standardize, t
         click.echo("\n".join(found.notes))
     loss = models.LOSSES[loss or ("squared-error" if regression else "softmax")]
     batch = batch_size or None
-    chosen, tried = rates.chosen(models.rule(rule_name, lr, fields), lr, found, loss, batch, l2, seed)
-    if tried and not quiet and not as_json:
-        click.echo(tried)
     run = {
-        "loss": loss, "rule": chosen, "schedule": models.SCHEDULES[schedule], "epochs": epochs, "batch_size": batch,
-        "l2": l2, "seed": seed, "validation": validation or None, "backend": backend, "threads": threads,
-        "scale": found.scale, "classes": found.classes,
+        "loss": loss, "l2": l2, "seed": seed, "validation": validation or None, "backend": backend,
+        "threads": threads, "scale": found.scale, "classes": found.classes,
+        "class_weight": "balanced" if balanced else None,
     }  # fmt: skip
-    if log_file is not None:
-        run["log"] = fo.JsonLog(log_file, _config(data_name, run))
-    try:
-        fit = _fitted(found, run, out, quiet)
-    finally:
-        if log_file is not None:
-            run["log"].close()
-    _refuse_growth(fit, found, loss, chosen.lr)
+    chosen = None
+    if solver == "sgd":
+        if l1:
+            raise click.UsageError(
+                "--l1 needs a --solver, such as auto: epochs of a rule do not make weights 0"
+            )
+        chosen, tried = rates.chosen(models.rule(rule_name, lr, fields), lr, found, loss, batch, l2, seed)
+        if tried and not quiet and not as_json:
+            click.echo(tried)
+        run |= {"rule": chosen, "schedule": models.SCHEDULES[schedule], "epochs": epochs, "batch_size": batch,
+                "early_stopping": early_stopping}  # fmt: skip
+    else:
+        run |= {"solver": solver, "max_iter": max_iter, "tol": tol, "penalty": fo.L1(l1) if l1 else None}
+    with _logged(log_file, data_name, run):
+        fit = _fitted(found, run, out, quiet, epochs)
+    if chosen is not None and not balanced:
+        _refuse_growth(fit, found, loss, chosen.lr)
     fit.preparation = found.record
     if out is not None:
         out = models.save(fit, out)
     seconds = time.perf_counter() - began
-    record = _record(fit, found, chosen, choose.resolve(backend, chosen), out, seconds)
-    found_problems = fo.diagnose(
-        fit, found.x_train, found.y_train, rule=chosen, l2=l2, names=feature_names(found.record)
-    )
-    record["diagnosis"] = [str(finding) for finding in found_problems]
+    record = _record(fit, found, chosen, choose.resolve(backend, chosen, loss), out, seconds)
+    if chosen is not None:
+        findings = fo.diagnose(
+            fit, found.x_train, found.y_train, rule=chosen, l2=l2, names=feature_names(found.record)
+        )
+        record["diagnosis"] = [str(finding) for finding in findings]
     options.echo_json(record) if as_json else _say(fit, record, chosen)
     if fit.interrupted:
         sys.exit(130)
+
+
+@contextmanager
+def _logged(path, data_name, run):
+    """With run["log"], which writes the epochs into the file, where there is one."""
+    if path is None:
+        yield
+        return
+    if "solver" in run:
+        raise click.UsageError("--log is for epochs; a solver has none")
+    run["log"] = fo.JsonLog(path, _config(data_name, run))
+    try:
+        yield
+    finally:
+        run["log"].close()
 
 
 def _config(data_name, run):
@@ -163,9 +205,9 @@ def _config(data_name, run):
     return {"command": command, "fastopt": fo.__version__, "data": data_name, **texts, **numbers}
 
 
-def _fitted(found, run, out, quiet):
+def _fitted(found, run, out, quiet, epochs):
     try:
-        with progress.shown(quiet, run["epochs"]) as show, warnings.catch_warnings():
+        with progress.shown(quiet, epochs) as show, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it was interrupted is said below, in one line
             return fo.train(found.x_train, found.y_train, progress=show, **run)
     except fo.Diverged as error:
@@ -199,8 +241,12 @@ def _record(fit, found, rule, backend, out, seconds):
         "features": found.x_train.shape[1],
         "classes": None if found.classes is None else len(found.classes),
         "loss": type(fit.loss).__name__,
-        "rule": type(rule).__name__,
-        "lr": rule.lr,
+        "rule": None if rule is None else type(rule).__name__,
+        "lr": getattr(rule, "lr", None),
+        "solver": getattr(getattr(fit, "report", None), "solver", "sgd"),
+        "converged": getattr(getattr(fit, "report", None), "converged", None),
+        "objective": last.get("objective"),
+        "nonzero": int(np.count_nonzero(fit.W)),
         "epochs": int(last.get("epoch", 0)),
         "steps": fit.steps,
         "loss_train": last.get("loss_train"),
@@ -228,14 +274,24 @@ def _rmse(fit, found):
     return float(np.sqrt(np.mean((fit.predict(found.x_test) - found.y_test) ** 2)))
 
 
+def _method(rule, record):
+    if rule is None:
+        return f"solver {record['solver']}"
+    lr = f"lr={rule.lr:g}" if hasattr(rule, "lr") else ""
+    return f"{record['rule']}({lr})"
+
+
 def _say(fit, record, rule):
     kinds = "regression" if record["classes"] is None else f"{record['classes']} classes"
     click.echo(
         f"{record['data']}: {record['rows']:,} rows x {record['features']} features, {kinds}; "
-        f"{record['loss']}, {record['rule']}(lr={rule.lr:g}), back end {record['backend']}"
+        f"{record['loss']}, {_method(rule, record)}, back end {record['backend']}"
     )
     if fit.interrupted:
         click.echo("interrupted: this is the model so far")
+    if rule is None:
+        click.echo(str(fit.report))
+        click.echo(f"{record['nonzero']:,} of {fit.W.size:,} weights are not 0")
     loss = record["loss_train"]
     click.echo(
         f"{fit.steps:,} steps in {record['seconds']:.2f} s" + (f", training loss {loss:.4f}" if loss else "")

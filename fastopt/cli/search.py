@@ -1,0 +1,173 @@
+"""fastopt search: hyperparameters, by what they do to rows that are held out."""
+
+import itertools
+import math
+import warnings
+
+import click
+import numpy as np
+
+import fastopt as fo
+from fastopt.cli import models, options
+from fastopt.readers import dataset, open_data
+from fastopt.readers.preparation import MISSING
+
+METHODS = ("grid", "random", "halving")
+
+
+def numbers(context, parameter, text):
+    """The values of "1e-3,1e-2" or, spaced by factors, of "1e-4..1e-1" (five of them)."""
+    try:
+        if ".." in text:
+            low, high = map(float, text.split(".."))
+            values = np.geomspace(low, high, 5).tolist() if 0 < low < high else []
+        else:
+            values = [float(v) for v in text.split(",") if v.strip()]
+    except ValueError:
+        values = []
+    if not values or not all(math.isfinite(v) and v >= 0 for v in values):
+        raise click.BadParameter(f"{text!r}: say 1e-3,1e-2 or 1e-4..1e-1")
+    return values
+
+
+@click.command(short_help="Find hyperparameters on held-out rows.")
+@click.argument("data_name", metavar="DATA")
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="grid",
+    show_default=True,
+    help="All combinations; some of them; or all for few epochs and the better half for more.",
+)
+@click.option("--lr", default="1e-3..1", callback=numbers, show_default=True, help="Learning rates.")
+@click.option("--l2", default="0,1e-4,1e-2", callback=numbers, show_default=True)
+@click.option("--batch-size", default="128", callback=numbers, show_default=True)
+@click.option("--trials", type=click.IntRange(1), default=10, show_default=True, help="Of the random method.")
+@click.option(
+    "--loss", type=click.Choice(list(models.LOSSES)), help="[default: softmax; squared-error in regression]"
+)
+@click.option(
+    "--rule", "rule_name", type=click.Choice(list(models.RULES)), default="momentum", show_default=True
+)
+@click.option("--epochs", type=click.IntRange(1), default=20, show_default=True)
+@click.option(
+    "--validation",
+    type=click.FloatRange(0.01, 0.9),
+    default=0.2,
+    show_default=True,
+    help="Share of the training rows held out to choose by.",
+)
+@click.option("--target", help="Table: the column of labels.")
+@click.option("--drop", multiple=True, metavar="COLUMN", help="Table: leave a column out.")
+@click.option("--missing", type=click.Choice(MISSING), default="refuse", show_default=True)
+@click.option("--regression", is_flag=True, help="Labels are numbers to be met, not classes.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@options.reading_options
+@options.out_option("Write the best model to this file.")
+@options.json_option
+def search(data_name, method, lr, l2, batch_size, trials, loss, rule_name, epochs, validation, target, drop, missing,
+           regression, seed, out, as_json, **reading):  # fmt: skip
+    """Train on DATA with many hyperparameters and show what they do to rows that are held out.
+
+    The training accuracy stands beside: far above the other it means overfitting. Test rows are
+    looked at once, by the best model.
+
+    \b
+    fastopt search digits --lr 1e-2..1 --l2 0,1e-4,1e-3
+    fastopt search people.csv --target income --method halving --out model.npz
+    """
+    options.apart(out, data_name, reading["labels"])
+    data = open_data(data_name, **reading)
+    columns = {} if not hasattr(data, "columns") else {"target": target, "drop": drop, "missing": missing}
+    found = dataset.training_set(data, seed=seed, regression=regression, **columns)
+    run = {"loss": models.LOSSES[loss or ("squared-error" if regression else "softmax")], "seed": seed,
+           "scale": found.scale, "classes": found.classes, "schedule": models.SCHEDULES["cosine"]}  # fmt: skip
+    points = _points(method, lr, l2, batch_size, trials, seed)
+    rows, best = _tried(found, run, points, rule_name, epochs, validation, method, quiet=as_json)
+    fit, point = best
+    fit.preparation = found.record
+    record = {"data": found.name, "method": method, "trials": rows, "best": point, "out": out}
+    if len(found.y_test):
+        key, record["test"] = _measured(fit, found.x_test, found.y_test)
+    if out is not None:
+        record["out"] = models.save(fit, out)
+    if as_json:
+        options.echo_json(record)
+        return
+    _show(rows)
+    click.echo("best: " + ", ".join(f"{k} {v:g}" for k, v in point.items()))
+    if "test" in record:
+        click.echo(f"test {key} {record['test']:.4f} on {len(found.y_test):,} rows that were not trained on")
+    if out is not None:
+        click.echo(f"model written to {record['out']}")
+
+
+def _points(method, lr, l2, batch_size, trials, seed):
+    names = ("lr", "l2", "batch_size")
+    every = [dict(zip(names, values, strict=True)) for values in itertools.product(lr, l2, batch_size)]
+    if method != "random" or trials >= len(every):
+        return every
+    chosen = np.random.default_rng(seed).choice(len(every), trials, replace=False)
+    return [every[i] for i in sorted(chosen)]
+
+
+def _tried(found, run, points, rule_name, epochs, validation, method, quiet):
+    """(a row a trial, (the best Fit, its point)); halving gives the better half twice the epochs."""
+    training, held = dataset.split(len(found.y_train), [run["seed"], 1], validation)
+    parts = (found.x_train[training], found.y_train[training]), (found.x_train[held], found.y_train[held])
+    now, rows, best = (
+        (max(1, epochs // 2 ** max(1, len(points).bit_length() - 1)) if method == "halving" else epochs),
+        [],
+        None,
+    )
+    while True:
+        scored = []
+        for point in points:
+            fit, row = _trial(parts, run, point, rule_name, now)
+            rows.append(row)
+            scored.append((row["score"], fit, point))
+        scored = sorted((s for s in scored if s[1] is not None), key=lambda s: -s[0])
+        if not scored:
+            raise click.ClickException("every trial diverged: try smaller values of --lr")
+        best = scored[0][1:]
+        if now >= epochs or method != "halving":
+            return rows, best
+        points = [s[2] for s in scored[: max(1, len(scored) // 2)]]
+        now = epochs if len(points) == 1 else min(epochs, 2 * now)
+
+
+def _trial(parts, run, point, rule_name, epochs):
+    (X, y), (x_held, y_held) = parts
+    row = {**point, "epochs": epochs}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit = fo.train(X, y, rule=models.rule(rule_name, point["lr"]), epochs=epochs, l2=point["l2"],
+                           batch_size=int(point["batch_size"]) or None, **run)  # fmt: skip
+    except fo.Diverged:
+        return None, row | {"training": None, "validation": None, "score": -math.inf, "diverged": True}
+    _, training = _measured(fit, X, y)
+    name, validation = _measured(fit, x_held, y_held)
+    score = validation if name == "accuracy" else -validation
+    return fit, row | {"training": training, "validation": validation, "score": score, "diverged": False}
+
+
+def _measured(fit, X, y):
+    """("accuracy" or "error", its value)."""
+    if fit.classes is None:
+        return "error", float(np.sqrt(np.mean((fit.predict(X) - y) ** 2)))
+    return "accuracy", float(np.mean(fit.predict(X) == fit.classes[y]))
+
+
+def _show(rows):
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None)
+    names = ("lr", "l2", "batch_size", "epochs", "training", "validation")
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in sorted(rows, key=lambda r: (-r["epochs"], -r["score"])):
+        values = [f"{row[k]:.4f}" if row[k] is not None else "diverged" for k in names[4:]]
+        table.add_row(*(f"{row[k]:.4g}" for k in names[:4]), *values)
+    Console().print(table)
