@@ -17,6 +17,7 @@ _NAMES = {
     "penalties": ("L1", "L2", "ElasticNet"),
     "objective": ("Objective",),
     "linear": ("value_and_grad",),
+    "paths": ("path",),
     "training": ("train", "Diverged"),
     "fit": ("Fit",),
     "checking": (

@@ -21,6 +21,7 @@ LAYERS = [
     ("bench",),
     ("estimators", "warm", "info", "data", "jit"),
     ("readers",),
+    ("paths",),
     ("training", "minimization", "checkpoint", "logs", "fit", "data", "testing", "checking"),
     ("linear", "solvers"),
     ("optimizer", "objective", "functions"),
