@@ -6,10 +6,11 @@ from fastopt import losses
 from fastopt.engines import choose
 from fastopt.threads import share
 
-MOST, LESS = (
+FIRST, MOST = (
+    3,
     100,
-    0.2,
-)  # passes over the rows between two measurements of the gap; of the violation in the meantime
+)  # passes over the rows before the first measurement of the gap, doubled each time; at most
+LESS = 0.2  # of the violation: fewer passes do
 
 
 def why_not(objective):
@@ -68,7 +69,7 @@ class _Ascent:
         self.w, self.bias = np.zeros((rows.features, outputs)), np.zeros(outputs)
         self.centre, self.order, self.margin = np.zeros(outputs), np.arange(rows.n), margin
         self.rho = self.l2 / max(float(np.mean(self.squares)), 1e-300) if objective.fit_intercept else 0.0
-        self.numbers = np.zeros(len(ascent.NUMBERS))
+        self.numbers, self.passes = np.zeros(len(ascent.NUMBERS)), FIRST
         self.numbers[ascent.INVERSE] = 1 / (2 * self.l2)
         self.numbers[ascent.INVERSE_RHO] = 1 / (2 * self.rho) if self.rho else 0.0
         self.numbers[ascent.MARGIN], self.numbers[ascent.SEED] = margin, 12345 + seed
@@ -81,10 +82,11 @@ class _Ascent:
         self.numbers[names.HIGH], self.numbers[names.LOW] = np.inf, -np.inf
         self._one_pass()
         enough = LESS * self.numbers[names.WORST]
-        for _ in range(MOST):
+        for _ in range(self.passes):
             self._one_pass()
             if self.numbers[names.ACTIVE] == 0 or self.numbers[names.WORST] <= enough:
                 break
+        self.passes = min(MOST, 2 * self.passes)
 
     def _bound(self, sum_of_alpha, sum_of_squares, pull):
         """The dual's value; pull: what the equality constraint of each b still misses."""
