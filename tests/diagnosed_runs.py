@@ -234,7 +234,7 @@ def one_entry(g):
 
 
 def stuck_restarts(rng):
-    ends = [on_surface("local-minima", 0.01, 200, rng.uniform(-3, 3, 2))[0]["loss"][-1] for _ in range(6)]
+    ends = [on_surface("local-minima", 0.002, 200, rng.uniform(-3, 3, 2))[0]["loss"][-1] for _ in range(6)]
     return {}, dict(restarts=ends)
 
 

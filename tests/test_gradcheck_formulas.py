@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastopt import losses, rules
-from fastopt.checking import GradcheckError, check_loss, check_rule, gradcheck, numeric_linear_gradient
+from fastopt.checking import check_loss, check_rule, gradcheck, numeric_linear_gradient
 from fastopt.checking.formulas import labels, rows
 from fastopt.checking.linear import by_formula
 from fastopt.engines import choose

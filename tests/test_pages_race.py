@@ -160,7 +160,7 @@ def test_plays_slides_toggles_and_moves(opened, width, theme):  # noqa: F811
     assert "Momentum" in page.locator("#inside-title").text_content()
 
     page.click("[data-preset=high]")
-    assert page.evaluate("state.hyper.sgd.lr") > 2 / 40
+    assert page.evaluate("state.hyper.sgd.lr") > 2 / 100
     page.click("[data-preset=low]")
     if width < 700:
         page.click("#hyper summary")

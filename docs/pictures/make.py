@@ -21,12 +21,12 @@ def learning_rates():
 
 
 def momentum():
-    """In a ravine with curvatures 1 and 40, both at a rate that suits them."""
-    rules = {"SGD, lr 0.045": fo.SGD(0.045), "Momentum 0.8, lr 0.03": fo.Momentum(0.03, momentum=0.8)}
+    """In a ravine with curvatures 1 and 100, both at a rate that suits them."""
+    rules = {"SGD, lr 0.018": fo.SGD(0.018), "Momentum 0.85, lr 0.015": fo.Momentum(0.015, momentum=0.85)}
     figure = Figure(figsize=(11, 3.1), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
     race_picture("ravine", rules, steps=60, axes=left).legend(loc="upper right")
-    left.set_title("the first 60 steps in a ravine (curvatures 1 and 40)", fontsize=10)
+    left.set_title("the first 60 steps in a ravine (curvatures 1 and 100)", fontsize=10)
     loss_picture("ravine", rules, steps=150, axes=right).legend()
     figure.savefig(HERE / "momentum.png", dpi=100)
 

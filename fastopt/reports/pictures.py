@@ -38,7 +38,7 @@ def contours(surface, axes=None, *, levels=14, box=None):
     axes = _axes(axes, (5, 4))
     box = box or surface.box
     x, y = np.linspace(*box[:2], 160), np.linspace(*box[2:], 160)
-    z = np.array([[surface.value((a, b)) for a in x] for b in y])
+    z = np.array([[surface.value(np.array([a, b])) for a in x] for b in y])
     low = np.log1p(20 * (z - z.min()) / max(np.median(z - z.min()), 1e-300))
     axes.contourf(x, y, low, levels, cmap="Blues", alpha=0.45)
     axes.contour(x, y, low, levels, colors="0.45", linewidths=0.4)

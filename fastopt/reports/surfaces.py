@@ -1,11 +1,14 @@
 """The eight surfaces of the race, functions of two numbers, and the user's own."""
 
 import importlib
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from fastopt import functions
 
 
 class Surface(NamedTuple):
@@ -28,75 +31,6 @@ class Surface(NamedTuple):
     minima: tuple = ()
     presets: tuple = ()
     batches: Any = None
-
-
-def lectures(x):
-    return (x[0] + 2 * x[1] - 7) ** 2 + (2 * x[0] + x[1] - 5) ** 2
-
-
-def lectures_gradient(x):
-    a, b = x[0] + 2 * x[1] - 7, 2 * x[0] + x[1] - 5
-    return np.array([2 * a + 4 * b, 4 * a + 2 * b])
-
-
-def ravine(x):
-    return 0.5 * (x[0] ** 2 + 40 * x[1] ** 2)
-
-
-def ravine_gradient(x):
-    return np.array([x[0], 40 * x[1]])
-
-
-def saddle(x):
-    return 0.5 * x[0] ** 2 + 0.25 * x[1] ** 4 - 0.5 * x[1] ** 2 + 0.25
-
-
-def saddle_gradient(x):
-    return np.array([x[0], x[1] ** 3 - x[1]])
-
-
-def plateau(x):
-    return 1 - math.exp(-0.5 * (x[0] ** 2 + x[1] ** 2))
-
-
-def plateau_gradient(x):
-    return np.asarray(x) * math.exp(-0.5 * (x[0] ** 2 + x[1] ** 2))
-
-
-def local_minima(x):
-    waves = math.cos(2 * math.pi * x[0]) + math.cos(2 * math.pi * x[1])
-    return x[0] ** 2 + x[1] ** 2 + 2 * (2 - waves)
-
-
-def local_minima_gradient(x):
-    return np.array([2 * v + 4 * math.pi * math.sin(2 * math.pi * v) for v in x])
-
-
-def rosenbrock(x):
-    return (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
-
-
-def rosenbrock_gradient(x):
-    r = x[1] - x[0] ** 2
-    return np.array([-2 * (1 - x[0]) - 400 * x[0] * r, 200 * r])
-
-
-def beale(x):
-    a = 1.5 - x[0] + x[0] * x[1]
-    b = 2.25 - x[0] + x[0] * x[1] ** 2
-    c = 2.625 - x[0] + x[0] * x[1] ** 3
-    return a * a + b * b + c * c
-
-
-def beale_gradient(x):
-    u, v = x
-    a, b, c = 1.5 - u + u * v, 2.25 - u + u * v**2, 2.625 - u + u * v**3
-    return np.array(
-        [
-            2 * (a * (v - 1) + b * (v**2 - 1) + c * (v**3 - 1)),
-            2 * (a * u + 2 * b * u * v + 3 * c * u * v**2),
-        ]
-    )
 
 
 class LineFit:
@@ -130,38 +64,45 @@ class LineFit:
 _LINE = LineFit()
 _BEST, _LEAST = _LINE.lowest()
 
+
+def _shown(name, title, text, f, box, start, minima=None, presets=()):
+    """A function of fo.functions as a Surface."""
+    minima = minima or (tuple(f.minimum),)
+    return Surface(name, title, text, f.value, f.gradient, box, start, f.lowest, minima, presets)
+
+
 SURFACES = {
     s.name: s
     for s in (
-        Surface(
+        _shown(
             "lectures", "The lectures' quadratic", "(x + 2y − 7)² + (2x + y − 5)²: curvatures 18 and 2, so gradient "
             "descent needs a learning rate below 2/18 = 0.111.",
-            lectures, lectures_gradient, (-10, 10, -10, 10), (-8.5, 6), 0.0, ((1, 3),), (0.01, 0.10, 0.11, 0.12),
+            functions.booth, (-10, 10, -10, 10), (-8.5, 6), presets=(0.01, 0.10, 0.11, 0.12),
         ),
-        Surface(
-            "ravine", "Ravine", "(x² + 40y²)/2: the steep direction limits the rate, the flat one needs a larger one.",
-            ravine, ravine_gradient, (-10, 4, -3, 3), (-9, 2), 0.0, ((0, 0),),
+        _shown(
+            "ravine", "Ravine", "(x² + 100y²)/2: the steep direction limits the rate, the flat one needs a larger one.",
+            functions.ravine, (-11, 4, -2.5, 2.5), (-10, 1),
         ),
-        Surface(
-            "saddle", "Saddle", "x²/2 + y⁴/4 − y²/2 + 1/4: flat at the origin, minima at y = ±1. The start lies almost on the "
-            "line that leads to the saddle.",
-            saddle, saddle_gradient, (-2.2, 2.2, -1.8, 1.8), (-1.9, 0.001), 0.0, ((0, 1), (0, -1)),
+        _shown(
+            "saddle", "Saddle", "x² − y² + y⁴: flat at the origin, minima at y = ±0.707. The start lies almost on the line that "
+            "leads to the saddle.",
+            functions.saddle, (-1.7, 1.7, -1.3, 1.3), (-1.5, 0.001), ((0, 0.5**0.5), (0, -(0.5**0.5))),
         ),
-        Surface(
+        _shown(
             "plateau", "Plateau", "1 − exp(−(x² + y²)/2): far out there is almost no gradient.",
-            plateau, plateau_gradient, (-4, 4, -4, 4), (-2.6, 1.9), 0.0, ((0, 0),),
+            functions.plateau, (-4, 4, -4, 4), (-2.6, 1.9),
         ),
-        Surface(
-            "local-minima", "Local minima", "x² + y² + 2(2 − cos 2πx − cos 2πy): a bowl with a dent at every whole number.",
-            local_minima, local_minima_gradient, (-3.4, 3.4, -3.4, 3.4), (2.7, 1.75), 0.0, ((0, 0),),
+        _shown(
+            "local-minima", "Local minima", "Rastrigin's 20 + x² + y² − 10 cos 2πx − 10 cos 2πy: a minimum near every point of whole numbers.",
+            functions.rastrigin(), (-3.4, 3.4, -3.4, 3.4), (2.7, 1.75),
         ),
-        Surface(
+        _shown(
             "rosenbrock", "Rosenbrock", "(1 − x)² + 100(y − x²)²: a bent valley with an almost flat floor.",
-            rosenbrock, rosenbrock_gradient, (-2, 2, -1, 3), (-1.2, 1), 0.0, ((1, 1),),
+            functions.rosenbrock(), (-2, 2, -1, 3), (-1.2, 1),
         ),
-        Surface(
+        _shown(
             "beale", "Beale", "(1.5 − x + xy)² + (2.25 − x + xy²)² + (2.625 − x + xy³)²: flat in the middle, cliffs outside.",
-            beale, beale_gradient, (-4.5, 4.5, -4.5, 4.5), (1, 1.6), 0.0, ((3, 0.5),),
+            functions.beale, (-4.5, 4.5, -4.5, 4.5), (1, 1.6),
         ),
         Surface(
             "mini-batch", "Mini-batch loss", "A line fitted to 64 points, with the gradient of 4 of them a step: near the minimum "
@@ -175,7 +116,8 @@ SURFACES = {
 def own(name, box=None, start=None):
     """The user's function "package.module:function" as a Surface; f(x), x of two numbers, returns a number.
 
-    Its gradient: the function's attribute `gradient`, a function of x, or numeric. Raises ValueError where the
+    Its gradient: the function's attribute `gradient`, a function of x, or numeric. fastopt.functions:himmelblau and
+    the like serve too. Raises ValueError where the
     name leads nowhere or the function does not give a number.
     """
     module, _, function = name.partition(":")
@@ -197,12 +139,14 @@ def own(name, box=None, start=None):
         raise ValueError(f"{name} is {at_start} at the start {start}: give another --start")
     text = (_first_line(f) or name) + " (your function)"
     gradient = getattr(f, "gradient", None) or _numeric(f)
-    return Surface(name, function, text, f, gradient, box, start, None)
+    return Surface(
+        name, function, text, getattr(f, "value", f), gradient, box, start, getattr(f, "lowest", None)
+    )
 
 
 def _first_line(f):
     """The first line of a docstring."""
-    return (getattr(f, "__doc__", None) or "").strip().partition("\n")[0]
+    return (f.__doc__ or "").strip().partition("\n")[0] if inspect.isfunction(f) else ""
 
 
 def _numeric(f):
