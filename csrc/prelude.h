@@ -153,7 +153,13 @@ static int has_form(const array_head *a, const int64_t *form, const int64_t *all
 }
 
 /* What a watch (native.Watch) knows of n parameters and their gradients; numbers are int64. */
-enum { N, HEADER, PARAMETERS, GRADIENTS, FORMS, SIZES, WHERE, SPANS, SPAN_COUNT, ADDRESSES };
+enum { N, HEADER, TYPE, PARAMETERS, GRADIENTS, FORMS, SIZES, WHERE, SPANS, SPAN_COUNT, ADDRESSES };
+
+/* Where a list keeps the addresses of its items. */
+static intptr_t list_items(intptr_t list, int64_t header)
+{
+    return *(const intptr_t *)(list + header + (intptr_t)sizeof(intptr_t));
+}
 
 /* -1: every parameter's head is as it was, and every gradient from `first` on has its parameter's form, and meets
  * none of the spans (begin, end), sorted and disjoint; the gradients' addresses are then written. -2: a parameter
@@ -170,7 +176,7 @@ static int64_t watch(intptr_t at, int64_t first)
     }
     for (int64_t i = first; i < n; i++) {
         const array_head *a = (const array_head *)(intptr_t)(gradients[i] + header);
-        if (!gradients[i] || !has_form(a, forms + 5 * i, sizes, 2, ALIGNED)) return i;
+        if (((const intptr_t *)a)[-1] != w[TYPE] || !has_form(a, forms + 5 * i, sizes, 2, ALIGNED)) return i;
         int64_t low = 0, high = m; /* the first span that ends behind the array's beginning */
         while (low < high) {
             int64_t middle = (low + high) / 2;

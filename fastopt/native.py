@@ -4,6 +4,8 @@ Arrays are validated before they come here; addresses go as integers, which the 
 """
 
 import contextlib
+import functools
+import sys
 
 import numpy as np
 
@@ -133,6 +135,7 @@ def _documented_address(array):
 
 
 _WRITEABLE, _ALIGNED = 0x400, 0x100
+_GRADIENTS = 4  # where a watch's numbers have the address of the gradients (csrc/prelude.h)
 SAME, PARAMETER_CHANGED = -1, -2
 
 
@@ -154,34 +157,28 @@ class Watch:
         self._tables = [np.array(v, np.int64) for v in ([id(p) for p in parameters], forms, sizes or [0])]
         self._tables.append(np.array([_documented_address(p) for p in parameters], np.int64))
         self._tables.append(np.array(spans, np.int64).reshape(-1, 2))
-        self._ids = np.zeros(n, np.int64)
         ids, forms, sizes, where, spans = (_documented_address(t) for t in self._tables)
-        gradients, count = _documented_address(self._ids), len(self._tables[-1])
-        self._plan = np.array(
-            [n, _HEADER, ids, gradients, forms, sizes, where, spans, count, _documented_address(out)],
-            np.int64,
-        )
-        self._at, self._given = _documented_address(self._plan), None
+        numbers = [n, _HEADER, id(np.ndarray), ids, 0, forms, sizes, where, spans, len(self._tables[-1])]
+        self._plan = np.array([*numbers, _documented_address(out)], np.int64)
+        self._numbers, self._given = memoryview(self._plan), None
+        if _KNOWN:
+            self.again = functools.partial(lib.watch, _documented_address(self._plan))
 
-    def again(self, first=0):
+    def again(self, first):
         """SAME; PARAMETER_CHANGED since it was made; or the first gradient, from this one on, that differs.
 
-        Of the gradients given last. The addresses of those that do not differ are written.
+        Of the gradients given last. The addresses of those that do not differ are written. `first` is 0 at first.
         """
-        if _KNOWN:
-            return lib.watch(self._at, first)
         if first == 0 and self.changed() is not None:
             return PARAMETER_CHANGED
         return first if first < len(self._parameters) else SAME
 
     def look(self, gradients):
-        """The same, of new gradients: a list that is held until the next look."""
+        """The same, of new gradients: a list that is held, and must stay as it is, until the next look."""
         self._given = gradients
-        if set(map(type, gradients)) <= {np.ndarray}:
-            self._ids[:] = list(map(id, gradients))
-        else:
-            self._ids[:] = [id(g) if type(g) is np.ndarray else 0 for g in gradients]
-        return self.again()
+        if lib is not None:
+            self._numbers[_GRADIENTS] = lib.list_items(id(gradients), _HEADER)
+        return self.again(0)
 
     def changed(self):
         """The first parameter that is another than it was, as (position, what was changed), or None."""
@@ -205,7 +202,8 @@ def _layout_is_known():
     like = np.empty((3, 4), np.float32)
     look = Watch([like], [like.strides], [(0, 1)], out).look
     good = base[4:16].reshape(3, 4)
-    bad = [base[:12].reshape(4, 3), base[::2].reshape(3, 4), np.empty((3, 4)), base[:12]]
+    bad = [base[:12].reshape(4, 3), base[::2].reshape(3, 4), np.empty((3, 4)), base[:12], None, 1.0]
+    bad.append(np.ma.masked_array(good))
     known = (
         look([good]) == SAME
         and out[0] == _documented_address(good) == lib.array_address(id(good) + _HEADER)
@@ -216,7 +214,7 @@ def _layout_is_known():
 
 
 _KNOWN = lib is not None
-_KNOWN = _KNOWN and _layout_is_known()
+_KNOWN = _KNOWN and sys.implementation.name == "cpython" and _layout_is_known()
 if not _KNOWN:
     address = _documented_address
 

@@ -110,7 +110,7 @@ class Optimizer:
             table = self._tables[0]
             if self._origin is not None:
                 self._descend()
-            if grads is not self._given or table.watch.again() != native.SAME:
+            if grads is not self._given or table.watch.again(0) != native.SAME:
                 self._take(grads)
             if self._plain and not table.refreshed:
                 work = self._works[0]

@@ -113,7 +113,8 @@ class Table:
     def take(self, gradients):
         """Use these from now on: native.SAME, native.PARAMETER_CHANGED, or the first that must be placed alone."""
         self.gradients = list(gradients)
-        self.refreshed.clear()
+        if self.refreshed:
+            self.refreshed.clear()
         return self.watch.look(gradients)
 
     def place_gradient(self, j, g):
