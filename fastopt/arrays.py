@@ -1,6 +1,7 @@
 """What an array or a number must be before a kernel sees it, and the errors where it is not."""
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -133,7 +134,7 @@ def check_apart(arrays, names):
 
 def _share(a, b):
     try:
-        return np.shares_memory(a, b, max_work=100_000)
+        return np.shares_memory(a, b, max_work=100_000)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 
@@ -150,8 +151,8 @@ def _overlaps_itself(array):
     return False
 
 
-def checked_whole(value, name, least):
+def checked_whole(value: Any, name: str, least: int) -> int:
     """As an int, or a ValueError that names the argument."""
     if isinstance(value, bool) or not isinstance(value, Real) or value < least or value % 1 != 0:
         raise ValueError(f"{name} must be a whole number, at least {least}, not {value!r}")
-    return int(value)
+    return int(value)  # type: ignore[call-overload]

@@ -21,7 +21,7 @@ import numpy as np
 try:
     import fcntl
 except ImportError:  # Windows: files that killed runs left behind stay there
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 FORMAT = 2  # 1 had no checksum
 _KINDS = "biufcUSMm"  # of arrays that a file takes

@@ -147,7 +147,7 @@ class Optimizer:
         ascent.write(params, [p + e for p, e in zip(params, steps, strict=True)])
 
     def _descend(self):
-        ascent.write(*self._origin)
+        ascent.write(*self._origin)  # type: ignore[misc]
         self._origin = None
 
     def step_closure(self, fn):

@@ -1,6 +1,6 @@
 """The rows of a linear model: X, y and weights, checked once and in the form that kernels read."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,8 @@ class Rows(NamedTuple):
     n: positions of an order; X, y and weight may have more rows than are in use (`using`).
     """
 
-    X: np.ndarray | None
-    sparse: tuple | None
+    X: Any
+    sparse: Any
     y: np.ndarray
     weight: np.ndarray | None
     n: int
@@ -71,9 +71,10 @@ class Rows(NamedTuple):
 
     def take(self, which):
         """Some of the rows: a slice or an array of row numbers."""
-        X, sparse, scale = self.matrix(which), None, 1.0
+        found, sparse, scale = self.matrix(which), None, 1.0
+        X: Any = found
         if self.sparse is not None:
-            X, sparse = None, (X.data, X.indices, X.indptr)
+            X, sparse = None, (found.data, found.indices, found.indptr)
         weight = None if self.weight is None else self.weight[which]
         y = self.y[which]
         return self._replace(X=X, sparse=sparse, y=y, weight=weight, n=len(y), scale=scale)
@@ -237,7 +238,7 @@ def _csr(X, columns):
     form = getattr(X, "format", None)
     if form != "csr":
         raise TypeError(f"X is sparse in {form or '?'} form; convert it: X.tocsr()")
-    arrays = [getattr(X, name, None) for name in ("data", "indices", "indptr")]
+    arrays: list[Any] = [getattr(X, name, None) for name in ("data", "indices", "indptr")]
     for name, array in zip(("data", "indices", "indptr"), arrays, strict=True):
         if not isinstance(array, np.ndarray) or array.ndim != 1 or not array.dtype.isnative:
             raise ValueError(f"X.{name} must be a vector in the machine's byte order, not {array!r:.60}")
@@ -273,7 +274,7 @@ def check_finite(rows, which):
         bad = ~np.isfinite(X)
         if not bad.any():
             return
-        i, column = np.unravel_index(int(np.argmax(bad)), X.shape)
+        i, column = map(int, np.unravel_index(int(np.argmax(bad)), X.shape))
         value = X[i, column]
     else:
         bad = ~np.isfinite(X.data)

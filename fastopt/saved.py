@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -10,16 +11,16 @@ from fastopt import rules
 MOST_STEPS = 2**62
 
 
-def checked_count(value, name):
+def checked_count(value: Any, name: str) -> int:
     """A number of steps as an int; ValueError for anything else."""
     if (
         isinstance(value, bool)
         or not isinstance(value, Real)
-        or not 0 <= value < MOST_STEPS
-        or value != int(value)
+        or not 0 <= value < MOST_STEPS  # type: ignore[operator]
+        or value != int(value)  # type: ignore[call-overload]
     ):
         raise ValueError(f"{name} must be a whole number, at least 0, not {value!r:.60}")
-    return int(value)
+    return int(value)  # type: ignore[call-overload]
 
 
 def checked_state(saved, rule, params, states):

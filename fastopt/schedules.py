@@ -106,13 +106,14 @@ class OneCycle(NamedTuple):
     end_divisor: float = 1e4
 
     def __call__(self, t, base=None):
-        peak = base if self.peak is None else self.peak
+        peak: Any = base if self.peak is None else self.peak
         low = peak / self.start_divisor
         end = low / self.end_divisor
         t = np.minimum(t, _steps(self) - 1)
-        top = max(self.warm * self.steps - 1, 0.0)  # the step with the peak
+        steps: Any = self.steps
+        top = max(self.warm * steps - 1, 0.0)  # the step with the peak
         up = low + (peak - low) * (1 - np.cos(np.pi * np.minimum(t / (top or 1.0), 1.0))) / 2
-        down = np.maximum(t - top, 0.0) / ((self.steps - 1 - top) or 1.0)
+        down = np.maximum(t - top, 0.0) / ((steps - 1 - top) or 1.0)
         return np.where(t < top, up, end + (peak - end) * (1 + np.cos(np.pi * down)) / 2)[()]
 
 
@@ -191,7 +192,7 @@ def _check_numbers(schedule, name):
             continue
         if isinstance(value, (bool, str)) or not isinstance(value, Real):
             raise TypeError(f"schedules[{name!r}]: {field} must be a number, not {value!r:.60}")
-        if field in ("steps", "every", "start_divisor", "end_divisor") and not value > 0:
+        if field in ("steps", "every", "start_divisor", "end_divisor") and not value > 0:  # type: ignore[operator]
             raise ValueError(f"schedules[{name!r}]: {field} must be above 0, not {value!r}")
     if isinstance(schedule, InverseTime) and not schedule.k >= 0:
         raise ValueError(f"schedules[{name!r}]: k must be at least 0, not {schedule.k!r}: 1 + k*t reaches 0")

@@ -43,7 +43,7 @@ class Table:
         self.k = np.zeros((max(self.rows) + 1, rules.coefficient_count(rule)))
         self.factors = np.ones(2)
         self._clock = np.zeros(1, np.int64)
-        self.clock = memoryview(self._clock)  # of a memoryview a number is read in 30 ns
+        self.clock = memoryview(self._clock.data)  # of a memoryview a number is read in 30 ns
         self.chunks = _chunks(self.parameters)
         self.first_chunk = np.searchsorted(self.chunks[:, 0], np.arange(len(parameters) + 1)).tolist()
         self.sums = np.zeros(len(self.chunks))

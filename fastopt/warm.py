@@ -1,6 +1,7 @@
 """Compile ahead: the kernels that most programs need, into the disk cache."""
 
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def usual_kernels(rule_list=(), loss_list=(), dtypes=("float32",)):
     if not rule_list and not loss_list:
         rule_list = (rules.SGD(), rules.Momentum(), rules.Adam(), rules.AdamW())
         loss_list = (losses.Softmax(), losses.MulticlassHinge())
-    jobs = []
+    jobs: list[tuple[str, Callable]] = []
     for dtype in dtypes:
         for rule in rule_list:
             jobs.append((f"{type(rule).__name__} {dtype}", lambda r=rule, d=dtype: _step(r, d)))

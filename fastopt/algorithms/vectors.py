@@ -1,6 +1,7 @@
 """What solvers do with whole arrays: here in NumPy, compiled in kernels/minimization/vectors.py."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -130,7 +131,7 @@ def factorize(J, m, n, r, R, q, norms, spare):
     """J = QR by reflections: R (n, n) upper, q = the first n of Q'r, norms of J's columns; J may be overwritten."""
     A = J.reshape(m, n)
     norms[:] = np.sqrt(np.sum(np.square(A), axis=0))
-    upper = np.linalg.qr(np.column_stack([A, r]), mode="r")
+    upper: Any = np.linalg.qr(np.column_stack([A, r]), mode="r")
     k = min(m, n)
     square = R.reshape(n, n)
     square[...], q[:] = 0.0, 0.0

@@ -50,7 +50,7 @@ def step(rule, size, dtype="float32", arrays=1, fresh=False, backend_names=None)
     """`arrays` arrays of `size` elements; fresh: with other gradient arrays at every step."""
     names = fastopt_backends() if backend_names is None else backend_names
     counts = sorted({1, usable_threads()}) if size * arrays >= choose.shared_from(rule) else [1]
-    makers = {}
+    makers: dict[str, Callable] = {}
     for name in names:
         makers[f"fastopt {name}"] = lambda n=name: _fastopt_step(rule, size, dtype, arrays, fresh, n)
         if size >= LARGE:
@@ -73,7 +73,7 @@ def step(rule, size, dtype="float32", arrays=1, fresh=False, backend_names=None)
 
 def subnormal_step(rule, size, dtype="float32"):
     """A step whose gradients, and so whose state, are too small for normal numbers, next to the usual one."""
-    makers = {}
+    makers: dict[str, Callable] = {}
     for name in [*fastopt_backends(), "numpy"]:
         who = "NumPy" if name == "numpy" else f"fastopt {name}"
         tiny = float(np.finfo(dtype).tiny) / 16
@@ -149,7 +149,7 @@ def gradient(make_problem, title, loss="Softmax", backend_names=None):
     names = fastopt_backends() if backend_names is None else backend_names
     problem = make_problem()
     counts = sorted({1, usable_threads()})
-    makers = {}
+    makers: dict[str, Callable] = {}
     for name, count in itertools.product(names, counts):
         makers[f"fastopt {name}, {_threads(count)}"] = lambda n=name, c=count: _fastopt_gradient(
             problem, loss, n, c
@@ -204,7 +204,7 @@ def epoch(make_problem, title, batch, loss="Softmax", momentum=0.9, l2=0.0, back
     names = fastopt_backends() if backend_names is None else backend_names
     problem, counts = make_problem(), sorted({1, usable_threads()})
     lr = 0.01 if batch > 1 else 0.001
-    makers = {}
+    makers: dict[str, Callable] = {}
     for name in names:
         makers[f"fastopt {name}"] = lambda n=name: _fastopt_epoch(problem, loss, batch, lr, momentum, l2, n)
     dense = not hasattr(problem.X, "nnz")
@@ -260,7 +260,9 @@ def numeric(n=200, features=64, classes=10):
     """The gradient by W of a small softmax model in float64: differences against the formula."""
     problem = problems.linear(n, features, classes, "float64")
     X, y, W, b = problem
-    makers = {"numeric, NumPy": lambda: Contestant(numpy_linear.numeric_gradient(problem))}
+    makers: dict[str, Callable] = {
+        "numeric, NumPy": lambda: Contestant(numpy_linear.numeric_gradient(problem))
+    }
     makers["numeric, fo.numeric_gradient"] = lambda: _numeric(problem)
     makers["numeric, fo.checking.numeric_linear_gradient"] = lambda: _numeric_by_structure(problem)
     makers["NumPy"] = lambda: _numpy_gradient(problem, "Softmax", 1)

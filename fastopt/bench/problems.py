@@ -3,7 +3,7 @@
 import functools
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,7 @@ import numpy as np
 class Linear(NamedTuple):
     """A classification problem: X (n, features) dense or CSR, y (n,) class numbers, W and b to start from."""
 
-    X: object
+    X: Any
     y: np.ndarray
     W: np.ndarray
     b: np.ndarray
@@ -128,9 +128,9 @@ def a9a(dtype="float32"):
             labels.append(int(label) > 0)
             columns.extend(int(entry.split(":")[0]) - 1 for entry in entries)  # every value is 1
             indptr.append(len(columns))
-    columns = np.array(columns, np.int32)
+    numbers = np.array(columns, np.int32)
     X = csr_array(
-        (np.ones(len(columns), dtype), columns, np.array(indptr, np.int32)), shape=(len(labels), 123)
+        (np.ones(len(columns), dtype), numbers, np.array(indptr, np.int32)), shape=(len(labels), 123)
     )
     y = np.array(labels, np.int64)
     return Linear(X, y, np.zeros((2, 123), dtype), np.zeros(2, dtype))

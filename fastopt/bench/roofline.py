@@ -37,7 +37,7 @@ def _numba_traffic(p, g, slots, threads):
 
 def _numpy_traffic(p, g, slots, threads):
     def run(part):
-        for first in range(*part, BLOCK):
+        for first in range(part[0], part[1], BLOCK):
             last = min(first + BLOCK, part[1])
             for array in (p, *slots):
                 np.add(array[first:last], g[first:last], out=array[first:last])

@@ -56,7 +56,7 @@ def full_cases():
     yield "rules", lambda: cases.subnormal_step(adam, 100_000)
     for loss in ("Softmax", "MulticlassHinge"):
         for shape in ((50_000, 3072, 10), (60_000, 784, 10), (200_000, 54, 7), (20_000, 20_000, 2)):
-            yield "gradient", lambda shape=shape, loss=loss: cases.dense_gradient(*shape, loss=loss)
+            yield "gradient", lambda shape=shape, loss=loss: cases.dense_gradient(*shape, loss=loss)  # type: ignore[misc]
     yield "gradient", lambda: cases.dense_gradient(20_000, 512, 1000)
     yield "gradient", lambda: cases.dense_gradient(60_000, 784, 10, "float64")
     if installed("scipy"):

@@ -80,7 +80,7 @@ class Run:
     @np.errstate(all="ignore")
     def report(self, mode, count):
         function = self.function
-        eps = float(self.eps) if np.ndim(self.eps) == 0 else self.eps.tolist()
+        eps = np.asarray(self.eps, float).tolist()
         settings = {"eps": eps, "atol": self.atol, "rtol": self.rtol, "dtype": str(function.point.dtype)}
         report = Report(True, "", mode, settings=settings)
         report.value = float(function.value[0]) if function.value.size == 1 else None
@@ -121,7 +121,7 @@ class Run:
         if not finite.all():
             entries = np.flatnonzero(~finite)[:ROWS]
             result = full.Comparison(
-                self.values.values[:, entries], *(np.zeros((self.function.outputs, len(entries))) for _ in range(3)),
+                self.values.values[:, entries], *(np.zeros((self.function.outputs, len(entries))) for _ in range(3)),  # type: ignore[arg-type]
                 **arguments,
             )  # fmt: skip
             result.judge()

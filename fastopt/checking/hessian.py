@@ -75,7 +75,7 @@ def _check_products(function, hess, rng, eps, atol, rtol, count, allow_undecided
             products = hess(point.restore(point.values), point.restore(v))
         columns.append((v, point.flatten(products, what="the product")[0]))
     analytic = np.array([p for _, p in columns]).T
-    result = full.Comparison(analytic, *(np.zeros_like(analytic) for _ in range(3)), atol, rtol)
+    result = full.Comparison(analytic, *(np.zeros_like(analytic) for _ in range(3)), atol, rtol)  # type: ignore[arg-type]
     for k, (v, _) in enumerate(columns):
         first = None if eps is None else second.step_along(function, v, eps)
         tolerance = (atol + rtol * np.abs(analytic[:, k])) / 20

@@ -43,7 +43,7 @@ def evaluate(model, data_name, threshold, positive, as_json, **reading):
 
 def _scored(fit, data):
     """(labels, scores) of the rows that count, and the tally that tells them."""
-    tally, y, scores = scoring.Tally(fit), [], []
+    tally, y, blocks = scoring.Tally(fit), [], []
     for X, own, whole in prepared_parts(data, fit.preparation, fit.W.shape[1], fit.W.dtype, fit.scale):
         if own is None:
             raise click.ClickException(f"{data.name} has no labels: fastopt predict needs none")
@@ -51,8 +51,8 @@ def _scored(fit, data):
         tally.add(X, own, s, whole)
         keep = [i for i in np.flatnonzero(whole) if own[i] is not None]
         y += [own[i] for i in keep]
-        scores.append(s[keep])
-    scores = np.concatenate(scores) if scores else np.empty((0, len(fit.W)))
+        blocks.append(s[keep])
+    scores = np.concatenate(blocks) if blocks else np.empty((0, len(fit.W)))
     if tally.same():
         held = np.flatnonzero(tally.mask)
         y, scores = [y[i] for i in held], scores[held]

@@ -54,7 +54,7 @@ def test_rows(fit, data_name):
     """(X, y) of the rows that the model was not trained on, as it takes them."""
     record = fit.preparation or {}
     held = record.get("held_out") or {}
-    options_of = {"standardize": "shift" in record}
+    options_of: dict = {"standardize": "shift" in record}
     if record.get("kind") != "matrix" and record:
         options_of = {k: record[k] for k in ("target", "missing", "unknown") if k in record}
         options_of["drop"] = tuple(record.get("dropped", ()))

@@ -1,5 +1,7 @@
 """How good predictions are, on rows that the model has not seen where that can be known."""
 
+from typing import Any
+
 import click
 import numpy as np
 
@@ -19,8 +21,9 @@ class Tally:
         self.fit, self.rows, self.labelled = fit, 0, True
         self.regression = fit.classes is None and fit.loss.one_row == "real" and len(fit.W) == 1
         self.all, self.held = _Sums(), _Sums()
-        self.held_out = (fit.preparation or {}).get("held_out")
-        self.digest, self.mask = None, None
+        self.held_out: Any = (fit.preparation or {}).get("held_out")
+        self.digest: Any = None
+        self.mask: Any = None
         if self.held_out is not None:
             self.digest, self.mask = Digest(), np.zeros(self.held_out["rows"], bool)
             self.mask[split(self.held_out["rows"], self.held_out["seed"], self.held_out["share"])[1]] = True
@@ -62,7 +65,7 @@ class Tally:
 
     def record(self):
         """What --json says: accuracy, or rmse, on `scored` rows."""
-        found = {"rows": self.rows, "scored": 0, "accuracy": None, "rmse": None, "on": None}
+        found: dict[str, Any] = {"rows": self.rows, "scored": 0, "accuracy": None, "rmse": None, "on": None}
         if not self.labelled or self.rows == 0:
             return found
         sums = self._scored()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,8 @@ class Case:
     hessian_product: a function of the user's. activations {name: (rows, units)}, weights {name: (units, inputs)},
     restarts: final losses.
     """
+
+    loss: Any
 
     def __init__(self, curves, **known):
         for name, aliases in _NAMES.items():

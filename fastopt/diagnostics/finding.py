@@ -33,6 +33,8 @@ class Finding(NamedTuple):
 class Diagnosis(tuple):
     """Findings in the order of DETECTORS, one line each; `looked` names the detectors that had what they need."""
 
+    looked: tuple
+
     def __new__(cls, findings, looked):
         self = super().__new__(cls, findings)
         self.looked = tuple(looked)

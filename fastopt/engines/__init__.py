@@ -27,7 +27,7 @@ def get(name):
     if name == "numba":
         from fastopt.engines import numba as engine
     elif name == "c":
-        from fastopt.engines import c as engine
+        from fastopt.engines import c as engine  # type: ignore[no-redef]
     else:
-        from fastopt.engines import numpy as engine
+        from fastopt.engines import numpy as engine  # type: ignore[no-redef]
     return engine

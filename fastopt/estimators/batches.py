@@ -53,13 +53,13 @@ class Batches:
         objective = Objective.of_rows(self.loss, rows, fit_intercept=self.fit_intercept, threads=self.threads)
         loss, dW, db, _ = objective.gradient_sums(self.W, self.b if self.fit_intercept else None)
         dW /= dW.dtype.type(rows.n)
-        penalties.L2(self.l2).add_gradient(self.W, dW)
+        penalties.L2(self.l2).add_gradient(self.W, dW)  # type: ignore[attr-defined]
         grads = {"W": dW}
         if self.fit_intercept:
             grads["b"] = db / db.dtype.type(rows.n)
         self.optimizer.step(grads)
         if self.l1:
-            self.W[...] = penalties.L1(self.l1).prox(self.W, getattr(self.rule, "lr", 1.0))
+            self.W[...] = penalties.L1(self.l1).prox(self.W, getattr(self.rule, "lr", 1.0))  # type: ignore[attr-defined]
         if self._mean is not None:
             share = self.W.dtype.type(1 / self.optimizer.t)
             for mean, now in zip(self._mean, (self.W, self.b), strict=True):

@@ -173,8 +173,8 @@ def _by_batches(settings, task, watch):
             history[name].append(value)
         if watch.iteration(entry, lambda: run.parameters):
             break
-    history = {name: np.array(values) for name, values in history.items()}
-    return Fitted(*run.parameters, len(history["epoch"]), run.optimizer.t, history)
+    arrays = {name: np.array(values) for name, values in history.items()}
+    return Fitted(*run.parameters, len(arrays["epoch"]), run.optimizer.t, arrays)
 
 
 # The largest second derivative of a loss by a score; of one with a kink, and of Poisson's, what does.

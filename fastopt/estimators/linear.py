@@ -1,5 +1,7 @@
 """What the classifier and the regressor share."""
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
@@ -15,6 +17,9 @@ ROWS = 8192  # rows scored at once, so that numbers that are narrower than float
 
 class LinearModel(CallbackSupportMixin, BaseEstimator):
     """Checking of arguments, the fit around fitting.fit, scores, and coef_ as a sparse matrix."""
+
+    coef_: Any
+    _run: Any
 
     def _checked_X(self, X):
         return validate_data(self, X, reset=False, accept_sparse="csr", accept_large_sparse=True)

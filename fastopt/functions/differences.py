@@ -5,7 +5,7 @@ is what these slopes say (`doubt`): a period, a bell or an edge narrower than th
 evaluations a block. Entries whose slope is in doubt, or drowned in rounding, are measured on their own.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -263,7 +263,9 @@ class NumericGradient:
     def __init__(self, f, x, *, bounds=None):
         point = Point(np.asarray(x, dtype=np.float64))
         self.function = Function(f, point, scalar=True, bounds=point.limits(bounds))
-        self.at, self.steps, self.age = None, None, 0
+        self.at: Any = None
+        self.steps: Any = None
+        self.age = 0
 
     @property
     def evaluations(self):

@@ -1,6 +1,7 @@
 """f, called with care: results checked, x guarded, errors placed, the end of its domain noticed, calls counted."""
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -31,9 +32,11 @@ class Function:
         self.scalar, self.with_gradient = scalar, with_gradient
         self.work = Workspace(point, dtype)
         self.dtype = np.dtype(dtype or point.dtype)
-        self.lower, self.upper = (None, None) if bounds is None else bounds
+        bounds_or_none: Any = (None, None) if bounds is None else bounds
+        self.lower, self.upper = bounds_or_none
         self.calls, self.seconds, self.gradient = 0, 0.0, None
-        self.shape, self.raised, self.value_dtypes, self._kept = None, None, [], None
+        self.shape, self.raised, self.value_dtypes = None, None, []
+        self._kept: Any = None
         start = time.perf_counter()
         self.value = self.at(point.values)
         self.seconds = time.perf_counter() - start

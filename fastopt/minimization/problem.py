@@ -59,7 +59,7 @@ def limit(value, name, default):
     """A limit as a float; None is the default."""
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not value >= 0:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not value >= 0:  # type: ignore[operator]
         raise ValueError(f"{name} must be a number, at least 0, not {value!r}")
     return float(value)
 

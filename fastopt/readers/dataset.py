@@ -87,11 +87,11 @@ class Digest:
     def add(self, X, y):
         """The next rows, prepared."""
         if hasattr(X, "indptr"):
-            self._X.update(np.ascontiguousarray(X.data))
-            self._ends.update(np.diff(X.indptr).astype(np.int64))
-            self._ends.update(X.indices.astype(np.int64))
+            self._X.update(X.data.tobytes())
+            self._ends.update(np.diff(X.indptr).astype(np.int64).tobytes())
+            self._ends.update(X.indices.astype(np.int64).tobytes())
         else:
-            self._X.update(np.ascontiguousarray(X))
+            self._X.update(np.ascontiguousarray(X).data)
         self._y.update("\n".join(_label_text(v) for v in y).encode() + b"\n")
 
     def value(self):

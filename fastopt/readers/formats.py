@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from fastopt.readers.sources import ReadError, reading
@@ -24,7 +25,7 @@ _MAGIC = (
     (b"PK\x03\x04", "npz"), (b"PK\x05\x06", "npz"), (b"\x93NUMPY", "npy"), (b"PAR1", "parquet"),
     (b"ARROW1", "arrow"), (b"\x00\x00\x08", "idx"),
 )  # fmt: skip
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPENERS: dict[str, Callable] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 def open_data(name, format=None, **options):

@@ -2,6 +2,7 @@
 
 import csv as python_csv
 import itertools
+from typing import Any
 
 from fastopt.readers.dialect import Dialect, found_dialect
 from fastopt.readers.formats import opened
@@ -31,15 +32,20 @@ def _csv_batches(file, path, name, dialect, columns, nulls):
     import pyarrow as pa
     from pyarrow import csv as reader
 
-    bad = []
-    options = {
+    bad: list[Any] = []
+
+    def note(row):
+        bad.append(row)
+        return "error"
+
+    options: dict[str, Any] = {
         "read_options": reader.ReadOptions(
             block_size=BLOCK, encoding=dialect.encoding, column_names=columns, skip_rows=int(dialect.header)
         ),
         "parse_options": reader.ParseOptions(
             delimiter=dialect.delimiter,
             newlines_in_values=True,
-            invalid_row_handler=lambda row: bad.append(row) or "error",
+            invalid_row_handler=note,
         ),
         "convert_options": reader.ConvertOptions(
             column_types=dict.fromkeys(columns, pa.string()),

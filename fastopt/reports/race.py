@@ -99,7 +99,7 @@ def _translated(function):
 
 
 def _sampled(s):
-    x, y = np.linspace(*s.box[:2], GRID), np.linspace(*s.box[2:], GRID)
+    x, y = (np.linspace(s.box[i], s.box[i + 1], GRID) for i in (0, 2))
     return [[float(f"{float(s.value(np.array([a, b]))):.10g}") for a in x] for b in y]
 
 

@@ -99,7 +99,10 @@ def _summary(run):
 
 
 def _versions():
-    found = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+    found: dict[str, str | None] = {
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
     for name in ("fastopt", "numpy", "numba"):
         try:
             found[name] = version(name)

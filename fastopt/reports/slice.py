@@ -50,7 +50,7 @@ def loss_slice(value, path, *, grid=GRID):
     directions = directions[:2]
     seen = moved @ directions.T
     box = _box(seen)
-    u, v = np.linspace(*box[:2], grid), np.linspace(*box[2:], grid)
+    u, v = np.linspace(box[0], box[1], grid), np.linspace(box[2], box[3], grid)
     losses = np.array([[value(origin + a * directions[0] + b * directions[1]) for a in u] for b in v])
     flat = origin + seen @ directions
     return Slice(

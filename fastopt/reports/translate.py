@@ -10,6 +10,7 @@ FUNCTIONS, from math or NumPy; helper functions and constants come along. Raises
 import ast
 import inspect
 import textwrap
+from typing import Any
 
 FUNCTIONS = {
     "sqrt": "sqrt", "exp": "exp", "log": "log", "log1p": "log1p", "expm1": "expm1", "sin": "sin", "cos": "cos",
@@ -70,7 +71,9 @@ class _Translator:
             source = textwrap.dedent(inspect.getsource(function))
         except (OSError, TypeError) as error:
             raise Untranslatable(f"the source of {function!r} is not to be had") from error
-        self.tree = next((n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef)), None)
+        self.tree: Any = next(
+            (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef)), None
+        )
         if self.tree is None:
             raise Untranslatable(f"{function!r} is no function with a name of its own")
         self.names = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
@@ -225,12 +228,13 @@ class _Translator:
         if node.keywords:
             raise Untranslatable(f"line {node.lineno}: {ast.unparse(node)}: arguments by name")
         values = [self.expression(a) for a in node.args]
-        called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", None)
+        called: Any = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", None)
         own = self.names.get(called) if isinstance(node.func, ast.Name) else None
         if inspect.isfunction(own) and not getattr(own, "__module__", "").startswith("numpy"):
             return self.helper(own, called, values)
-        if isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", None) in self.local:
-            return f"{node.func.value.id}.{called}({', '.join(values)})"
+        owner = getattr(getattr(node.func, "value", None), "id", None)
+        if isinstance(node.func, ast.Attribute) and owner in self.local:
+            return f"{owner}.{called}({', '.join(values)})"
         name = FUNCTIONS.get(called)
         if name is None:
             raise Untranslatable(f"line {node.lineno}: {ast.unparse(node)}")

@@ -72,7 +72,7 @@ def _lookahead(base_update, count, slots):
 
 def _wrapped(base, name, make, **fields):
     count = len(base.coefficients(base, 1.0))
-    cls = _class(type(base), name, make, count, tuple(fields))
+    cls = _class(type(base), name, make, count, tuple(fields))  # type: ignore[arg-type]
     return cls(*base, *fields.values())
 
 

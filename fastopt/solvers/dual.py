@@ -1,5 +1,7 @@
 """Dual coordinate ascent for the hinge losses, with a duality gap as the proof of what it found."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fastopt import losses
@@ -53,6 +55,8 @@ def _parts(problem):
 
 class _Ascent:
     """What the two kinds share: rows, bounds of the dual variables, the penalty on b, passes."""
+
+    _one_pass: Callable
 
     def __init__(self, problem, data, outputs, squared, margin, seed=0):
         from fastopt.kernels.solvers import ascent

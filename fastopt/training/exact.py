@@ -5,7 +5,7 @@ import numpy as np
 from fastopt.fit import Fit
 from fastopt.objective import Objective
 from fastopt.rows import check_finite
-from fastopt.solvers import solve
+from fastopt.solvers.solve import solve
 
 FOR_EPOCHS = (
     "schedule",

@@ -6,6 +6,7 @@ compares the two. The gradients are in with_numba_linear.py.
 """
 
 import contextlib
+from collections.abc import Callable
 
 import numba
 import numpy as np
@@ -158,7 +159,7 @@ def _nadam(h, t):
     return lr_m, lr_g, *_moments(h, t)[1:]
 
 
-LOOPS = {
+LOOPS: dict[str, tuple[Callable, Callable]] = {
     "SGD": (sgd, lambda h, t: (h.lr,)),
     "Momentum": (momentum, lambda h, t: (h.lr, h.momentum)),
     "ClassicalMomentum": (classical_momentum, lambda h, t: (h.lr, h.momentum)),

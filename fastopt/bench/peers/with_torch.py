@@ -5,7 +5,7 @@ import contextlib
 import torch
 import torch.nn.functional as F
 
-_RULES = {
+_RULES: dict[str, tuple[str, dict]] = {
     "SGD": ("SGD", {"fused": True}),
     "Momentum": ("SGD", {"momentum": 0.9, "fused": True}),
     "Nesterov": ("SGD", {"momentum": 0.9, "nesterov": True, "fused": True}),

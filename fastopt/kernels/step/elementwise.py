@@ -192,7 +192,7 @@ def _write_control(builder, word):
     _control(builder, "ldmxcsr", slot)
 
 
-_Plan = namedtuple("_Plan", PLAN)
+_Plan = namedtuple("_Plan", PLAN)  # type: ignore[misc]
 
 
 @intrinsic
