@@ -88,6 +88,26 @@ def test_from_a_log(tmp_path):
     assert fo.diagnose(tmp_path / "run.jsonl").problems == ["slow progress"]
 
 
+def test_a_log_in_parts(tmp_path, monkeypatch):
+    """Names that come and go, over the parts in which a log is read."""
+    from fastopt.diagnostics import case
+
+    lines = [
+        {"step": t, "loss": 1.0 + t} | ({"lr": 0.5} if t > 4 else {}) | ({"note": "x"} if t == 2 else {})
+        for t in range(8)
+    ]
+    lines[6]["loss"] = None
+    (tmp_path / "run.jsonl").write_text('{"run": {}}\n' + "\n".join(map(json.dumps, lines)))
+    whole = case.read_log(tmp_path / "run.jsonl")
+    monkeypatch.setattr(case, "PART", 3)
+    parts = case.read_log(tmp_path / "run.jsonl")
+    assert set(whole) == set(parts) == {"step", "loss", "lr"}
+    np.testing.assert_array_equal(whole["loss"], [1, 2, 3, 4, 5, 6, np.nan, 8])
+    np.testing.assert_array_equal(whole["lr"], [np.nan] * 5 + [0.5] * 3)
+    for name in whole:
+        np.testing.assert_array_equal(whole[name], parts[name])
+
+
 def test_rate_above_its_limit_is_named(rng):
     """The evidence of instability says how far the rate is above 2/largest curvature."""
     X = rng.normal(size=(100, 4))

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastopt.diagnostics.finding import detector
 
-ROWS = 1000
+ROWS = 400
 RATIO = 30.0
 OFFSET = 10.0
 RARELY = 0.01  # a column that is 0 in all but this share of the rows is left out: its size is chance

@@ -90,7 +90,7 @@ def _directional(f, x, v):
     "ill-conditioning",
     rule="columns, filled in 1 % of the rows or more, whose sizes (root mean square of what is not 0) differ by more "
     "than 30, or that lie further from 0 than 10 deviations; for a function of one's own, curvatures that differ by more than 1e6",
-    window="1,000 rows spread over X, or 24 Lanczos steps at the last parameters",
+    window="400 rows spread over X, or 24 Lanczos steps at the last parameters",
     cure="standardise these columns (fo.readers and LinearClassifier do it), or use L-BFGS or Newton",
     needs=(),
 )

@@ -45,7 +45,7 @@ function scale(span, pixels, log) {
     if (!log) return ticks(low, high, count);
     if (high - low < 1) return ticks(span[0], span[1], count).filter((v) => v > 0);
     const whole = ticks(Math.floor(low), Math.ceil(high), count).filter((v) => Number.isInteger(v) && v >= low && v <= high).map(back);
-    if (whole.length > 2) return whole;
+    if (whole.length > 2 || high - low > 3) return whole;
     return [0, 1, 2, 3].flatMap((k) => [1, 2, 5].map((d) => d * 10 ** (Math.floor(low) + k))).filter((v) => v >= span[0] && v <= span[1]);
   };
   return s;
