@@ -61,14 +61,18 @@ def __dir__():
 def _for_freezers():
     """Never called: tools that follow imports (PyInstaller, modulefinder) find here what is imported by name."""
     import fastopt.checking
+    import fastopt.diagnostics
     import fastopt.engines.choose
     import fastopt.estimators
+    import fastopt.fit
     import fastopt.info
     import fastopt.linear
+    import fastopt.logs
     import fastopt.losses
     import fastopt.minimization
     import fastopt.objective
     import fastopt.optimizer
+    import fastopt.paths
     import fastopt.penalties
     import fastopt.rules
     import fastopt.schedules

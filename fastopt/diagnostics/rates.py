@@ -1,5 +1,6 @@
 """The learning-rate range test: the loss of a short run whose rate grows at every step."""
 
+import importlib
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,9 @@ class RangeTest(NamedTuple):
     def plot(self, axes=None):
         """Loss against the rate, by matplotlib; returns the axes."""
         if axes is None:
-            from matplotlib.figure import Figure
+            Figure = importlib.import_module(
+                "matplotlib.figure"
+            ).Figure  # by name: frozen programs do without it
 
             axes = Figure(figsize=(6, 3.5), layout="constrained").subplots()
         axes.semilogx(self.lr, self.loss, color="0.7", lw=1, label="batch")

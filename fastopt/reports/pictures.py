@@ -1,5 +1,7 @@
 """The pages' pictures without a browser, by matplotlib: for papers and a README."""
 
+import importlib
+
 import numpy as np
 
 from fastopt.optimizer import Optimizer
@@ -14,7 +16,7 @@ def _axes(axes, size):
     if axes is not None:
         return axes
     try:
-        from matplotlib.figure import Figure
+        Figure = importlib.import_module("matplotlib.figure").Figure  # by name: frozen programs do without it
     except ImportError as error:
         raise ImportError("pictures need matplotlib: pip install matplotlib") from error
     return Figure(figsize=size, layout="constrained").subplots()
