@@ -160,9 +160,11 @@ class Watch:
         ids, forms, sizes, where, spans = (_documented_address(t) for t in self._tables)
         numbers = [n, _HEADER, id(np.ndarray), ids, 0, forms, sizes, where, spans, len(self._tables[-1])]
         self._plan = np.array([*numbers, _documented_address(out)], np.int64)
-        self._numbers, self._given = memoryview(self._plan), None
+        self._numbers, self._given = self._plan.data, None
         if _KNOWN:
-            self.again = functools.partial(lib.watch, _documented_address(self._plan))
+            self.again = functools.partial(  # type: ignore[method-assign]
+                lib.watch, _documented_address(self._plan)
+            )
 
     def again(self, first):
         """SAME; PARAMETER_CHANGED since it was made; or the first gradient, from this one on, that differs.

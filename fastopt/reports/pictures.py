@@ -39,7 +39,7 @@ def contours(surface, axes=None, *, levels=14, box=None):
     """Contours of a surface, closer together where it is low; returns the axes."""
     axes = _axes(axes, (5, 4))
     box = box or surface.box
-    x, y = np.linspace(*box[:2], 160), np.linspace(*box[2:], 160)
+    x, y = np.linspace(box[0], box[1], 160), np.linspace(box[2], box[3], 160)
     z = np.array([[surface.value(np.array([a, b])) for a in x] for b in y])
     low = np.log1p(20 * (z - z.min()) / max(np.median(z - z.min()), 1e-300))
     axes.contourf(x, y, low, levels, cmap="Blues", alpha=0.45)
@@ -96,7 +96,7 @@ def curves_picture(runs, name="loss_train", axes=None):
 def slice_picture(found, axes=None):
     """A slice.Slice: contours of the loss and the path in them; returns the axes."""
     axes = _axes(axes, (5, 4))
-    u, v = (np.linspace(*found.box[i : i + 2], len(found.grid)) for i in (0, 2))
+    u, v = (np.linspace(found.box[i], found.box[i + 1], len(found.grid)) for i in (0, 2))
     axes.contourf(
         u, v, np.log(found.grid - found.grid.min() + 1e-3 * np.ptp(found.grid)), 18, cmap="Blues", alpha=0.45
     )
