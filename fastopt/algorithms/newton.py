@@ -44,6 +44,7 @@ from fastopt.algorithms.vectors import (
 )  # fmt: skip
 
 MOST_REJECTIONS = 60
+ACCEPT = 1e-4  # share of the predicted decrease that a step must bring
 
 
 def newton_size(n, memory, rows):
@@ -104,7 +105,7 @@ def attempt(fun, x, g, x0, g0, p, predicted, head, work):
         rounding = 10.0 * head[EPS] * abs(f0)
         flat = abs(actual) <= rounding and predicted <= rounding
         head[RADIUS] = radius if flat else new_radius(radius, length, actual, predicted)
-        if actual > 1e-4 * predicted or (flat and size < head[NORM]):
+        if actual > ACCEPT * predicted or (flat and size < head[NORM]):
             accept(f, head)
             if head[XTOL] > 0:
                 head[STEP] = largest_relative(p, x)

@@ -11,6 +11,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic, overload
 
 from fastopt.algorithms import state
@@ -176,3 +177,7 @@ def _prepare(head, near, x0, x, gtol, ftol, xtol, maxiter, rows, eps, numeric):
             near[2, i] = size if 0.0 < size < np.inf else 1.0
 
     return fill
+
+
+# User code may be the first to import this module, while Numba types it: it learns of overloads at a refresh.
+cpu_target.typing_context.refresh()

@@ -1,0 +1,211 @@
+"""Problems from the literature, measured rates of convergence, and bad inputs: nothing hangs, no status lies."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from minimize_problems import more_garbow_hillstrom, more_wild
+
+import fastopt as fo
+
+PROBLEMS = {p.name: p for p in more_garbow_hillstrom()}
+QUICK = ("beale", "wood", "gaussian", "powell_badly_scaled", "kowalik_osborne", "penalty_1")
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_gradients_of_the_problems(name):
+    p = PROBLEMS[name]
+    x = p.start + 0.01 * np.cos(np.arange(p.start.size))
+    assert fo.gradcheck(p.value, p.gradient, x).passed
+
+
+@pytest.mark.parametrize("name", [n for n in PROBLEMS if PROBLEMS[n].known])
+def test_minima_of_the_paper(name):
+    p = PROBLEMS[name]
+    result = fo.least_squares(p.r, p.start, jac=p.jacobian, maxiter=3000)
+    assert 2 * result.cost == pytest.approx(p.known, rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "newton"])
+@pytest.mark.parametrize("name", QUICK)
+def test_some_problems(name, method):
+    p = PROBLEMS[name]
+    hess = p.hessian if method == "newton" else None
+    result = fo.minimize(p.value, p.start, jac=p.gradient, hess=hess, method=method, gtol=1e-9)
+    known = p.known or 0.0
+    assert result.fun - known <= 1e-5 * (p.value(p.start) - known)
+
+
+@pytest.mark.long
+def test_all_problems():
+    counts = {"lbfgs": 0, "bfgs": 0, "newton": 0}
+    problems = list(more_wild())
+    assert len(problems) == 53
+    for p in problems:
+        ends = {}
+        for method in counts:
+            hess = p.hessian if method == "newton" else None
+            ends[method] = fo.minimize(
+                p.value, p.start, jac=p.gradient, hess=hess, method=method, gtol=1e-10, maxfev=2000
+            ).fun
+        for method, f in ends.items():
+            counts[method] += f <= min(ends.values()) + 1e-5 * (p.value(p.start) - min(ends.values()))
+    assert all(count >= 50 for count in counts.values()), counts
+
+
+def distances(**options):
+    """|x - minimum| after each iteration on a quadratic or Rosenbrock's function."""
+    f = options.pop("f")
+    found = [np.linalg.norm(f.start - f.minimum)]
+    fo.minimize(
+        f,
+        f.start,
+        jac=f.gradient,
+        gtol=0,
+        callback=lambda x: found.append(np.linalg.norm(x - f.minimum)),
+        **options,
+    )
+    return np.array([d for d in found if d > 1e-13])
+
+
+@pytest.mark.parametrize("condition", [3.0, 10.0, 100.0])
+def test_gradient_descent_is_linear_at_the_predicted_rate(condition):
+    """With lr = 2/(1 + c) the error falls by (c - 1)/(c + 1) a step: Polyak 1963."""
+    f = fo.functions.quadratic(3, condition, rotation=1)
+    d = distances(f=f, rule=fo.SGD(lr=2 / (1 + condition)), maxiter=int(12 * condition))
+    rate = (d[-1] / d[len(d) // 2]) ** (1 / (len(d) - 1 - len(d) // 2))
+    assert rate == pytest.approx((condition - 1) / (condition + 1), rel=0.02)
+
+
+def test_newton_is_quadratic():
+    d = distances(
+        f=fo.functions.rosenbrock(2), method="newton", hess=fo.functions.rosenbrock(2).hessian, maxiter=60
+    )
+    tail = d[(d < 0.1) & (d > 1e-9)]
+    orders = np.log(tail[1:]) / np.log(tail[:-1])
+    assert orders[-1] > 1.6
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs"])
+def test_quasi_newton_is_superlinear(method):
+    d = distances(f=fo.functions.rosenbrock(2), method=method, maxiter=100)
+    tail = d[d < 0.3]
+    ratios = tail[1:] / tail[:-1]
+    assert np.exp(np.mean(np.log(ratios[-3:]))) < 0.25 * 0.99  # gradient descent: 0.998
+
+
+# ---- bad inputs -----------------------------------------------------------------------------------------
+
+
+def raising(x):
+    if x[0] > 0.3:
+        raise ZeroDivisionError("mine")
+    return float(np.sum((x - 1) ** 2))
+
+
+def changing(x):
+    x *= 0.5
+    return float(np.sum(x**2))
+
+
+FUNCTIONS = {
+    "bowl": lambda x: float(np.sum(x**2)),
+    "nan": lambda x: math.nan,
+    "nan beside": lambda x: float(np.sum(x**2)) if x[0] > 0 else math.nan,
+    "inf": lambda x: math.inf,
+    "minus inf": lambda x: -math.inf,
+    "falling": lambda x: -float(np.sum(np.abs(x) ** 3)),
+    "line": lambda x: float(np.sum(x)),
+    "constant": lambda x: 1.0,
+    "steps": lambda x: float(np.sum(np.floor(4 * x) ** 2)),
+    "kink": lambda x: float(np.sum(np.abs(x - 0.1))),
+    "huge": lambda x: 1e300 * float(np.sum(x**2)),
+    "tiny": lambda x: 1e-300 * float(np.sum(x**2)),
+    "noise": lambda x: float(np.sum(x**2)) + 1e-3 * math.sin(1e9 * float(x[0])),
+    "exponential": lambda x: float(np.exp(np.minimum(50 * x[0], 700.0))) + float(np.sum(x**2)),
+    "raises": raising,
+    "changes its argument": changing,
+    "array": lambda x: x,
+    "text": lambda x: "1",
+    "none": lambda x: None,
+    "complex": lambda x: 1j,
+}
+GRADIENTS = {
+    "differences": None,
+    "right": lambda x: 2 * x,
+    "wrong sign": lambda x: -2 * x,
+    "nan": lambda x: np.full_like(x, math.nan),
+    "zero": np.zeros_like,
+    "shape": lambda x: np.zeros(x.size + 1),
+}
+STARTS = (
+    [1.0, 2.0],
+    [math.nan, 1.0],
+    [math.inf, 1.0],
+    [],
+    [[1.0]],
+    [1e200, -1e200],
+    [1e-200, 0.0],
+    ["a"],
+    [0.0],
+)
+BOUNDS = (
+    None,
+    [(0, 1)],
+    [(1, 0), (0, 1)],
+    [(0.5, 0.5), (-1, 1)],
+    [(math.nan, 1), (0, 1)],
+    [(None, None), (0, None)],
+)
+CASES = list(
+    itertools.product(
+        FUNCTIONS, GRADIENTS, STARTS, BOUNDS, ("lbfgs", "bfgs", "newton", "newton-cg", "nelder-mead")
+    )
+)
+
+
+def check_one(case):
+    fun, jac, x0, bounds, method = case
+    calls, best = 0, math.inf
+
+    def counted(x):
+        nonlocal calls, best
+        calls += 1
+        f = FUNCTIONS[fun](x)
+        if isinstance(f, float) and f < best:
+            best = f
+        return f
+
+    with np.errstate(all="ignore"):
+        try:
+            result = fo.minimize(
+                counted, x0, jac=GRADIENTS[jac], bounds=bounds, method=method, maxfev=400, maxiter=300
+            )
+        except (ValueError, TypeError, ZeroDivisionError) as error:
+            assert str(error)
+            return
+        assert calls <= 400 + 1 and result.nfev <= 401, case
+        assert result.nit <= 300
+        assert result.success == (0 <= result.status <= 4)
+        if result.success:
+            assert math.isfinite(result.fun) or fun == "minus inf", case
+        if fun not in ("noise", "changes its argument") and np.isfinite(result.x).all():
+            f = FUNCTIONS[fun](result.x.copy())
+            assert f == result.fun or (math.isnan(f) and math.isnan(result.fun)), case
+        if result.status == 0 and jac == "right":
+            g = 2 * result.x
+            if bounds is None:
+                assert np.abs(g).max() <= 1e-5, case
+
+
+def test_bad_inputs():
+    """A random fifth of a thousand; all of it and more with --long."""
+    for i in np.random.default_rng(5).choice(len(CASES), 200, replace=False):
+        check_one(CASES[i])
+
+
+@pytest.mark.long
+def test_a_thousand_bad_inputs():
+    for i in np.random.default_rng(6).choice(len(CASES), 1000, replace=False):
+        check_one(CASES[i])
