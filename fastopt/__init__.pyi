@@ -166,6 +166,7 @@ class CrammerSinger(NamedTuple):
 
 class Diverged(FloatingPointError):
     def __init__(self, step: Any, lr: float, fit: Any, reason: str = ...) -> None: ...
+    def __getattr__(self, name: str) -> Any: ...  # what is set when it is made
 
 class ElasticNet(NamedTuple):
     l1: float
@@ -184,6 +185,7 @@ class EpsilonInsensitive(NamedTuple):
 
 class EvaluationError(RuntimeError):
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+    def __getattr__(self, name: str) -> Any: ...  # what is set when it is made
 
 class Fit:
     def __init__(self, W: Array, b: Array | None, loss: Loss, *, scale: float | None = ..., classes: ArrayLike | None = ..., history: Mapping[str, Array] | None = ..., steps: int = ..., interrupted: bool = ...) -> None: ...
@@ -199,6 +201,7 @@ class Fit:
 
 class GradcheckError(AssertionError):
     def __init__(self, report: Any) -> None: ...
+    def __getattr__(self, name: str) -> Any: ...  # what is set when it is made
 
 class Hinge(NamedTuple):
     @staticmethod
@@ -379,6 +382,7 @@ class Nesterov(NamedTuple):
 
 class NotAnalyticError(Exception):
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+    def __getattr__(self, name: str) -> Any: ...  # what is set when it is made
 
 class Objective:
     def __init__(self, loss: Loss, X: Matrix, y: ArrayLike, *, l2: float = ..., penalty: Penalty | None = ..., sample_weight: ArrayLike | None = ..., fit_intercept: bool = ..., scale: float | None = ..., classes: ArrayLike | None = ..., backend: Backend = ..., threads: int | None = ...) -> None: ...

@@ -184,8 +184,7 @@ def class_stub(name, cls):
             lines.append(function_stub(method, value, name, "    "))
         elif not callable(value):
             lines.append(f"    {method}: Any\n")
-    if not base:
-        lines.append("    def __getattr__(self, name: str) -> Any: ...  # what is set when it is made\n")
+    lines.append("    def __getattr__(self, name: str) -> Any: ...  # what is set when it is made\n")
     return "".join(lines)
 
 
