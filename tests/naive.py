@@ -523,3 +523,47 @@ def one_cycle(peak, steps, start=None, end=None, warm=0.3):
 def warmup(steps, then):
     """Linear warm-up (Goyal et al., 2017): then(0)*(t+1)/steps while t < steps, after it then(t - steps)."""
     return lambda t: then(0) * (t + 1) / steps if t < steps else then(t - steps)
+
+
+def milestones(a0, at, drop):
+    """a0 * drop for every milestone reached."""
+    return lambda t: a0 * drop ** sum(1 for m in at if t >= m)
+
+
+def piecewise(points):
+    """Straight lines between points (t, value)."""
+
+    def value(t):
+        if t <= points[0][0]:
+            return points[0][1]
+        for (t0, a), (t1, b) in zip(points[:-1], points[1:], strict=True):
+            if t <= t1:
+                return a + (b - a) * (t - t0) / (t1 - t0)
+        return points[-1][1]
+
+    return value
+
+
+def warm_restarts(a0, end, steps, factor):
+    """SGDR (Loshchilov and Hutter, 2017): half a cosine, restarted, each time factor times as long."""
+
+    def value(t):
+        length = steps
+        while t >= length:
+            t, length = t - length, length * factor
+        return end + (a0 - end) * (1 + np.cos(np.pi * t / length)) / 2
+
+    return value
+
+
+def chain(*parts):
+    """(steps, schedule): each counts from 0; the last has no end."""
+
+    def value(t):
+        for steps, schedule in parts[:-1]:
+            if t < steps:
+                return schedule(t)
+            t -= steps
+        return parts[-1][1](t)
+
+    return value

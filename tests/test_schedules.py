@@ -28,6 +28,28 @@ CASES = {
     "warmup": (S.Warmup(5), naive.warmup(5, naive.constant(0.3))),
     "warmup, cosine": (S.Warmup(5, S.Cosine(20)), naive.warmup(5, naive.cosine(0.3, 0.0, 20))),
     "warmup, step": (S.Warmup(5, S.Step(3)), naive.warmup(5, naive.step(0.3, 0.1, 3))),
+    "milestones": (S.Milestones((30, 10), 0.5), naive.milestones(0.3, (10, 30), 0.5)),
+    "piecewise": (
+        S.Piecewise(((0, 0.0), (10, 1.0), (40, 0.1))),
+        naive.piecewise([(0, 0.0), (10, 0.3), (40, 0.03)]),
+    ),
+    "absolute": (S.Piecewise(((5, 0.2), (9, 0.7)), True), naive.piecewise([(5, 0.2), (9, 0.7)])),
+    "warm restarts": (S.WarmRestarts(7), naive.warm_restarts(0.3, 0.0, 7, 1)),
+    "longer restarts": (S.WarmRestarts(4, 2, 0.1), naive.warm_restarts(0.3, 0.1, 4, 2)),
+    "three times as long": (S.WarmRestarts(2, 3), naive.warm_restarts(0.3, 0.0, 2, 3)),
+    "chain": (
+        S.Chain(((5, S.Linear(5, start=0.0, end=0.3)), (10, S.Constant()), (None, S.Cosine(20)))),
+        naive.chain(
+            (5, naive.linear(0.0, 0.3, 5)), (10, naive.constant(0.3)), (None, naive.cosine(0.3, 0.0, 20))
+        ),
+    ),
+    "chain of warm-ups": (
+        S.Chain(((12, S.Warmup(3, S.Step(4))), (None, S.Warmup(2)))),
+        naive.chain(
+            (12, naive.warmup(3, naive.step(0.3, 0.1, 4))), (None, naive.warmup(2, naive.constant(0.3)))
+        ),
+    ),
+    "warm-up of no steps": (S.Warmup(0, S.Cosine(20)), naive.cosine(0.3, 0.0, 20)),
     "own start": (S.Cosine(20, start=0.7), naive.cosine(0.7, 0.0, 20)),
 }
 
@@ -123,7 +145,14 @@ def test_values_for_a_stretch_of_steps():
         (S.Cosine(0), ValueError, "steps must be above 0"),
         (S.Linear(-3), ValueError, "steps must be above 0"),
         (S.Step(0), ValueError, "every must be above 0"),
-        (S.Warmup(0), ValueError, "steps must be above 0"),
+        (S.Warmup(-1), ValueError, "steps must be above 0"),
+        (S.WarmRestarts(0), ValueError, "steps must be above 0"),
+        (S.WarmRestarts(5, 0.5), ValueError, "factor"),
+        (S.Milestones(5), TypeError, "at must be a tuple"),
+        (S.Piecewise((1, 2)), TypeError, "points must be pairs"),
+        (S.Chain((S.Cosine(5), S.Cosine(5))), TypeError, "parts must be pairs"),
+        (S.Chain(((0, S.Cosine(5)), (None, S.Cosine(5)))), ValueError, "steps must be above 0"),
+        (S.Chain(((3, S.Cosine), (None, S.Cosine(5)))), TypeError, "write Cosine"),
         (S.Warmup(5, S.Cosine(0)), ValueError, "steps must be above 0"),
         (S.OneCycle(10, warm=0), ValueError, "warm"),
         (S.OneCycle(10, warm=1), ValueError, "warm"),
@@ -237,3 +266,31 @@ def test_schedule_that_leaves_the_range_is_refused():
 def test_a_start_is_needed():
     with pytest.raises(ValueError, match="Cosine needs a start"):
         S.Cosine(10)(0)
+
+
+def test_chain_in_a_run():
+    assert for_run(S.Chain(((10, S.Linear()), (None, S.Cosine()))), 50) == S.Chain(
+        ((10, S.Linear(10)), (None, S.Cosine(40)))
+    )
+
+
+def test_plateau():
+    p = np.zeros(1)
+    plateau = S.Plateau(drop=0.5, patience=1, threshold=0.01)
+    opt = fo.Optimizer(p, fo.SGD(1.0), schedules={"lr": plateau})
+    rates = []
+    for metric in (10, 9, 9, 8.95, 8.0, 8.0, np.nan, 7.99, 8.1):
+        plateau.report(metric)
+        before = p[0]
+        opt.step(np.ones(1))
+        rates.append(float(before - p[0]))
+    assert rates == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.125]
+    again = S.Plateau(drop=0.5, patience=1, threshold=0.01)
+    again.load_state_dict(plateau.state_dict())
+    assert again(0, 1.0) == plateau(0, 1.0) == 0.125
+    accuracy = S.Plateau(patience=0, largest_is_best=True, lowest=0.05)
+    for metric in (0.5, 0.6, 0.6, 0.6, 0.6):
+        accuracy.report(metric)
+    assert accuracy(0, 1.0) == 0.05
+    with pytest.raises(ValueError, match="drop"):
+        S.Plateau(drop=2)
