@@ -220,6 +220,8 @@ class Run:
 def _checked_path(path):
     if path is None:
         return None
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"checkpoint must be the path of a file, not {path!r:.60}")
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"checkpoint {path}: there is no directory {path.parent}")
