@@ -10,12 +10,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted(p for p in DOCS.rglob("*.md") if "decisions" not in p.parts)
+PAGES = sorted([ROOT / "README.md", *(p for p in DOCS.rglob("*.md") if "decisions" not in p.parts)])
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def name(page):
-    return str(page.relative_to(DOCS))
+    return str(page.relative_to(ROOT))
 
 
 def blocks(page):
@@ -27,10 +27,11 @@ def blocks(page):
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=name)
 def test_blocks_run(page, tmp_path, monkeypatch):
     """The blocks of a page, one after the other in one namespace; lines are those of the page."""
-    if "sklearn" in page.read_text(encoding="utf-8") or "LinearClassifier" in page.read_text(
-        encoding="utf-8"
-    ):
+    text = page.read_text(encoding="utf-8")
+    if "sklearn" in text or "LinearClassifier" in text:
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    if "from numba import" in text:
+        pytest.importorskip("numba", reason="numba is not installed")
     monkeypatch.chdir(tmp_path)
     scope = {"__name__": "__main__"}
     for line, code in blocks(page):
