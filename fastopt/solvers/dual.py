@@ -5,13 +5,12 @@ from collections.abc import Callable
 import numpy as np
 
 from fastopt import losses
+from fastopt.arrays import aligned_zeros
 from fastopt.engines import choose
 from fastopt.threads import share
 
-FIRST, MOST = (
-    3,
-    100,
-)  # passes over the rows before the first measurement of the gap, doubled each time; at most
+# passes over the rows before the first measurement of the gap, doubled each time; at most
+FIRST, PASSES = 3, 100
 LESS = 0.2  # of the violation: fewer passes do
 
 
@@ -90,7 +89,7 @@ class _Ascent:
             self._one_pass()
             if self.numbers[names.ACTIVE] == 0 or self.numbers[names.WORST] <= enough:
                 break
-        self.passes = min(MOST, 2 * self.passes)
+        self.passes = min(PASSES, 2 * self.passes)
 
     def _bound(self, sum_of_alpha, sum_of_squares, pull):
         """The dual's value; pull: what the equality constraint of each b still misses."""
@@ -119,18 +118,23 @@ class _Binary(_Ascent):
     """z: -1 or 1, one a row."""
 
     def __init__(self, problem, data, z, seed):
+        from fastopt.kernels.solvers.ascent import ALPHA, BEND, INVERSE, INVERSE_RHO, MOST, Q, Z
+
         squared = isinstance(problem.objective.loss, losses.SquaredHinge)
         super().__init__(problem, data, 1, squared, 1.0, seed)
-        self.z, self.alpha = z, np.zeros(len(z))
+        self.rows = aligned_zeros(8 * len(z), np.float64).reshape(-1, 8)
+        q = self.squares * self.numbers[INVERSE] + self.numbers[INVERSE_RHO] + self.bend
+        for place, values in ((Z, z), (MOST, self.most), (BEND, self.bend), (Q, q)):
+            self.rows[:, place] = values
+        self.alpha = self.rows[:, ALPHA]
 
     def _one_pass(self):
-        self._run(
-            *self.data, self.w.shape[0], self.z, self.most, self.bend, self.squares, self.alpha,
-            self.w.reshape(-1), self.bias, self.order, self.numbers,
-        )  # fmt: skip
+        w = self.w.reshape(-1)
+        self._run(*self.data, self.w.shape[0], self.rows, w, self.bias, self.order, self.numbers)
 
     def lower_bound(self):
-        return self._bound(float(self.alpha.sum()), float(self.bend @ self.alpha**2), self._pull())
+        squares = float(self.bend @ self.alpha**2) if self.bend.any() else 0.0
+        return self._bound(float(self.alpha.sum()), squares, self._pull())
 
 
 class _Multiclass(_Ascent):

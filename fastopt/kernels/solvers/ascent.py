@@ -10,11 +10,15 @@ import numpy as np
 from numba.core import types
 
 from fastopt.kernels.language.compile import entry, kernel
+from fastopt.kernels.language.memory import fetch
 
 # numbers: the state of a run. one_over_l2: 1 / (2 l2), one_over_rho likewise. seed: of the order of the rows;
 # active: rows not put aside; high, low: slopes beyond which a row at a bound is; worst: the last pass's violation.
 NUMBERS = ["one_over_l2", "one_over_rho", "margin", "seed", "active", "high", "low", "worst"]
 (INVERSE, INVERSE_RHO, MARGIN, SEED, ACTIVE, HIGH, LOW, WORST) = range(len(NUMBERS))
+
+Z, MOST, BEND, Q, ALPHA = range(5)  # of a row's numbers
+AHEAD = 4  # rows between the one at hand and the one that is fetched
 
 
 @kernel
@@ -25,7 +29,7 @@ def _draw(numbers, count):
     x ^= np.uint32(x >> np.uint32(17))
     x ^= np.uint32(x << np.uint32(5))
     numbers[SEED] = np.float64(x)
-    return np.int64(x) % count
+    return np.int64(np.uint64(x) * np.uint64(count) >> np.uint64(32))
 
 
 @kernel
@@ -65,11 +69,23 @@ def _add(values, indices, begin, end, w, factor):
 
 
 @kernel
-def binary_pass(values, indices, indptr, features, z, most, bend, squares, alpha, w, b, order, numbers):
-    """One pass over the rows in use, in a new order: each alpha_i in [0, most_i] to its best.
+def _fetch_row(values, indices, indptr, features, rows, i):
+    """Ask for what a pass will want of row i: rows come in an order that no prefetcher guesses."""
+    begin, _ = _entries(indptr, features, i)
+    fetch(rows.ctypes.data + i * 64)
+    fetch(values.ctypes.data + begin * values.itemsize)
+    fetch(values.ctypes.data + begin * values.itemsize + 64)
+    if len(indices):
+        fetch(indices.ctypes.data + begin * indices.itemsize)
 
-    z: -1 or 1; bend: 1 / (2 C) with squares of the hinge, else 0; squares: |x|^2 of each row; b: one number.
-    Rows at a bound far from wanting to leave it are put aside, as in liblinear. Source: Hsieh et al. 2008.
+
+@kernel
+def binary_pass(values, indices, indptr, features, rows, w, b, order, numbers):
+    """One pass over the rows in use, in a new order: each dual variable in [0, most] to its best.
+
+    rows: (n, 8), of which Z (-1 or 1), MOST, BEND (1 / (2 C) with squares of the hinge, else 0), Q (how the slope
+    grows with the dual variable) and ALPHA, on a cache line. b: one number. Rows at a bound far from wanting to
+    leave it are put aside, as in liblinear. Source: Hsieh et al. 2008.
     """
     count = np.int64(numbers[ACTIVE])
     _shuffle(order, count, numbers)
@@ -78,11 +94,12 @@ def binary_pass(values, indices, indptr, features, z, most, bend, squares, alpha
     at = 0
     while at < count:
         i = order[at]
+        _fetch_row(values, indices, indptr, features, rows, order[min(at + AHEAD, count - 1)])
         begin, end = _entries(indptr, features, i)
-        slope = z[i] * (_dot(values, indices, begin, end, w) + b[0]) - margin + alpha[i] * bend[i]
-        at_low, at_high = alpha[i] == 0, alpha[i] == most[i]
-        aside = (at_low and slope > high) or (at_high and slope < low)
-        if aside:
+        z, alpha, most = rows[i, Z], rows[i, ALPHA], rows[i, MOST]
+        slope = z * (_dot(values, indices, begin, end, w) + b[0]) - margin + alpha * rows[i, BEND]
+        at_low, at_high = alpha == 0, alpha == most
+        if (at_low and slope > high) or (at_high and slope < low):
             count -= 1
             order[at], order[count] = order[count], order[at]
             continue
@@ -91,12 +108,11 @@ def binary_pass(values, indices, indptr, features, z, most, bend, squares, alpha
         if (at_low and slope > 0) or (at_high and slope < 0):
             pull = 0.0
         worst_high, worst_low = max(worst_high, pull), min(worst_low, pull)
-        if pull != 0:
-            old = alpha[i]
-            q = squares[i] * inverse + inverse_rho + bend[i]
-            alpha[i] = min(max(old - slope / q, 0.0), most[i]) if q > 0 else old
-            move = (alpha[i] - old) * z[i]
+        if pull != 0 and rows[i, Q] > 0:
+            new = min(max(alpha - slope / rows[i, Q], 0.0), most)
+            move = (new - alpha) * z
             if move != 0:
+                rows[i, ALPHA] = new
                 _add(values, indices, begin, end, w, move * inverse)
                 b[0] += move * inverse_rho
     numbers[ACTIVE], numbers[WORST] = count, worst_high - worst_low
@@ -227,4 +243,4 @@ def pass_entry(dtype, index, is_multiclass):
     if is_multiclass:
         given = [order, vector, vector, vector, matrix, matrix, vector, order, vector, types.boolean]
         return entry(multiclass_pass, *rows, *given)
-    return entry(binary_pass, *rows, *[vector] * 7, order, vector)
+    return entry(binary_pass, *rows, matrix, vector, vector, order, vector)
