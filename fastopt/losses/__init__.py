@@ -21,6 +21,7 @@ there too.
 
 from math import isfinite
 
+from fastopt.losses import contract
 from fastopt.losses.logistic import Logistic
 from fastopt.losses.robust import EpsilonInsensitive, Huber, Poisson, Quantile
 from fastopt.losses.softmax import Softmax
@@ -49,6 +50,8 @@ def checked(loss):
         out_of_range = (field in POSITIVE and value < 0) or (field == "quantile" and value > 1)
         if not isfinite(value) or out_of_range:
             raise ValueError(f"{type(loss).__name__}({field}={value!r}) is impossible")
+    if type(loss) not in LOSSES:
+        contract.test(loss)
     return loss
 
 

@@ -24,7 +24,7 @@ def check_choice(name, objective, bounded):
     if name == "dual":
         wrong = why_not(objective) or ("it knows no bounds" if bounded else None)
     elif not is_smooth(objective.loss):
-        wrong = f"it is for losses without kinks, not {objective.loss}"
+        wrong = f'it is for losses without kinks, not {objective.loss}: "dual" or fo.train\'s epochs, solver="sgd"'
     elif name == "newton" and (l1 or bounded):
         wrong = "it knows no l1 and no bounds: prox-newton does"
     elif name != "lbfgs" and not has_curvature(objective.loss):
@@ -44,7 +44,13 @@ KINKED = ("Hinge", "CrammerSinger", "Quantile")
 def choose_solver(objective, bounded=False):
     """The name of a solver for the objective, by its loss, penalty and shape."""
     if not is_smooth(objective.loss):
-        return "dual" if why_not(objective) is None else "lbfgs"
+        if (reason := why_not(objective)) is not None or bounded:
+            reason = reason or "it knows no bounds"
+            raise ValueError(
+                f'no solver is for {objective.loss} with {objective.penalty}: the loss has kinks, and "dual": '
+                f'{reason}. fo.train with solver="sgd" takes epochs of a rule'
+            )
+        return "dual"
     if not has_curvature(objective.loss):
         return "lbfgs"
     if objective.penalty.l1 or bounded:
