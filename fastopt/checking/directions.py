@@ -91,6 +91,7 @@ def _measured(residual, scale, count, floor, atol, rtol, rng):
     """Directions with entries about as long as `scale`, and the (v, slope) that deviates most."""
     directions, worst = [], None
     for name, v in _vectors(residual.a, scale, count, rng):
+        v = _inwards(residual.function, v)
         enough = (atol + rtol * abs(float(np.dot(residual.a, v)))) / 2
         slope = residual.slope(0, v, enough=enough)
         direction = _judge(name, slope, v, residual, floor, atol, rtol)
@@ -98,6 +99,16 @@ def _measured(residual, scale, count, floor, atol, rtol, rng):
         if direction.deviates and (worst is None or abs(slope.value[0]) > abs(worst[1].value[0])):
             worst = (v, slope)
     return directions, worst
+
+
+def _inwards(function, v):
+    """Entries at a bound move away from it."""
+    if function.lower is None:
+        return v
+    x = function.point.values
+    above, below = function.upper - x, x - function.lower
+    near = np.minimum(above, below) < 0.02 * np.abs(v)
+    return np.where(near, np.where(above < below, -1.0, 1.0) * np.abs(v), v)
 
 
 def _vectors(a, scale, count, rng):

@@ -68,6 +68,8 @@ class Comparison:
         near = tolerance + 2 * error if self.coarse else tolerance
         self.status[(difference > near) | ~(error <= sure)] = UNDECIDED
         self.status[(difference > tolerance + 2 * error) & measured] = WRONG
+        # The search goes on until f moves: where it never did, f does not depend on the entry.
+        self.status[self.refined & (self.analytic == 0) & (self.numeric == 0) & np.isfinite(error)] = OK
         self.status[~np.isfinite(self.analytic)] = WRONG
 
     def take(self, i, slope: Slope):
@@ -147,6 +149,7 @@ def _column(result, column):
         result.analytic[:, column], result.numeric[:, column], result.error[:, column],
         result.floor[:, column], result.atol, result.rtol, result.coarse,
     )  # fmt: skip
+    part.refined = result.refined[column]
     part.left, part.right = result.left[:, column], result.right[:, column]
     part.judge()
     return part

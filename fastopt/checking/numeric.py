@@ -141,7 +141,7 @@ def _shortened(function, i, h):
     for _ in range(12):
         step /= 100 if inside is not None else 10
         (up, plus), (down, minus) = function.moved(i, step), function.moved(i, -step)
-        if up > down and np.isfinite(plus).all() and np.isfinite(minus).all():
+        if up > 0 > down and np.isfinite(plus).all() and np.isfinite(minus).all():
             slope = (plus - minus) / (up - down)
             if inside is not None:
                 return slope

@@ -168,6 +168,8 @@ class _Search:
     def measure_noise(self, steps):
         """Of this line alone, at a spacing at which f hardly moves, or the least."""
         t = steps[0] if self.level(steps[0]).visible.any() else steps[min(1, len(steps) - 1)]
+        if self.steps.grain and not self.steps.joint:  # equally spaced after rounding too
+            t = np.ceil(t / self.steps.grain) * self.steps.grain
         offsets = range(0, 7) if self.side else range(-3, 4)
         values = np.array([self.value if j == 0 else self.at((self.side or 1) * j * t)[1] for j in offsets])
         if np.isfinite(values).all() and (values[1:] != values[:-1]).mean() > 0.5:

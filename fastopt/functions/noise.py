@@ -37,16 +37,21 @@ def measure(function, rng):
     floor = np.maximum(np.abs(function.value) * function.eps * share, repeat)
     size = np.abs(x)
     size[size == 0] = min(1.0, size[size > 0].min(initial=1.0))
-    direction = rng.choice([-1.0, 1.0], x.size) * size
-    spacing = 64 * float(np.finfo(function.dtype).eps)
-    level = np.zeros_like(floor)
+    # Multiples of the distance to the next number, so that the points are equally spaced after rounding.
+    grain = np.spacing(size.astype(function.dtype)).astype(np.float64)
+    direction = rng.choice([-1.0, 1.0], x.size) * grain
+    spacing = 64.0
+    level, moved = np.zeros_like(floor), False
     for _ in range(4):
         values = np.array([function.at(x + j * spacing * direction) for j in range(1, _POINTS)])
         values = np.vstack([function.value, values])
         level = np.maximum(level, of_series(values))
-        if (values[1:] != values[:-1]).mean() > 0.5 or spacing > 1e-4:
+        moved |= bool((values[1:] != values[:-1]).any())
+        if (values[1:] != values[:-1]).mean() > 0.5 or spacing * function.eps > 1e-4:
             break
-        spacing *= 1000
+        spacing *= 1024
+    if not moved and function.notice_identity():
+        return measure(function, rng)
     return Noise(np.maximum(np.nan_to_num(level, nan=0.0, posinf=0.0), floor), repeat, seconds)
 
 

@@ -87,14 +87,23 @@ def along(function, direction, eps=None):
     if not length:
         return np.zeros_like(function.value)
     x, t = function.point.values, step_along(function, direction, eps)
-    up, down = function.realised(x + t * direction), function.realised(x - t * direction)
-    step = np.dot(up - down, direction) / np.dot(direction, direction)
-    plus, minus = function.at(up), function.at(down)
-    slope = (plus - minus) / step
-    if eps is not None or _fits(function, plus, minus):
+    if function.lower is not None:
+        room = t * np.abs(direction)
+        x = np.clip(x, function.lower + room, function.upper - room)
+    slope, _ = _across(function, x, t * direction, t)
+    if eps is not None or _fits(function, x, t, direction, slope):
         return slope
     found = slope_along(function, direction, measure(function, np.random.default_rng(0)).level, relative=1e-9)
     return np.where(np.isfinite(found.value), found.value, slope)
+
+
+def _across(function, x, step, t):
+    """(slope by t, its rounding) from both ends of a step, as long as it is after rounding."""
+    up, down = function.realised(x + step), function.realised(x - step)
+    length = np.dot(up - down, step) / np.dot(step, step) * t
+    plus, minus = function.at(up), function.at(down)
+    blur = 4 * function.eps * np.maximum(np.abs(plus), np.abs(minus))
+    return (plus - minus) / length, blur / length
 
 
 def step_along(function, direction, eps=None):
@@ -119,9 +128,10 @@ def slope_along(function, direction, noise, *, start=None, **options):
     return found
 
 
-def _fits(function, plus, minus):
-    """Whether both sides lie opposite to each other, above the rounding, as those of a short step do."""
-    moved, lift = np.abs(plus - minus), np.abs(plus + minus - 2 * function.value)
-    blur = 16 * function.eps * np.abs(function.value)
-    largest = moved.max()
-    return bool((lift <= 1e-3 * moved + blur + 1e-6 * largest).all() and largest > 1e3 * blur.max())
+def _fits(function, x, t, direction, slope):
+    """Whether a much smaller step gives the same slopes, to its rounding, and they stand above it."""
+    small = 1.7e-3 * t
+    near, blur = _across(function, x, small * direction, small)
+    largest = np.abs(slope).max()
+    agree = np.abs(near - slope) <= 8 * blur + 1e-5 * np.abs(slope) + 1e-8 * largest
+    return bool(agree.all() and 1.7e-3 * blur.max() <= 1e-5 * largest)
