@@ -18,8 +18,9 @@ from fastopt.functions.point import Point
 METHODS = ("forward", "central", "five-point")
 # Steps that balance truncation against rounding: eps^(1/(order + 1)).
 _ROOTS = {"forward": 2, "central": 3, "five-point": 5}
-# An entry is measured on its own where its error may be a larger share of it.
-_ENOUGH = {"forward": 1e-4, "central": 1e-6, "five-point": 1e-6}
+# An entry is measured on its own where rounding may be a larger share of its slope, or where
+# smaller steps say something else by more than a hundredth of that.
+_ENOUGH = {"forward": 1e-3, "central": 1e-4, "five-point": 1e-4}
 _COMPILED_FROM = 64
 _LARGE = 1e3, 1e6, 1e9  # times the step: whether f depends on an entry at all
 _SMALL = 0.19, 2.3e-3, 1.1e-6  # shares of the step that tell whether it is too large
@@ -85,10 +86,19 @@ def _probe_each(function, h, two_sided):
     return Probes(up, plus, down, minus)
 
 
+def compiled(function):
+    """Whether f is a function compiled by Numba."""
+    return hasattr(function.f, "py_func") and hasattr(function.f, "nopython_signatures")
+
+
 def _probe_compiled(function, h, two_sided):
     """The loop over entries compiled, where f is; None where it is not, or takes several arrays."""
-    compiled = hasattr(function.f, "py_func") and hasattr(function.f, "nopython_signatures")
-    if not compiled or function.point.kind != "array" or function.shape != () or len(h) < _COMPILED_FROM:
+    if (
+        not compiled(function)
+        or function.point.kind != "array"
+        or function.shape != ()
+        or len(h) < _COMPILED_FROM
+    ):
         return None
     if function.lower is not None:
         return None
@@ -119,7 +129,8 @@ def doubt(function, probes, slopes, noise, rng):
     charged to each entry of the block.
     """
     size = function.point.size
-    length = int(np.clip(size // 4, 64, 512))
+    # Where an evaluation costs less than its call, few blocks; else small ones, which say where.
+    length = 4096 if compiled(function) else int(np.clip(size // 4, 64, 512))
     h, own = probes.up, grain(function)
     bends = np.abs(probes.plus + probes.minus - 2 * function.value).T
     result = np.zeros((function.outputs, size))
@@ -176,11 +187,12 @@ def derivative(function, method="central", *, noise=None, rng=None):
     h = first_steps(function, method)
     probes, slopes = differences(function, method, h)
     blur = rounding(function, probes, noise)
-    error = blur + doubt(function, probes, slopes, noise, rng)
-    steps = h.copy()
-    largest = np.abs(slopes).max(axis=0)
-    for i in _unsettled(function, probes, error, _ENOUGH[method] * largest, noise, rng):
-        found = _alone(function, i, probes, slopes[:, i], error[:, i], noise, _ENOUGH[method])
+    doubts = doubt(function, probes, slopes, noise, rng)
+    error, steps = blur + doubts, h.copy()
+    enough = _ENOUGH[method] * np.abs(slopes).max(axis=0)
+    unsettled = ~((blur <= enough) & (doubts <= enough / 100 + 2 * blur)).all(axis=0)
+    for i in _unsettled(function, probes, unsettled, error, noise, rng):
+        found = _alone(function, i, probes, slopes[:, i], error[:, i], noise, _ENOUGH[method] / 10)
         closer = (found.error < error[:, i]) | ~np.isfinite(error[:, i])
         slopes[:, i] = np.where(closer, found.value, slopes[:, i])
         error[:, i] = np.where(closer, found.error, error[:, i])
@@ -199,9 +211,8 @@ def differences(function, method, h):
     return probes, ((4 * probes.central - probe(function, 2 * h).central) / 3).T.copy()
 
 
-def _unsettled(function, probes, error, enough, noise, rng):
+def _unsettled(function, probes, unsettled, error, noise, rng):
     """Entries to measure on their own; those on which f does not depend are told by moving them together."""
-    unsettled = ~(error <= enough).all(axis=0)
     still = unsettled & (probes.plus == function.value).all(1) & (probes.minus == function.value).all(1)
     still &= np.isfinite(error).all(0)
     function.start()

@@ -67,14 +67,15 @@ def _agree(found, value, error):
 def _below(phi, value, noise, steps, found):
     """(slope, error) at steps far below the first; error is how sure that is."""
     best, error = np.full(value.shape, np.nan), np.full(value.shape, np.inf)
+    far = found.remainder[-1] if len(found.remainder) else 0.0
     for share in (0.37e-4, 0.61e-7):
         t = max(steps.start * share, steps.lowest)
         up, plus = phi(t)
         down, minus = phi(-t)
         central, spread = _central(noise, steps, up, plus, down, minus)
-        # f(x) itself far from both sides: a spike at x, narrower than this step.
-        lifted = np.abs(plus + minus - 2 * value) / (up - down)
-        bend = lifted > 4 * spread + np.abs(found.right - found.left) + 10 * np.abs(central)
+        # f(x) itself as far from both sides as at larger steps: a spike at x, narrower than this step.
+        lifted = np.abs(plus + minus - 2 * value)
+        bend = (lifted > 16 * noise) & (lifted > 0.3 * far)
         sure = np.where(bend | ~np.isfinite(central), np.inf, spread)
         if not np.isfinite(sure).all():
             return np.full(value.shape, np.nan), sure
@@ -120,7 +121,7 @@ class _Search:
         self.floor = noise if floor is None else floor
         self.points = {}  # {t: (realised t, f)}
         self.largest = np.abs(value) if size is None else size
-        self.side = 0
+        self.side, self.blocked = 0, None
 
     def at(self, t):
         if t not in self.points:
@@ -184,6 +185,7 @@ class _Search:
         while t <= self.steps.highest and k < _DEEPEST:
             level = self.level(t)
             if not level.finite:
+                self.blocked = t
                 break
             levels.append(level)
             alive &= (level.slope - level.error <= high) & (level.slope + level.error >= low)
@@ -204,8 +206,11 @@ class _Search:
         """The slope at the last level that agreed; what the level below it allows is its error."""
         columns = np.arange(last.size)
         slopes, errors = np.array([v.slope for v in levels]), np.array([v.error for v in levels])
-        below = np.maximum(last - (2 if self.steps.coarse else 1), 0)
+        # From one side, and below the noise of low precision, a bend need not fall with the square of the step.
+        below = np.maximum(last - (2 if self.steps.coarse or self.side else 1), 0)
         error = errors[below, columns] + errors[last, columns]
+        self.still = ~np.any([v.visible for v in levels], axis=0)  # a bounded term may hide below the noise
+        error = np.where(self.still, np.maximum(error, 0.08 * self.noise / self.steps.start), error)
         return slopes[last, columns], np.where(self._baseless(levels, last), np.inf, error)
 
     @staticmethod
@@ -248,7 +253,20 @@ def searched(phi, value, noise, steps, *, floor=None, size=None, target=0.0, rel
         best, error = search.pick(levels, last)
         if search.side:
             return _plain(best, error, levels[last.max()].t)
-        return _extrapolated(search, levels, last, best, error, target, relative)
+        found = _extrapolated(search, levels, last, best, error, target, relative)
+        return found if search.blocked is None else _beyond(search, found, down, target, relative)
+
+
+def _beyond(search, found, down, target, relative):
+    """Where the domain ends on one side of x: steps on the other that go further, where they say more."""
+    if not search.choose_side(search.blocked) or search.side == 0:
+        return found
+    levels, last = search.climb(_finer(down), target, relative)
+    if not levels:
+        return found
+    best, error = search.pick(levels, last)
+    closer = (error < found.error) & ~found.kink & (np.abs(best - found.value) <= 3 * found.error + error)
+    return _merged(found, _plain(best, error, levels[last.max()].t), closer)
 
 
 def _finer(steps):
@@ -271,6 +289,7 @@ def _extrapolated(search, levels, last, best, error, target, relative):
         mine = (
             (last == k)
             & ~steep
+            & ~search.still
             & np.isfinite(error)
             & (np.abs(found.value - best) <= error + 3 * found.error)
             & ((found.error < error) | found.kink)

@@ -16,17 +16,23 @@ def hessian(function, eps=None):
     Without eps the steps follow the scale of f: those of the central difference, made longer by
     eps^(1/4 - 1/3), then until two of them agree. At a bound the centre moves inside by a step.
     """
-    x = function.point.values
-    if eps is None:
-        noise = measure(function, np.random.default_rng(0)).level
-        first = derivative(function, noise=noise).steps * function.eps ** (1 / 4 - 1 / 3)
-        h = np.array([_second_step(function, i, first[i], float(noise[0])) for i in range(x.size)])
+    if eps is not None:
+        h = _inside(function, first_steps(function, eps=eps))
     else:
-        h = first_steps(function, eps=eps)
+        noise = measure(function, np.random.default_rng(0)).level
+        found = derivative(function, noise=noise)
+        h = _inside(function, found.steps * function.eps ** (1 / 4 - 1 / 3))
+        h = np.array([_second_step(function, i, h[i], float(noise[0])) for i in range(len(h))])
+    return _of_steps(function, h)
+
+
+def _inside(function, h):
+    """The steps, as short as the bounds allow, with the point moved to where there is room for them."""
     if function.lower is not None:
         h = np.minimum(h, (function.upper - function.lower) / 4)
-        x = np.clip(x, function.lower + h, function.upper - h)
-    return _of_steps(function, x, h)
+        x = function.point.values
+        function.move(np.clip(x, function.lower + h, function.upper - h))
+    return h
 
 
 def _second_step(function, i, h, noise):
@@ -61,7 +67,8 @@ def _second(function, i, h, noise):
     return float(plus[0] - 2 * function.value[0] + minus[0]) / room, 4 * noise / room
 
 
-def _of_steps(function, x, h):
+def _of_steps(function, h):
+    x = function.point.values
     n = x.size
     matrix = np.empty((n, n))
 
@@ -71,7 +78,7 @@ def _of_steps(function, x, h):
         y[j] += b
         return function.at(y)[0]
 
-    centre = function.at(x)[0]
+    centre = function.value[0]
     for i in range(n):
         matrix[i, i] = (moved(i, h[i]) - 2 * centre + moved(i, -h[i])) / h[i] ** 2
         for j in range(i):
