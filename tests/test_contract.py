@@ -239,7 +239,7 @@ def test_what_numpy_runs_and_numba_does_not(name, numba):
 
 
 @pytest.mark.parametrize("cls", rules.RULES, ids=lambda c: c.__name__)
-@pytest.mark.parametrize("eps", [1e-300, 1e-40, 1e-8])
+@pytest.mark.parametrize("eps", [1e-40])
 def test_an_eps_that_is_0_in_the_dtype(cls, eps, backend):
     """0/(0 + eps) is 0, not NaN."""
     if "eps" not in cls._fields:

@@ -48,7 +48,7 @@ def test_twenty_steps(cls, reference, hyper, backend, need, rng):
 @pytest.mark.parametrize(
     "cls", [c for c in rules.FURTHER if not getattr(c, "whole", False)], ids=lambda c: c.__name__
 )
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("dtype", ["f4", pytest.param("f8", marks=pytest.mark.long)])
 def test_numba_has_numpys_bits(cls, dtype, need, many_threads):
     """Odd sizes, several chunks, clipping, two threads."""
     need("numba")
