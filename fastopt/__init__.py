@@ -27,7 +27,7 @@ _NAMES = {
     ),
     "engines.choose": ("set_backend",),
     "estimators": ("LinearClassifier", "LinearRegressor"),
-    "diagnostics": ("diagnose", "lr_range_test", "batch_size_study"),
+    "diagnostics": ("diagnose", "lr_range_test", "batch_size_study", "Watch"),
     "logs": ("JsonLog", "TensorBoardLog"),
     "minimization": ("minimize", "minimize_many", "least_squares", "scipy_method", "grid_search", "random_search", "random_restarts", "successive_halving", "random_linear_search"),
     "warm": ("warmup",),

@@ -108,6 +108,20 @@ def test_a_log_in_parts(tmp_path, monkeypatch):
         np.testing.assert_array_equal(whole[name], parts[name])
 
 
+def test_watch_says_it_once_and_early(rng):
+    X, y = blobs(rng)
+    said, passed = [], []
+    watch = fo.Watch(said.append, every=8, then=lambda values, step: passed.append(step))
+    fo.train(X, y, rule=fo.SGD(1e-5), epochs=60, batch_size=64, log=watch)
+    assert len(said) == 1 and "slow progress" in said[0] and len(passed) == 60
+    assert watch.found["slow progress"][0] <= 24 * 5
+    quiet = fo.Watch(said.append)
+    fo.train(X, y, rule=fo.SGD(0.1), schedule=fo.schedules.Cosine(), epochs=40, log=quiet)
+    assert not quiet.found and len(said) == 1
+    with pytest.raises(ValueError, match="every"):
+        fo.Watch(every=0)
+
+
 def test_rate_above_its_limit_is_named(rng):
     """The evidence of instability says how far the rate is above 2/largest curvature."""
     X = rng.normal(size=(100, 4))

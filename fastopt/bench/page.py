@@ -65,7 +65,7 @@ def roofline(record):
     right, bottom = 10.0 ** plot.x[1], 10.0 ** plot.y[0]
     start = max(10.0 ** plot.x[0], bottom / bandwidth)
     corner = top / bandwidth
-    plot.line([(start, start * bandwidth), (corner, top), (right, top)], "#444444", dashed=True)
+    plot.line([(start, start * bandwidth), (corner, top), (right, top)], "#7a828a", dashed=True)
     plot.text(right, top, f"SGEMM {top:.0f} GFLOP/s", anchor="end")
     middle = (start * corner) ** 0.5
     plot.text(middle, middle * bandwidth, f"{bandwidth:.1f} GB/s", anchor="end")

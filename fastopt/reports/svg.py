@@ -3,8 +3,8 @@
 import math
 from html import escape
 
-COLOURS = {"fastopt numba": "#0b6e4f", "fastopt c": "#1f9bcf", "NumPy": "#e0a100", "torch": "#d1495b",
-           "scikit-learn": "#8e5ea2", "optax": "#6b705c", "roof": "#444444", "numeric": "#b08968"}  # fmt: skip
+COLOURS = {"fastopt numba": "#12936b", "fastopt c": "#1f9bcf", "NumPy": "#e0a100", "torch": "#d1495b",
+           "scikit-learn": "#8e5ea2", "optax": "#6b705c", "roof": "#7a828a", "numeric": "#b08968"}  # fmt: skip
 _FONT = 'font-family="system-ui,sans-serif" font-size="12"'
 
 

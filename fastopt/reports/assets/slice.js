@@ -21,7 +21,13 @@ function show() {
   ctx.strokeStyle = colour("--bg");
   ctx.lineWidth = 1.2;
   ctx.fillStyle = colour("--c1");
-  for (const p of DATA.path.slice(0, state.t + 1)) mark(ctx, 0, sx(p[0]), sy(p[1]), 2.6);
+  let last = [-99, -99];
+  for (const p of DATA.path.slice(0, state.t + 1)) {
+    const at = [sx(p[0]), sy(p[1])];
+    if (Math.hypot(at[0] - last[0], at[1] - last[1]) < 7) continue;
+    mark(ctx, 0, ...at, 2.6);
+    last = at;
+  }
   ctx.fillStyle = colour("--c2");
   mark(ctx, 3, sx(DATA.path[state.t][0]), sy(DATA.path[state.t][1]), 6.5);
   chart.cursor = DATA.steps[state.t];
@@ -38,10 +44,10 @@ function show() {
   $("#loss").setAttribute("aria-label", `Loss against step, true and of the projection. ${text}`);
 }
 
-let last = 0;
+let moved = 0;
 function frame(now) {
   if (!state.playing) return;
-  if (now - last > 3000 / DATA.path.length) { last = now; state.t++; show(); }
+  if (now - moved > 3000 / DATA.path.length) { moved = now; state.t++; show(); }
   if (state.t >= DATA.path.length - 1) return play(false);
   requestAnimationFrame(frame);
 }
