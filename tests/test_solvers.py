@@ -66,7 +66,9 @@ def test_softmax_optimum_is_scikit_learns(name, solver):
     assert np.abs(W - reference.coef_).max() < 1e-5 * max(1, np.abs(reference.coef_).max())
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    "seed", [*range(5), *(pytest.param(i, marks=pytest.mark.long) for i in range(5, 20))]
+)
 def test_random_sparse_problems_against_an_own_newton(seed):
     X, y = random_sparse(seed)
     objective = fo.Objective(fo.Softmax(), X, y, l2=1e-3)
