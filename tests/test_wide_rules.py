@@ -408,3 +408,8 @@ def test_broken_wide_rules():
 def test_training_says_that_it_takes_none_of_these(rule, rng):
     with pytest.raises(TypeError, match="fo.train takes rules that go element by element"):
         fo.train(rng.standard_normal((20, 3)), np.arange(20) % 2, rule=rule)
+
+
+def test_check_rule_takes_wide_rules(numba):
+    for rule in (fo.LARS(), fo.PlainAdafactor()):
+        assert fo.check_rule(rule, steps=2)

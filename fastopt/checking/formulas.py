@@ -82,13 +82,14 @@ def check_rule(rule, *, steps=20, raise_exception=True):
     """
     rule = rules.checked(rule)
     report = FormulaReport(type(rule).__name__)
-    good = _coefficients(report, rule)
+    good, elementwise = _coefficients(report, rule), rules.is_elementwise(rule)
     for dtype in ("float32", "float64"):
-        good = good and _promotion(report, rule, np.dtype(dtype))
+        good = good and (not elementwise or _promotion(report, rule, np.dtype(dtype)))
     if good:
         for dtype in ("float32", "float64"):
             _same_bits(report, rule, dtype, steps)
-        _packed(report, rule)
+        if elementwise:
+            _packed(report, rule)
     return _finished(report, raise_exception)
 
 
