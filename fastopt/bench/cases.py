@@ -7,7 +7,7 @@ ImportError where its package is missing, and LookupError where the package lack
 import contextlib
 import itertools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -141,7 +141,11 @@ def _traffic(rule, size, dtype, threads):
 
 # ---- the gradient of a linear model ----
 
-LOSSES = {"Softmax": fo.Softmax(), "MulticlassHinge": fo.MulticlassHinge(), "Hinge": fo.Hinge()}
+LOSSES: dict[str, Any] = {
+    "Softmax": fo.Softmax(),
+    "MulticlassHinge": fo.MulticlassHinge(),
+    "Hinge": fo.Hinge(),
+}
 
 
 def gradient(make_problem, title, loss="Softmax", backend_names=None):
