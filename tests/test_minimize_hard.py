@@ -189,7 +189,7 @@ def check_one(case):
         assert result.nit <= 300
         assert result.success == (0 <= result.status <= 4)
         if result.success:
-            assert math.isfinite(result.fun) or fun == "minus inf", case
+            assert math.isfinite(result.fun), case
         if fun not in ("noise", "changes its argument") and np.isfinite(result.x).all():
             f = FUNCTIONS[fun](result.x.copy())
             assert f == result.fun or (math.isnan(f) and math.isnan(result.fun)), case

@@ -94,6 +94,7 @@ print(sum(sum(f.stats.cache_hits.values()) for f in (m.one, m.others, m.in_prang
 """
 
 
+@pytest.mark.long
 def test_in_cached_code(numba, python, tmp_path):
     (tmp_path / "owncode.py").write_text(CODE)
     code = RUN.format(folder=str(tmp_path))

@@ -92,7 +92,7 @@ def verdict(corners, values, n, head):
     small = extent(corners, n) <= head[XTOL] and spread <= head[FTOL] * max(1.0, abs(f))
     if small and not head[SIMPLEX_BEFORE] - f > head[FTOL] * max(1.0, abs(f)):
         head[STATUS] = SIMPLEX
-    elif f <= head[TARGET]:
+    elif -math.inf < f <= head[TARGET]:
         head[STATUS] = REACHED
     elif f < LOWEST:
         head[STATUS] = UNBOUNDED

@@ -95,7 +95,7 @@ def running(x, g, bounds, head, work):
     f = head[F]
     if norm <= head[GTOL]:
         head[STATUS] = GRADIENT
-    elif f <= head[TARGET]:
+    elif -np.inf < f <= head[TARGET]:
         head[STATUS] = REACHED
     elif f < LOWEST:
         head[STATUS] = UNBOUNDED
