@@ -192,7 +192,7 @@ def check_one(case):
             assert math.isfinite(result.fun), case
         if fun not in ("noise", "changes its argument") and np.isfinite(result.x).all():
             f = FUNCTIONS[fun](result.x.copy())
-            assert f == result.fun or (math.isnan(f) and math.isnan(result.fun)), case
+            assert f == result.fun or (result.status == 9 and not math.isfinite(f)), case
         if result.status == 0 and jac == "right":
             g = 2 * result.x
             if bounds is None:
