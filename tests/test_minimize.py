@@ -257,6 +257,8 @@ def test_float32_stays(method, made):
         return fun(x)
 
     f = watched if made(fun) is fun else made(fun)
+    if f is not watched and method != "bfgs":
+        pytest.skip("one solver for float32 is enough to compile")
     result = fo.minimize(f, np.array([3, 3], np.float32), method=method)
     assert result.x.dtype == np.float32 and dtypes <= {np.dtype(np.float32)}
     np.testing.assert_allclose(result.x, [1, -2], atol=2e-3)

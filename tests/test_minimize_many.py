@@ -124,7 +124,10 @@ def bowl_gradient(x, center, scale):
     return 2 * scale * (x - center) + 4 * x**3
 
 
-@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "newton", "nelder-mead"])
+_LONG = [pytest.param(m, marks=pytest.mark.long) for m in ("lbfgs", "newton", "nelder-mead")]
+
+
+@pytest.mark.parametrize("method", ["bfgs", *_LONG])
 def test_each_as_if_alone(method, numba, rng):
     fun, jac = numba.njit(bowl), numba.njit(bowl_gradient)
     centers, X0 = rng.standard_normal((40, 3)), rng.standard_normal((40, 3))
