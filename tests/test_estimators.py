@@ -168,6 +168,8 @@ def test_rules_find_what_solvers_find(two):
     steps = fo.LinearClassifier(l1=0.01, l2=0.01, rule=fo.SGD(0.2), epochs=2000, batch_size=None).fit(X, y)
     close(steps.coef_, exact.coef_, 1e-3)
     assert ((steps.coef_ == 0) == (exact.coef_ == 0)).all()
+    falling = fo.LinearClassifier(l1=0.01, l2=0.01, solver="sgd", epochs=300, random_state=0).fit(X, y)
+    close(falling.coef_, exact.coef_, 0.05)
 
 
 def test_partial_fit_goes_on_with_the_same_bits_after_a_pickle(iris):

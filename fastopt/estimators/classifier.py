@@ -109,9 +109,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         X, y, weight = self._checked_rows(X, y, sample_weight, reset=first)
         if first:
             if classes is None:
-                raise ValueError(
-                    "classes must be passed on the first call to partial_fit: all labels there will be"
-                )
+                raise ValueError("classes must be passed on the first call to partial_fit.")
             self.classes_ = np.unique(np.asarray(classes))
         elif classes is not None and not np.array_equal(np.unique(np.asarray(classes)), self.classes_):
             raise ValueError(
