@@ -26,7 +26,7 @@ LAYERS = [
     ("linear", "solvers"),
     ("optimizer", "objective", "functions"),
     ("engines", "table", "parameters", "rows", "clipping", "saved", "ascent", "groups", "work"),
-    ("kernels", "native", "arrays", "threads", "plan"),
+    ("kernels", "native", "arrays", "structure", "threads", "plan"),
     ("rules", "losses", "penalties", "schedules", "fingerprint", "algorithms"),
     ("reports.page", "reports.svg"),  # the writer of HTML, which other rooms use too
 ]

@@ -1,9 +1,12 @@
 """The point x at which f is examined: one array, or a tuple, list or dict of arrays."""
 
 import math
+from collections.abc import Mapping
 from numbers import Real
 
 import numpy as np
+
+from fastopt.structure import Structure
 
 
 class Point:
@@ -14,9 +17,9 @@ class Point:
 
     def __init__(self, x, what="x"):
         self.errors = np.geterr()
-        self.kind, named = _named(x, what)
-        self.names = list(named)
-        self.arrays = [_checked(a, _title(what, name)) for name, a in named.items()]
+        self._structure, given = Structure.of(x, _sequence(x))
+        self.kind, self.names = self._structure
+        self.arrays = [_checked(a, _title(what, name)) for name, a in zip(self.names, given, strict=True)]
         self.shapes = [a.shape for a in self.arrays]
         self.dtypes = [a.dtype for a in self.arrays]
         self.offsets = np.cumsum([0, *(a.size for a in self.arrays)])
@@ -51,11 +54,7 @@ class Point:
 
     def pack(self, arrays):
         """Arrays in the structure of x."""
-        if self.kind == "array":
-            return arrays[0]
-        if self.kind == "dict":
-            return dict(zip(self.names, arrays, strict=True))
-        return tuple(arrays) if self.kind == "tuple" else list(arrays)
+        return self._structure.pack(arrays)
 
     def call(self, f, argument):
         """f as the caller would call it, under the error settings that the point was made with.
@@ -67,7 +66,7 @@ class Point:
 
     def steps(self, eps, what="eps"):
         """eps, one number or an array for all entries or in the structure of x, as a number or flat array."""
-        if eps is None or np.ndim(eps) == 0 and not isinstance(eps, dict):
+        if eps is None or np.ndim(eps) == 0 and not isinstance(eps, Mapping):
             found = eps
         else:
             found = self._spread(eps, what)
@@ -100,7 +99,7 @@ class Point:
         """A number, a flat array, or arrays in the structure of x that broadcast to theirs, as flat numbers."""
         if given is None:
             return np.full(self.size, none)
-        if isinstance(given, dict) or (self.kind != "array" and isinstance(given, (tuple, list))):
+        if isinstance(given, Mapping) or (self.kind != "array" and isinstance(given, (tuple, list))):
             parts = self._parts(given, what)
         elif np.ndim(given) == 0:
             return np.full(self.size, float(given))
@@ -150,19 +149,18 @@ class Point:
         return {a.dtype for a in arrays if a.dtype.kind == "f"}
 
     def _parts(self, g, what):
-        if self.kind == "array":
-            return [g]
+        is_sequence = isinstance(g, (tuple, list))
+        if is_sequence or self.kind in ("array", "dict"):
+            parts = self._structure.parts(g)
+        else:
+            parts = [g] if len(self.names) == 1 else None
+        if parts is not None:
+            return parts
         if self.kind == "dict":
-            if not isinstance(g, dict) or set(g) != set(self.names):
-                given = sorted(map(str, g)) if isinstance(g, dict) else type(g).__name__
-                raise ValueError(f"{what} must be a dict with keys {self.names}, not {given}")
-            return [g[name] for name in self.names]
-        if not isinstance(g, (tuple, list)) and len(self.names) == 1:
-            return [g]
-        if not isinstance(g, (tuple, list)) or len(g) != len(self.names):
-            given = f"{len(g)} arrays" if isinstance(g, (tuple, list)) else type(g).__name__
-            raise ValueError(f"{what} must be {len(self.names)} arrays, one for each of x, not {given}")
-        return list(g)
+            given = sorted(map(str, g)) if isinstance(g, Mapping) else type(g).__name__
+            raise ValueError(f"{what} must be a dict with keys {self.names}, not {given}")
+        given = f"{len(g)} arrays" if is_sequence else type(g).__name__
+        raise ValueError(f"{what} must be {len(self.names)} arrays, one for each of x, not {given}")
 
 
 class Workspace:
@@ -223,12 +221,11 @@ class Workspace:
         return None
 
 
-def _named(x, what):
-    if isinstance(x, dict):
-        return "dict", dict(x)
-    if isinstance(x, (tuple, list)) and len(x) and not all(isinstance(v, Real) for v in x):
-        return type(x).__name__ if type(x) in (tuple, list) else "tuple", dict(enumerate(x))
-    return "array", {None: x}
+def _sequence(x):
+    """Whether x is a sequence of arrays; one of numbers is an array."""
+    if not isinstance(x, (tuple, list)) or not x or all(isinstance(v, Real) for v in x):
+        return None
+    return "list" if type(x) is list else "tuple"
 
 
 def _title(what, name):
