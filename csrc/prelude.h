@@ -22,7 +22,7 @@
 /* A board as fastopt/threads.py describes it, in int64 numbers. */
 enum { LOOK = 0, TAKEN = 8, BAD = 16, SEEN = 24, PATIENCE = 1 << 16 };
 
-/* A plan's numbers (fastopt/table.py); kernels/step/elementwise.py explains step and step_together. */
+/* A plan's numbers (fastopt/stepping/table.py); kernels/step/elementwise.py explains step and step_together. */
 enum { RULE, K, P, G, S, ARRAYS, CHUNKS, CLOCK, FACTORS, SLOTS = 3, BLOCK = 2048 };
 
 #define STEP(T, F)                                                                                   \

@@ -76,7 +76,7 @@ def coefficient_table(rule, h, t, steps):
 
 def step_function(dtype):
     """step(plan, check, begin, end) -> -1, or, where `check` is set and a gradient has NaN or inf, that
-    array's number, and nothing is done. plan: the address of a table's plan (table.py).
+    array's number, and nothing is done. plan: the address of a table's plan (stepping/table.py).
     """
     return getattr(lib, f"step_{_SUFFIX[dtype]}")
 

@@ -6,15 +6,16 @@ from threading import get_ident
 
 import numpy as np
 
-from fastopt import arrays, ascent, clipping, native, rules, saved
+from fastopt import arrays, native, rules
 from fastopt.engines import choose
-from fastopt.groups import FROZEN, assigned, rule_of
-from fastopt.parameters import Parameters
 from fastopt.rules import SAM
 from fastopt.schedules import checked_schedules
-from fastopt.table import Table
+from fastopt.stepping import ascent, clipping, saved
+from fastopt.stepping.groups import FROZEN, assigned, rule_of
+from fastopt.stepping.parameters import Parameters
+from fastopt.stepping.table import Table
+from fastopt.stepping.work import Work
 from fastopt.threads import checked_threads
-from fastopt.work import Work
 
 NOTHING = object()  # no gradient so far; not None, which a user may pass by mistake
 PATIENCE = 10  # seconds that a thread waits for another one's step

@@ -9,7 +9,7 @@ import pytest
 import fastopt as fo
 from fastopt.engines import choose
 from fastopt.rules import RULES
-from fastopt.table import CHUNK
+from fastopt.stepping.table import CHUNK
 
 SIZES = (0, 1, 2, 7, 15, 17, 33, 1003)
 LARGE = 2 * CHUNK + 5

@@ -25,7 +25,7 @@ LAYERS = [
     ("training", "minimization", "checkpoint", "logs", "fit", "data", "testing", "checking"),
     ("linear", "solvers"),
     ("optimizer", "objective", "functions"),
-    ("engines", "table", "parameters", "rows", "clipping", "saved", "ascent", "groups", "work"),
+    ("engines", "rows", "stepping"),
     ("kernels", "native", "arrays", "structure", "threads", "plan"),
     ("rules", "losses", "penalties", "schedules", "fingerprint", "algorithms"),
     ("reports.page", "reports.svg"),  # the writer of HTML, which other rooms use too

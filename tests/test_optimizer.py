@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import fastopt as fo
-from fastopt import native, table, threads
+from fastopt import native, threads
+from fastopt.stepping import table
 
 
 def snapshot(opt):
