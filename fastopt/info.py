@@ -24,7 +24,9 @@ def info() -> dict[str, Any]:
     """A dict of versions, back end, CPU features, threads, threading layer, cache and kernels.
 
     "cpu_features" is the instruction set of the C library, "numba_vectors" the bytes of a vector of the
-    kernels that Numba compiles; both follow FASTOPT_DISABLE_CPU_FEATURES. "kernels": {name: how many}.
+    kernels that Numba compiles; both follow FASTOPT_DISABLE_CPU_FEATURES. "training_strategies": the ways a
+    run of Numba's back end can go; the log "fastopt.training" says at level DEBUG which one a run takes and
+    how many threads. "kernels": {name: how many}.
     """
     found: dict[str, Any] = {name: _version(name) for name in ("fastopt", "numpy", "numba", "cffi")}
     found["python"] = platform.python_version()
@@ -35,18 +37,21 @@ def info() -> dict[str, Any]:
 
     found["threads"] = usable_threads()
     found["threading_layer"] = found["cache_directory"] = found["numba_vectors"] = None
-    found["kernels"] = {}
+    found["training_strategies"], found["kernels"] = [], {}
     if choose.has_numba():
         _add_numba(found)
     return found
 
 
 def _lines(found, each_kernel):
-    kernels = found.pop("kernels")
+    kernels, strategies = found.pop("kernels"), found.pop("training_strategies")
     vectors = found.pop("numba_vectors")
     if vectors is not None:
         found["cpu_features"] += f" (C); vectors of {vectors} bytes (Numba)"
     yield from (f"{name.replace('_', ' '):16} {value}" for name, value in found.items())
+    if strategies:
+        yield f"{'training runs by':16} {', '.join(strategies)}"
+        yield f"{'':16} which one: logging.basicConfig(); logging.getLogger('fastopt.training').setLevel('DEBUG')"
     if not kernels:
         return
     hint = "" if each_kernel else "; their names: fastopt info --kernels"
@@ -77,7 +82,11 @@ def _add_numba(found):
     from fastopt.kernels.language.vectors import VECTOR_BYTES
     from fastopt.kernels.step import elementwise  # noqa: F401
     from fastopt.kernels.training import epoch  # noqa: F401
+    from fastopt.kernels.training import strategies as ways
 
+    found["training_strategies"] = [
+        ways.WHOLE_BATCHES, ways.ROW_GROUPS, ways.FEATURE_HALVES, ways.SCALED_WEIGHTS, ways.SINGLE_ROWS
+    ]  # fmt: skip
     found["threading_layer"] = threading_layer()
     found["numba_vectors"] = VECTOR_BYTES
     folders = cache_directories()

@@ -346,7 +346,7 @@ def _check_parts(chain, name):
     ):  # fmt: skip
         raise TypeError(f"schedules[{name!r}]: parts must be pairs (steps, schedule), not {parts!r:.60}")
     for steps, _ in parts[:-1]:
-        if isinstance(steps, bool) or not isinstance(steps, Real) or not steps > 0:
+        if isinstance(steps, bool) or not isinstance(steps, Real) or not steps > 0:  # type: ignore[operator]
             raise ValueError(f"schedules[{name!r}]: a part's steps must be above 0, not {steps!r:.60}")
     for _, schedule in parts:
         _check_schedule(schedule, name)

@@ -115,7 +115,9 @@ def test_info():
     text = run("info")
     for piece in ("numpy", "threads", "backend", "cpu features", "cache directory"):
         assert piece in text
-    assert record(run("info", "--json"))["numpy"] == np.__version__
+    found = record(run("info", "--json"))
+    assert found["numpy"] == np.__version__
+    assert all(strategy in text for strategy in found["training_strategies"])
 
 
 def test_warmup(backend):

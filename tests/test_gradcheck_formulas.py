@@ -113,16 +113,19 @@ def test_structured_numeric_gradient(loss, classes):
     assert plain + 0.2 * W == pytest.approx(expected, abs=2e-6)
 
 
+@pytest.mark.parametrize(
+    "seeds", [range(2), pytest.param(range(2, 6), marks=pytest.mark.long)], ids=["two", "four_more"]
+)
 @pytest.mark.parametrize("backend", BACK_ENDS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("loss", LOSSES, ids=_id)
-def test_built_in_losses_pass(loss, dtype, backend):
+def test_built_in_losses_pass(loss, dtype, backend, seeds):
     """value_and_grad under gradcheck, dense and CSR, at random points and exactly on the hinges."""
     if backend == "c" and type(loss) not in losses.IN_C:
         pytest.skip("not in the C library")
     linear = pytest.importorskip("fastopt.linear")
     sparse = pytest.importorskip("scipy.sparse")
-    for seed in range(6):
+    for seed in seeds:
         rng = np.random.default_rng([seed, 9])
         on_kinks = seed % 2
         X = (rng.integers(-2, 3, (9, 4)) if on_kinks else rng.normal(size=(9, 4))).astype(dtype)

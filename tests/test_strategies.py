@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fastopt as fo
+from fastopt.info import info
 from fastopt.kernels.training.strategies import Shape, choose
 
 MNIST = Shape(60_000, 784, False, 60_000 * 784 * 10, 4 * 7850)
@@ -44,6 +45,10 @@ def test_table(arguments, wanted):
     strategy = choose(*arguments)
     assert (strategy.name, strategy.threads) == wanted
     assert str(strategy).startswith(f"{wanted[0]}, {wanted[1]} thread")
+
+
+def test_the_table_has_all_that_info_lists(numba):
+    assert {name for _, (name, _) in TABLE} == set(info()["training_strategies"])
 
 
 def test_sums_follow_from_the_shape_alone():
