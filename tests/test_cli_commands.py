@@ -1,6 +1,7 @@
 """eval, search, export, completion and the solvers of train, as a person uses them."""
 
 import ctypes
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -12,6 +13,10 @@ pytest.importorskip("rich")
 testing = pytest.importorskip("click.testing")
 from fastopt.cli import main
 from fastopt.fit import Fit
+
+needs_sklearn = pytest.mark.skipif(
+    importlib.util.find_spec("sklearn") is None, reason="scikit-learn is not installed"
+)
 
 
 def run(*args, status=0):
@@ -36,6 +41,7 @@ def two(tmp_path, rng):
     return model, path, X[400:], y[400:]
 
 
+@needs_sklearn
 def test_eval_counts_as_by_hand(two):
     model, path, X, y = two
     fit = Fit.load(model)
@@ -57,6 +63,7 @@ def test_eval_counts_as_by_hand(two):
     )
 
 
+@needs_sklearn
 def test_eval_at_a_threshold(two):
     model, path, X, y = two
     found = last(run("eval", model, path, "--positive", "ill", "--threshold", 0.1, "--json"))
@@ -69,6 +76,7 @@ def test_eval_at_a_threshold(two):
     assert "the classes are" in run("eval", model, path, "--positive", "dead", status=2)
 
 
+@needs_sklearn
 def test_eval_of_regression_and_of_unlabelled_data(rng, tmp_path):
     X = rng.normal(size=(100, 3))
     y = X @ [1.0, 2.0, 3.0] + 0.1 * rng.normal(size=100)
@@ -190,6 +198,7 @@ def test_solvers_and_penalties(tmp_path):
     assert "needs a --solver" in run("train", "digits", "--l1", 0.1, status=2)
 
 
+@needs_sklearn
 def test_balanced_classes_and_early_stopping(two, tmp_path):
     model, path, X, y = two
     run("train", path, "--loss", "logistic", "--epochs", 20, "--balanced", "--out", tmp_path / "b.npz")

@@ -61,8 +61,18 @@ def _scored(fit, data):
     return y, scores, tally
 
 
+def _metrics():
+    try:
+        from sklearn import metrics
+    except ImportError as error:
+        raise click.ClickException(
+            'fastopt eval needs scikit-learn: pip install "fastopt[sklearn]"'
+        ) from error
+    return metrics
+
+
 def _regression(y, predicted):
-    from sklearn import metrics
+    metrics = _metrics()
 
     spread = len(y) > 1
     return {
@@ -73,7 +83,7 @@ def _regression(y, predicted):
 
 
 def _classification(fit, y, scores, positive, threshold):
-    from sklearn import metrics
+    metrics = _metrics()
 
     classes = np.arange(max(2, len(fit.W))) if fit.classes is None else fit.classes
     truth = labels.class_numbers(y, classes)
@@ -107,7 +117,7 @@ def _classification(fit, y, scores, positive, threshold):
 
 def _two(fit, classes, truth, scores, predicted, positive, threshold):
     """(what is said of two classes, the predictions at the threshold)."""
-    from sklearn import metrics
+    metrics = _metrics()
 
     name = str(classes[1]) if positive is None else positive
     if name not in map(str, classes):
