@@ -20,7 +20,7 @@ _NAMING_BUDGET = 400, 3000  # evaluations of f to find which entries are wrong; 
 
 
 def gradcheck(
-    f, grad, x, *, eps=None, atol=1e-5, rtol=1e-3, raise_exception=True, bounds=None, allow_undecided=False,
+    f, grad, x, *, eps=None, atol=None, rtol=1e-3, raise_exception=True, bounds=None, allow_undecided=False,
     mode="auto", seconds=3.0, directions=4, nondet_tol=None, seed=0,
 ):  # fmt: skip
     """Compare an analytic gradient with differences of f: |analytic - numeric| <= atol + rtol*|numeric|.
@@ -28,6 +28,8 @@ def gradcheck(
     f: a function of x returning a number, or an array (then grad returns the Jacobian, f(x).shape + x.shape).
     grad: a function of x, an array in the structure of x, or None: f returns (value, gradient).
     x: a floating array of any shape, a tuple (f(*x)), a list or dict (f(x)) of them; never modified.
+    atol: by default 1e-5 * min(1, largest |numeric| entry), so that a small gradient is judged as a large one
+    is; at an optimum, slopes that double precision cannot tell from the analytic ones pass. A number is absolute.
     eps: step of the first pass, relative to max(1, |x_i|): a number, an array, or in the structure of x; by
     default 1e-6. Whether it fits the scale on which f changes is found from f; entries where it does not, or
     that look wrong, are measured again with steps of their own and an error estimate. At a kink a value
@@ -66,8 +68,8 @@ class Run:
     """One comparison: what is known of f and of the gradient, and the report made from it."""
 
     def __init__(self, function, values, atol, rtol, eps, rng, nondet_tol, allow_undecided=False):
-        if not (atol >= 0 and rtol >= 0):
-            raise ValueError(f"need atol >= 0 and rtol >= 0, not {atol}, {rtol}")
+        if not ((atol is None or atol >= 0) and rtol >= 0):
+            raise ValueError(f"need atol >= 0 (or None) and rtol >= 0, not {atol}, {rtol}")
         self.function, self.values, self.rng = function, values, rng
         self.atol, self.rtol = atol, rtol
         self.noise = noise.measure(function, rng)
@@ -122,7 +124,7 @@ class Run:
             entries = np.flatnonzero(~finite)[:ROWS]
             result = full.Comparison(
                 self.values.values[:, entries], *(np.zeros((self.function.outputs, len(entries))) for _ in range(3)),  # type: ignore[arg-type]
-                **arguments,
+                atol=self.atol or 0.0, rtol=self.rtol,
             )  # fmt: skip
             result.judge()
         else:
@@ -168,6 +170,7 @@ class Run:
     def _fill(self, report, result, entries):
         point = self.function.point
         status = result.status
+        report.settings["atol"] = result.atol
         report.counts = {
             "entries": point.size * self.function.outputs, "compared": status.size,
             "wrong": int((status == full.WRONG).sum()), "subgradients": int((status == full.SUBGRADIENT).sum()),
@@ -243,7 +246,7 @@ class Run:
             return []
         largest = np.nanmax(np.abs(result.numeric))
         return [
-            f"{int(hidden.sum())} entries differ by more than rtol and pass by atol = {self.atol:g} alone "
+            f"{int(hidden.sum())} entries differ by more than rtol and pass by atol = {result.atol:g} alone "
             f"(largest entry of the gradient: {largest:.1e}); lower atol to judge them"
         ]
 

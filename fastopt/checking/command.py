@@ -27,7 +27,7 @@ from fastopt.checking.check import MODES, gradcheck
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random x and directions.")
 @click.option("--eps", type=float, help="First step, relative to max(1, |x|); by default found from f.")
-@click.option("--atol", type=float, default=1e-5, show_default=True)
+@click.option("--atol", type=float, help="Absolute; by default 1e-5 * min(1, largest entry).")
 @click.option("--rtol", type=float, default=1e-3, show_default=True)
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True)
 @click.option("--lower", type=float, help="f has no values below this x.")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastopt.checking import full
 from fastopt.checking.full import OK, SUBGRADIENT, UNDECIDED, WRONG, Comparison, coarse
 from fastopt.functions import line
 from fastopt.functions.differences import entry_slope, grain, typical
@@ -44,24 +45,24 @@ class Residual:
         self.value = self.weights @ function.value
         self.grain = grain(function)
 
+    def moved(self, v, t, begin=0):
+        """(t, r at x + t v); v moves the entries from begin on."""
+        step, value = self.function.shifted(begin, t * v)
+        part = self.a[begin : begin + len(v)]
+        return t, np.atleast_1d(self.weights @ value - self.value - np.dot(part, step))
+
     def slope(self, begin, v, target=0.0, enough=None, start=0.01, known=None):
         """Slope of r along v, which moves the entries from begin on: (numeric - analytic).v
 
         An error above `enough` has the scale of f along v searched for. start, known: as of line.slope.
         """
-        part = self.a[begin : begin + len(v)]
-
-        def phi(t):
-            step, value = self.function.shifted(begin, t * v)
-            return t, np.atleast_1d(self.weights @ value - self.value - np.dot(part, step))
-
         moving = v != 0
         own = float((self.grain[begin : begin + len(v)][moving] / np.abs(v[moving])).max(initial=0))
         # Every entry moves by many times its grain: the sum of their roundings is the noise that was measured.
         steps = line.Range(start, 64 * own, 1e6, 0.0)
         floor = np.zeros(1) + np.abs(self.value) * self.function.eps / 2
         return line.slope(
-            phi, np.zeros(1), self.noise, steps, floor=floor, size=np.abs(self.value) + np.zeros(1),
+            lambda t: self.moved(v, t, begin), np.zeros(1), self.noise, steps, floor=floor, size=np.abs(self.value) + np.zeros(1),
             target=target, relative=1e-4, enough=enough, known=known,
         )  # fmt: skip
 
@@ -89,12 +90,17 @@ def check_directions(function, analytic, floor, noise, *, count, atol, rtol, rng
 
 def _measured(residual, scale, count, floor, atol, rtol, rng):
     """Directions with entries about as long as `scale`, and the (v, slope) that deviates most."""
-    directions, worst = [], None
+    measured = []
     for name, v in _vectors(residual.a, scale, count, rng):
         v = _inwards(residual.function, v)
-        enough = (atol + rtol * abs(float(np.dot(residual.a, v)))) / 2
-        slope = residual.slope(0, v, enough=enough)
-        direction = _judge(name, slope, v, residual, floor, atol, rtol)
+        enough = ((atol or 0.0) + rtol * abs(float(np.dot(residual.a, v)))) / 2
+        measured.append((name, residual.slope(0, v, enough=enough), v))
+    follows = atol is None
+    if follows:
+        atol = full.default_atol([np.dot(residual.a, v) + slope.value[0] for _, slope, v in measured])
+    directions, worst = [], None
+    for name, slope, v in measured:
+        direction = _judge(name, slope, v, residual, floor, atol, rtol, follows)
         directions.append(direction)
         if direction.deviates and (worst is None or abs(slope.value[0]) > abs(worst[1].value[0])):
             worst = (v, slope)
@@ -118,7 +124,7 @@ def _vectors(a, scale, count, rng):
         yield f"random {k + 1}", rng.choice([-1.0, 1.0], a.size) * rng.uniform(0.5, 1.5, a.size) * scale
 
 
-def _judge(name, slope, v, residual, floor, atol, rtol):
+def _judge(name, slope, v, residual, floor, atol, rtol, follows):
     analytic = float(np.dot(residual.a, v))
     delta, error = float(slope.value[0]), float(slope.error[0])
     low, high = sorted((float(slope.left[0]), float(slope.right[0])))
@@ -134,6 +140,10 @@ def _judge(name, slope, v, residual, floor, atol, rtol):
         status = WRONG
     elif not (outside <= tolerance + 2 * error * (sure > 0) and error <= max(tolerance, sure)):
         status = UNDECIDED
+    if follows and status in (WRONG, UNDECIDED) and outside <= full.DEFAULT_ATOL:
+        lift = full.lifted(lambda t: residual.moved(v, t), 0.0, 0.01)
+        if full.vanishing(outside, error, lift[0]):
+            status, deviates = OK, False
     order = taylor_order(slope.steps, slope.remainder[:, 0], residual.noise[0])
     return Direction(name, analytic, analytic + delta, error, tolerance, order, status, deviates)
 
@@ -186,10 +196,19 @@ def _entries(function, analytic, floor, noise, entries, atol, rtol):
     shape = (function.outputs, len(entries))
     nothing = np.full(shape, np.nan)
     result = Comparison(
-        analytic[:, entries], nothing, nothing.copy(), floor[:, entries], atol, rtol, coarse(function)
+        analytic[:, entries],
+        nothing,
+        nothing.copy(),
+        floor[:, entries],
+        atol or 0.0,
+        rtol,
+        coarse(function),
+        atol is None,
     )
     for k, i in enumerate(entries):
-        target = (atol + rtol * np.abs(analytic[:, i])) / 20
+        target = (result.atol + rtol * np.abs(analytic[:, i])) / 20
         result.take(k, entry_slope(function, int(i), noise, target=target))
+    result.follow()
     result.judge()
+    full.look_around(function, result)
     return result

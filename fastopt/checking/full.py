@@ -7,6 +7,8 @@ import numpy as np
 from fastopt.functions.differences import doubt, entry_slope, first_steps, probe, rounding
 from fastopt.functions.ladder import Slope
 
+DEFAULT_ATOL = 1e-5
+
 # A gradient with more confirmed wrong entries than this is wrong; the rest keep their first estimate.
 ENOUGH = 300
 
@@ -24,13 +26,20 @@ class Comparison:
     atol: float
     rtol: float
     coarse: float = 0.0  # share of the largest slope below which an f of low precision tells nothing
+    follows: bool = False  # atol is the default, which follows the scale of the derivative
 
     def __post_init__(self):
         shape = self.analytic.shape
+        self.lift = np.zeros(shape)  # |f(x + h) - f(x)| / h at a large step, where it was asked for
         self.h = np.zeros(shape)
         self.left, self.right = np.full(shape, np.nan), np.full(shape, np.nan)
         self.status = np.zeros(shape, np.int8)
         self.refined = np.zeros(shape[1], bool)
+
+    def follow(self):
+        """Set an atol that was not given by what has been measured."""
+        if self.follows:
+            self.atol = default_atol(self.numeric)
 
     def tolerance(self):
         return self.atol + self.rtol * np.abs(self.numeric) + self.floor
@@ -70,6 +79,8 @@ class Comparison:
         self.status[(difference > tolerance + 2 * error) & measured] = WRONG
         # The search goes on until f moves: where it never did, f does not depend on the entry.
         self.status[self.refined & (self.analytic == 0) & (self.numeric == 0) & np.isfinite(error)] = OK
+        if self.follows:
+            self.status[self.refined & vanishing(difference, error, self.lift)] = OK
         self.status[~np.isfinite(self.analytic)] = WRONG
 
     def take(self, i, slope: Slope):
@@ -77,6 +88,25 @@ class Comparison:
         self.numeric[:, i], self.error[:, i], self.h[:, i] = slope.value, slope.error, slope.h
         self.left[:, i] = np.where(slope.kink, slope.left, np.nan)
         self.right[:, i] = np.where(slope.kink, slope.right, np.nan)
+
+
+def default_atol(numeric):
+    """1e-5, or 1e-5 of the largest entry where that is less: a gradient of 0 is no gradient of sin(x/1e8)."""
+    numeric = np.asarray(numeric, dtype=float)
+    return DEFAULT_ATOL * float(min(1.0, np.abs(numeric[np.isfinite(numeric)]).max(initial=0)))
+
+
+def vanishing(difference, error, lift):
+    """At an optimum: equal within an error that is nothing beside lift, the slope f has a large step away."""
+    limit = DEFAULT_ATOL / 3
+    error = np.maximum(error, np.minimum(limit, 1e-13 * lift))
+    return (difference <= 3 * error) & (error <= np.minimum(limit, 1e-7 * lift))
+
+
+def lifted(move, value, h):
+    """|f(x + h) - f(x)| / h per output; move(h): (realised step, f); 0 where f is not finite there."""
+    ends = np.abs([move(h)[1] - value, move(-h)[1] - value])
+    return np.where(np.isfinite(ends), ends, 0).max(axis=0) / h
 
 
 def coarse(function):
@@ -93,16 +123,39 @@ def compare(function, analytic, floor, noise, *, eps, atol, rtol, rng):
     slopes = probes.central.T.copy()
     sure = rounding(function, probes, noise)
     error = sure + doubt(function, probes, slopes, noise, rng)
-    result = Comparison(analytic, slopes, error, floor, atol, rtol, coarse(function))
+    result = Comparison(analytic, slopes, error, floor, atol or 0.0, rtol, coarse(function), atol is None)
+    result.follow()
     result.h[:] = probes.up
     gap = np.abs((probes.plus - function.value) / probes.up[:, None]
                  - (probes.minus - function.value) / probes.down[:, None]).T  # fmt: skip
     kinked = _still_apart(function, probes, gap, result)
-    tolerance = result.tolerance()
-    far = ~(result.difference() + result.error <= tolerance) & np.isfinite(analytic)
-    _refine(function, result, noise, (far | kinked).any(0), (error <= 4 * sure).all(0))
+    trusted = (error <= 4 * sure).all(0)
+    _refine(function, result, noise, (_far(result) | kinked).any(0), trusted)
+    if result.follows:  # first slopes that were too large may have made it too wide
+        result.follow()
+        _refine(function, result, noise, _far(result).any(0) & ~result.refined, trusted)
+        result.follow()
     result.judge()
+    look_around(function, result)
     return result
+
+
+def look_around(function, result):
+    """What f does a large step away along entries that the default atol would leave in doubt."""
+    if not result.follows:
+        return
+    doubtful = (result.status == WRONG) | (result.status == UNDECIDED)
+    doubtful &= result.refined & (result.difference() <= DEFAULT_ATOL)
+    function.start()
+    for i in np.flatnonzero(doubtful.any(0)):
+        h = 0.01 * max(1.0, abs(function.point.values[i]))
+        result.lift[:, i] = lifted(lambda t, i=i: function.moved(i, t), function.value, h)
+    function.finish()
+    result.judge()
+
+
+def _far(result):
+    return ~(result.difference() + result.error <= result.tolerance()) & np.isfinite(result.analytic)
 
 
 def _still_apart(function, probes, gap, result):
@@ -147,9 +200,10 @@ def _refine(function, result, noise, which, trusted):
 def _column(result, column):
     part = Comparison(
         result.analytic[:, column], result.numeric[:, column], result.error[:, column],
-        result.floor[:, column], result.atol, result.rtol, result.coarse,
+        result.floor[:, column], result.atol, result.rtol, result.coarse, result.follows,
     )  # fmt: skip
     part.refined = result.refined[column]
+    part.lift = result.lift[:, column]
     part.left, part.right = result.left[:, column], result.right[:, column]
     part.judge()
     return part

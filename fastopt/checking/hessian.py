@@ -20,7 +20,7 @@ def gradgradcheck(
     x,
     *,
     eps=None,
-    atol=1e-5,
+    atol=None,
     rtol=1e-3,
     raise_exception=True,
     bounds=None,
@@ -46,8 +46,9 @@ def gradgradcheck(
         matrix = _square(point.call(hess, x) if callable(hess) else hess, point)
         values = analytic_gradient.Analytic(matrix, np.zeros_like(matrix), 0.0)
         report = Run(function, values, atol, rtol, eps, rng, None, allow_undecided).report("full", 0)
+        least = full.default_atol(matrix) if atol is None else atol
         with np.errstate(invalid="ignore"):
-            symmetric = not np.abs(matrix - matrix.T).max() > atol + rtol * np.abs(matrix).max()
+            symmetric = not np.abs(matrix - matrix.T).max() > least + rtol * np.abs(matrix).max()
         if not symmetric:
             report.causes.append("the Hessian is not symmetric")
     report.seconds = time.perf_counter() - started
@@ -75,13 +76,15 @@ def _check_products(function, hess, rng, eps, atol, rtol, count, allow_undecided
             products = hess(point.restore(point.values), point.restore(v))
         columns.append((v, point.flatten(products, what="the product")[0]))
     analytic = np.array([p for _, p in columns]).T
-    result = full.Comparison(analytic, *(np.zeros_like(analytic) for _ in range(3)), atol, rtol)  # type: ignore[arg-type]
+    nothing = (np.zeros_like(analytic) for _ in range(3))
+    result = full.Comparison(analytic, *nothing, atol or 0.0, rtol, follows=atol is None)  # type: ignore[arg-type]
     for k, (v, _) in enumerate(columns):
         first = None if eps is None else second.step_along(function, v, eps)
-        tolerance = (atol + rtol * np.abs(analytic[:, k])) / 20
+        tolerance = (result.atol + rtol * np.abs(analytic[:, k])) / 20
         result.take(k, second.slope_along(function, v, level, start=first, target=tolerance))
+    result.follow()
     result.judge()
-    settings = {"eps": None if eps is None else np.max(eps), "atol": atol, "rtol": rtol}
+    settings = {"eps": None if eps is None else np.max(eps), "atol": result.atol, "rtol": rtol}
     report = Report(True, "", "products", settings=settings)
     wrong, undecided = result.status == full.WRONG, result.status == full.UNDECIDED
     report.counts = {"entries": analytic.size, "compared": analytic.size, "wrong": int(wrong.sum()),

@@ -17,6 +17,8 @@ from fastopt.functions.noise import of_series
 RATIO = 32.0
 _VISIBLE = 8  # times the noise
 _DEEPEST = 64  # levels
+# Shares of the first step that are multiples of no period written in a few digits.
+_BELOW = 0.3728195463e-4, 0.6173902847e-7
 # Noise above this share of f is more likely structure that is finer than the steps.
 _TOO_NOISY = 1e-4
 
@@ -68,7 +70,7 @@ def _below(phi, value, noise, steps, found):
     """(slope, error) at steps far below the first; error is how sure that is."""
     best, error = np.full(value.shape, np.nan), np.full(value.shape, np.inf)
     far = found.remainder[-1] if len(found.remainder) else 0.0
-    for share in (0.37e-4, 0.61e-7):
+    for share in _BELOW:
         t = max(steps.start * share, steps.lowest)
         up, plus = phi(t)
         down, minus = phi(-t)
