@@ -3,6 +3,7 @@
 import pickle
 import warnings
 from modulefinder import ModuleFinder
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -265,3 +266,37 @@ def test_an_edited_helper_is_another_formula(name, numba):
     assert made("x + x") != made("x * 3 + x")
     if name != "callable object":  # what cannot be read is another one in every session
         assert made("x + x") == made("x + x")
+
+
+def test_a_formula_given_to_a_parent_class_later_is_computed():
+    class Parent(NamedTuple):
+        lr: float = 1.0
+        slots = ()
+
+        @staticmethod
+        def coefficients(h, t):
+            return (h.lr,)
+
+        @staticmethod
+        def update(h, k, p, g, s):
+            return p - k[0] * g - 0.0078125, ()  # in no cache
+
+    class Between(Parent):
+        pass
+
+    class Child(Between):
+        pass
+
+    def twice(h, k, p, g, s):
+        return p - 2 * k[0] * g, ()
+
+    def stepped():
+        p = np.zeros(3)
+        fo.Optimizer(p, Child()).step(np.ones(3))
+        return p[0]
+
+    assert stepped() == -1.0078125
+    Between.update = staticmethod(twice)
+    assert stepped() == -2
+    del Between.update
+    assert stepped() == -1.0078125

@@ -92,10 +92,10 @@ class Report:
         return [f"  likely cause: {c}" for c in self.causes] + [f"  note: {w}" for w in self.warnings]
 
     def _footer(self):
-        tolerance = f"|a - n| <= {self.settings.get('atol', 0):g} + {self.settings.get('rtol', 0):g}*|n|"
+        tolerance = f"|a - n| <= {self.settings.get('atol', 0):.3g} + {self.settings.get('rtol', 0):g}*|n|"
         return (
             f"{tolerance}; {self.mode}; {self.counts.get('compared', 0)} of {self.counts.get('entries', 0)} entries"
-            f" measured in {self.evaluations} evaluations, {self.seconds:.2g} s; noise of f {self.noise:.1e}"
+            f" in {self.evaluations} evaluations, {self.seconds:.2g} s; noise of f {self.noise:.1e}"
         )
 
     def to_dict(self):

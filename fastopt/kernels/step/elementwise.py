@@ -42,12 +42,16 @@ def _update(h, k, p, g, s):
     return function_of(h.formula, "update")
 
 
-@functools.cache
 def function_of(formula, name):
     """The formula's function; of a rule around another one, built around the other's compiled function."""
     if not hasattr(formula, "around"):
-        return getattr(formula, name)
-    return formula.around(njit(function_of(formula.base, name), error_model="numpy"))
+        return getattr(formula, name)  # as it is now: a class may have been given another one
+    return _around(formula, function_of(formula.base, name))
+
+
+@functools.cache
+def _around(formula, inner):
+    return formula.around(njit(inner, error_model="numpy"))
 
 
 def _read(builder, address, index, llvm_type):
