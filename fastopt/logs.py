@@ -1,5 +1,6 @@
 """Where a run's numbers go while it runs: a function of (values, step), such as the two here."""
 
+import importlib
 import json
 import math
 import time
@@ -48,7 +49,7 @@ class TensorBoardLog:
 
     def __init__(self, folder):
         try:
-            from tensorboardX import SummaryWriter
+            SummaryWriter = importlib.import_module("tensorboardX").SummaryWriter
         except ImportError as error:
             raise ImportError(
                 'TensorBoardLog needs tensorboardX: pip install "fastopt[tensorboard]"'
