@@ -246,15 +246,14 @@ def test_hot_kernels_hold_packed_instructions(numba):
 
     if platform.machine() not in ("x86_64", "AMD64"):
         pytest.skip("reads x86 assembly")
-    from numba.core import types
-
     from fastopt.kernels.gradient import linear
     from fastopt.kernels.language.memory import element_type
+    from fastopt.kernels.language.table import arguments
 
     h = element_type("float32")
-    for kernel, integers in ((linear.block_scores, 7), (linear.block_gradient, 9)):
+    for kernel, integers in ((linear.block_scores, 6), (linear.block_gradient, 8)):
         fresh = type(kernel)(kernel.py_func, targetoptions=dict(kernel.targetoptions))
-        fresh.compile((h, *[types.int64] * integers))
+        fresh.compile((h, *arguments(linear.PROBLEM, integers)))
         (text,) = fresh.inspect_asm().values()
         assert re.search(r"\b(vfmadd\w*ps|v?mulps)\b", text)
         assert not re.search(r"\bv?(fmadd\w*|mul|add|sub)[ps]d\b", text)

@@ -11,7 +11,7 @@ from fastopt.kernels.language.compile import entry, kernel
 from fastopt.kernels.language.formula import formula_type
 from fastopt.kernels.language.lanes import BLOCK, load_lanes, scores_at, sum_lanes
 from fastopt.kernels.language.memory import lane_count
-from fastopt.kernels.step.elementwise import _coefficients
+from fastopt.kernels.step.elementwise import read_coefficients
 from fastopt.threads import share, usable_threads
 
 _FEATURES = 128  # a piece of work: its columns of X, 1 KB a row, are copied in order
@@ -25,7 +25,7 @@ def difference_features(h, k, scores, scratch, targets, weights, columns, first,
     columns: address of x (features of this piece, _ROWS rows). scores: blocks (classes, BLOCK), changed and
     restored. Rows from the end of the data on have weight 0.
     """
-    numbers = _coefficients(h, k)
+    numbers = read_coefficients(h, k)
     classes = steps.shape[0]
     lanes = lane_count(h)
     d = scores_at(h, scratch, classes)

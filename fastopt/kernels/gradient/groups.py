@@ -1,7 +1,7 @@
 """A pass over rows in groups: each group's gradient is summed alone, then the groups' in order.
 
 So the sums do not depend on who did which group. The groups are those of a batch: a whole gradient is
-a batch of all rows. A worker, one a thread, is a table of int64 numbers in the order of WORKER:
+a batch of all rows. A worker, one a thread, is a table as WORKER declares it:
     batch, n, group_rows     rows of a batch, of the data and of a group
     first, first_bias        addresses of dW and db for group 0; first_bias is 0 where there is no bias
     partials                 of (dW, db) for groups 1, 2, ...
@@ -18,28 +18,28 @@ from fastopt.kernels.language.atomic import add_shared
 from fastopt.kernels.language.compile import kernel
 from fastopt.kernels.language.lanes import load_lanes, store_lanes, sum_lanes
 from fastopt.kernels.language.memory import as_element, call, clear, element_size, lane_count, read, write
+from fastopt.kernels.language.table import Table
 
-WORKER = ["batch", "n", "group_rows", "first", "first_bias", "partials", "losses", "sources", "scratch"]
-(BATCH, N, GROUP_ROWS, FIRST, FIRST_BIAS, PARTIALS, LOSSES, SOURCES, SCRATCH) = range(len(WORKER))
+WORKER = Table("worker", "batch n group_rows first first_bias partials losses sources scratch")
 
 
 @kernel
 def batch_of(worker, step):
     """(first, last, groups): positions of a step's rows, and how many groups they are."""
-    first = step * read(np.int64, worker, BATCH)
-    last = min(first + read(np.int64, worker, BATCH), read(np.int64, worker, N))
-    group_rows = read(np.int64, worker, GROUP_ROWS)
+    first = step * worker.batch
+    last = min(first + worker.batch, worker.n)
+    group_rows = worker.group_rows
     return first, last, max(1, (last - first + group_rows - 1) // group_rows)
 
 
 @kernel
 def place_of(h, problem, worker, group):
     """Where this worker puts a group's dW and db."""
-    dw, db = read(np.int64, worker, FIRST), read(np.int64, worker, FIRST_BIAS)
+    dw, db = worker.first, worker.first_bias
     if group > 0:
         weights, size = linear.elements_of(problem), element_size(h)
-        stride = (weights + read(np.int64, problem, linear.CLASSES)) * size
-        dw = read(np.int64, worker, PARTIALS) + (group - 1) * stride
+        stride = (weights + problem.classes) * size
+        dw = worker.partials + (group - 1) * stride
         db = dw + weights * size if db else 0
     return dw, db
 
@@ -48,14 +48,14 @@ def place_of(h, problem, worker, group):
 def do_group(h, problem, worker, step, group, coming):
     """The sums over one group of a step's rows; those from `coming` on will be wanted next."""
     first, last, _ = batch_of(worker, step)
-    group_rows, n = read(np.int64, worker, GROUP_ROWS), read(np.int64, worker, N)
+    group_rows, n = worker.group_rows, worker.n
     dw, db = place_of(h, problem, worker, group)
     if db:
-        clear(db, read(np.int64, problem, linear.CLASSES) * element_size(h))
-    begin, scratch = first + group * group_rows, read(np.int64, worker, SCRATCH)
+        clear(db, problem.classes * element_size(h))
+    begin, scratch = first + group * group_rows, worker.scratch
     arguments = (problem, begin, min(begin + group_rows, last), coming, n, dw, db, scratch, 0)
-    loss = call(read(np.int64, problem, linear.ADD_ROWS), arguments)
-    write(read(np.int64, worker, LOSSES), group, loss)
+    loss = call(problem.add_rows, arguments)
+    write(worker.losses, group, loss)
 
 
 @kernel
@@ -64,7 +64,7 @@ def take_groups(h, problem, worker, counter):
     _, _, groups = batch_of(worker, 0)
     group = add_shared(counter, 1)
     while group < groups:
-        do_group(h, problem, worker, 0, group, (group + 1) * read(np.int64, worker, GROUP_ROWS))
+        do_group(h, problem, worker, 0, group, (group + 1) * worker.group_rows)
         group = add_shared(counter, 1)
 
 
@@ -87,20 +87,16 @@ def join(h, problem, worker, others, theirs, groups, scale, twice_l2):
 
     Bit k of `theirs` is set where group k was done by others, into that worker's places.
     """
-    sources, dw, db = (
-        read(np.int64, worker, SOURCES),
-        read(np.int64, worker, FIRST),
-        read(np.int64, worker, FIRST_BIAS),
-    )
+    sources, dw, db = worker.sources, worker.first, worker.first_bias
     loss = 0.0
     for g in range(groups):
         whose = others if theirs >> g & 1 else worker
         weights, biases = place_of(h, problem, whose, g)
         write(sources, g, weights)
         write(sources, MOST + g, biases)
-        loss += read(np.float64, read(np.int64, whose, LOSSES), g)
+        loss += read(np.float64, whose.losses, g)
     if groups > 1 or theirs or scale != 1 or twice_l2 != 0:
-        w, classes = read(np.int64, problem, linear.W), read(np.int64, problem, linear.CLASSES)
+        w, classes = problem.W, problem.classes
         _add_up(h, 0, linear.elements_of(problem), dw, sources, groups, scale, w, twice_l2)
         if db:
             _add_up(h, 0, classes, db, sources + MOST * 8, groups, scale, db, as_element(h, 0))
@@ -127,9 +123,5 @@ def finish_gradient(h, problem, worker, counter, scale, l2):
     take_groups(h, problem, worker, counter)
     _, _, groups = batch_of(worker, 0)
     loss = join(h, problem, worker, worker, 0, groups, scale, 2 * l2)
-    penalty = (
-        l2 * sum_of_squares(h, read(np.int64, problem, linear.W), linear.elements_of(problem))
-        if l2 != 0
-        else 0.0
-    )
+    penalty = l2 * sum_of_squares(h, problem.W, linear.elements_of(problem)) if l2 != 0 else 0.0
     return loss * scale + penalty

@@ -1,6 +1,6 @@
 """Value and gradient of a linear model, rows in blocks, X read once.
 
-The kernels take the address of a problem: int64 numbers in the order of PROBLEM (addresses, 0 for
+The kernels take the address of a problem, a table as PROBLEM declares it (addresses, 0 for
 "none"; strides in bytes; kinds by size in bytes). A block of rows goes through
     addresses -> scores -> loss rows -> dscores -> gradient
 while it stays in the second-level cache.
@@ -33,7 +33,8 @@ from fastopt.kernels.language.memory import (
     write_element,
     zero,
 )
-from fastopt.kernels.step.elementwise import _coefficients
+from fastopt.kernels.language.table import Table
+from fastopt.kernels.step.elementwise import read_coefficients
 
 # numbers: float64 factor of a uint8 X, then the loss's coefficients.  y_shift: subtracted from y.
 # y_kind: size of an integer label, 0 for targets of X's dtype.  x_kind: 1 for uint8, 32 or 64 for
@@ -42,41 +43,12 @@ from fastopt.kernels.step.elementwise import _coefficients
 # where scores are summed by halves (pair.py), else 0; w_stride: from class to class of W and dW; jump: bytes
 # by which the second half lies further on than it would.  pass_kind, kept, out, line: of solvers, see
 # kernels/solvers/passes.py.
-PROBLEM = [
-    "W",
-    "b",
-    "X",
-    "x_stride",
-    "x_kind",
-    "y",
-    "y_kind",
-    "y_shift",
-    "weights",
-    "order",
-    "classes",
-    "features",
-    "numbers",
-    "block",
-    "add_rows",
-    "scores",
-    "loss",
-    "gradient",
-    "indices",
-    "indptr",
-    "width",
-    "unchecked",
-    "bad",
-    "half",
-    "w_stride",
-    "jump",
-    "pass_kind",
-    "kept",
-    "out",
-    "line",
-]
-(W, B, X, X_STRIDE, X_KIND, Y, Y_KIND, Y_SHIFT, WEIGHTS, ORDER, CLASSES,
- FEATURES, NUMBERS, BLOCK_ROWS, ADD_ROWS, SCORES, LOSS, GRADIENT, INDICES, INDPTR, WIDTH,
- UNCHECKED, BAD, HALF, W_STRIDE, JUMP, PASS_KIND, KEPT, OUT, LINE) = range(len(PROBLEM))  # fmt: skip
+PROBLEM = Table(
+    "problem",
+    "W b X x_stride x_kind y y_kind y_shift weights order classes features numbers block_rows"
+    " add_rows scores loss gradient indices indptr width unchecked bad half w_stride jump"
+    " pass_kind kept out line",
+)
 
 CHUNK = 2048  # bytes of a row between two sums of lanes: five rows of W and four of X fit in 32 KB
 
@@ -106,7 +78,7 @@ def _widened_stride(features, itemsize):
 
 @kernel
 def row_at(problem, i):
-    order = read(np.int64, problem, ORDER)
+    order = problem.order
     return read(np.int64, order, i) if order else i
 
 
@@ -117,7 +89,7 @@ def fill_table(problem, table, begin, end, count, reach):
     Byte `reach` of each, the last that is wanted, is fetched: tiles fetch the line at which each vector
     begins, and rows rarely begin with a line (54 features: 32 ns a row instead of 40).
     """
-    x, stride = read(np.int64, problem, X), read(np.int64, problem, X_STRIDE)
+    x, stride = problem.X, problem.x_stride
     address = x
     for i in range(begin, end):
         address = x + row_at(problem, i) * stride
@@ -134,8 +106,8 @@ def widen_rows(h, problem, table, rows, widened, target, first, last):
     `widened` is the table of the copies' addresses.
     """
     size = element_size(h)
-    stride = (read(np.int64, problem, FEATURES) * size + 63) // 64 * 64 + 64
-    scale = read(np.float64, read(np.int64, problem, NUMBERS), 0)
+    stride = (problem.features * size + 63) // 64 * 64 + 64
+    scale = read(np.float64, problem.numbers, 0)
     for r in range(rows):
         source = read(np.int64, table, r) + first
         widen(h, source, target + r * stride + first * size, last - first, scale)
@@ -146,22 +118,22 @@ def widen_rows(h, problem, table, rows, widened, target, first, last):
 @kernel
 def feature_bytes(h, problem):
     """Of X as it was given."""
-    return 1 if read(np.int64, problem, X_KIND) == 1 else element_size(h)
+    return 1 if problem.x_kind == 1 else element_size(h)
 
 
 @kernel
 def label(h, problem, row):
     """y of a row as a number of the formula's dtype."""
-    y, kind = read(np.int64, problem, Y), read(np.int64, problem, Y_KIND)
+    y, kind = problem.y, problem.y_kind
     if kind == 8:
-        return as_element(h, read(np.int64, y, row) - read(np.int64, problem, Y_SHIFT))
+        return as_element(h, read(np.int64, y, row) - problem.y_shift)
     return read_element(h, y, row)
 
 
 @kernel
 def weight(h, problem, row):
     """The weight of a row, 1 where there are none."""
-    w = read(np.int64, problem, WEIGHTS)
+    w = problem.weights
     return read_element(h, w, row) if w else as_element(h, 1)
 
 
@@ -183,10 +155,10 @@ def block_scores(h, problem, table, following, rows, scores, first, last):
 
     A part of the rows in `following` is fetched meanwhile.
     """
-    w, classes, size = read(np.int64, problem, W), read(np.int64, problem, CLASSES), element_size(h)
-    width = read(np.int64, problem, W_STRIDE)
-    w += read(np.int64, problem, JUMP) if first else 0
-    b = read(np.int64, problem, B) if first == 0 else 0
+    w, classes, size = problem.W, problem.classes, element_size(h)
+    width = problem.w_stride
+    w += problem.jump if first else 0
+    b = problem.b if first == 0 else 0
     for c in range(classes):
         start = same_lanes(h, read_element(h, b, c) if b else zero(h))
         for r in range(0, BLOCK, lane_count(h)):  # one by one they take an eighth of 54 features' scores
@@ -221,9 +193,9 @@ def block_scores(h, problem, table, following, rows, scores, first, last):
 @kernel
 def block_loss(h, problem, rows, scores, dscores, targets, weights, db):
     """Loss of a block; its dscores, times the weights; their sums over rows are added to db."""
-    classes, size = read(np.int64, problem, CLASSES), element_size(h)
-    k = _coefficients(h, read(np.int64, problem, NUMBERS) + 8)
-    weighted = rows < BLOCK or read(np.int64, problem, WEIGHTS) != 0
+    classes, size = problem.classes, element_size(h)
+    k = read_coefficients(h, problem.numbers + 8)
+    weighted = rows < BLOCK or problem.weights != 0
     total = 0.0
     for j in range(0, rows, lane_count(h)):
         d = scores_at(h, dscores + j * size, classes)
@@ -247,9 +219,9 @@ def block_loss(h, problem, rows, scores, dscores, targets, weights, db):
 @kernel
 def block_gradient(h, problem, table, following, rows, dscores, dw, fresh, begin, end):
     """dw += dscores X, or with fresh = 1, dw = dscores X, for features [begin, end)."""
-    classes, size = read(np.int64, problem, CLASSES), BLOCK * element_size(h)
-    stride = read(np.int64, problem, W_STRIDE)
-    dw += read(np.int64, problem, JUMP) if begin else 0
+    classes, size = problem.classes, BLOCK * element_size(h)
+    stride = problem.w_stride
+    dw += problem.jump if begin else 0
     parts = (classes + STRIP_CLASSES - 1) // STRIP_CLASSES
     first = 0
     for part in range(parts):
@@ -264,7 +236,7 @@ def block_gradient(h, problem, table, following, rows, dscores, dw, fresh, begin
 @kernel
 def elements_of(problem):
     """Numbers of W as the kernels hold it."""
-    return read(np.int64, problem, WIDTH) * read(np.int64, problem, FEATURES)
+    return problem.width * problem.features
 
 
 @kernel
@@ -272,15 +244,15 @@ def block_memory(h, problem, scratch):
     """Addresses of a block's (scores, dscores, targets, weights, what comes after them)."""
     size = BLOCK * element_size(h)
     scores = (scratch + 63) // 64 * 64
-    dscores = scores + read(np.int64, problem, CLASSES) * size
-    targets = dscores + read(np.int64, problem, CLASSES) * size
+    dscores = scores + problem.classes * size
+    targets = dscores + problem.classes * size
     return scores, dscores, targets, targets + size, targets + 2 * size
 
 
 @kernel
 def add_blocks(h, problem, a, b, target):
     """target = a + b, blocks of scores."""
-    count = read(np.int64, problem, CLASSES) * BLOCK
+    count = problem.classes * BLOCK
     for i in range(0, count, lane_count(h)):
         store_lanes(h, target, i, count, load_lanes(h, a, i, count) + load_lanes(h, b, i, count))
 
@@ -288,8 +260,8 @@ def add_blocks(h, problem, a, b, target):
 @kernel
 def all_scores(h, problem, x, following, rows, scores, free):
     """The scores of a block by all features; free: memory for as many."""
-    features, half = read(np.int64, problem, FEATURES), read(np.int64, problem, HALF)
-    kernel = read(np.int64, problem, SCORES)
+    features, half = problem.features, problem.half
+    kernel = problem.scores
     call(kernel, (problem, x, following, rows, scores, 0, half or features))
     if half:
         call(kernel, (problem, x, following, rows, free, half, features))
@@ -304,17 +276,17 @@ def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair):
     the first block's dscores: see single_row. pair: 0, or one's side of a pair, which does its own half of
     the features; it stops where the other side is lost.
     """
-    classes, block = read(np.int64, problem, CLASSES), read(np.int64, problem, BLOCK_ROWS)
+    classes, block = problem.classes, problem.block_rows
     scores, dscores, targets, weights, table = block_memory(h, problem, scratch)
     following = table + BLOCK * 8
     ahead = following + BLOCK * 8
     widened = ahead + BLOCK * 8
-    wide = read(np.int64, problem, X_KIND) == 1
+    wide = problem.x_kind == 1
     total = 0.0
     if begin >= end and dw:
-        clear(dw, classes * read(np.int64, problem, FEATURES) * element_size(h))
+        clear(dw, classes * problem.features * element_size(h))
     fetched = 2 if classes > TILE_CLASSES else 1  # rows of each tile that scores fetch
-    left, right = own_features(pair) if pair else (0, read(np.int64, problem, FEATURES))
+    left, right = own_features(pair) if pair else (0, problem.features)
     reach = right * feature_bytes(h, problem) - 1
     fill_table(problem, table, begin, min(begin + block, end), BLOCK, reach)
     for first in range(begin, end, block):
@@ -331,21 +303,21 @@ def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair):
             widen_rows(h, problem, table, rows, widened, widened + BLOCK * 8, left, right)
         if pair:
             slot = own_slot(pair)
-            call(read(np.int64, problem, SCORES), (problem, x, following, rows, slot, left, right))
+            call(problem.scores, (problem, x, following, rows, slot, left, right))
             a, b = exchange(pair)
             if not a:
                 return total
             add_blocks(h, problem, a, b, scores)
         else:
             all_scores(h, problem, x, following, rows, scores, dscores)
-        total += call(read(np.int64, problem, LOSS), (problem, rows, scores, dscores, targets, weights, db))
+        total += call(problem.loss, (problem, rows, scores, dscores, targets, weights, db))
         if dw == 0:
             return total
         for r in range(rows):
             fetch = table if r % TILE_ROWS < fetched else following
             write(ahead, r, read(np.int64, fetch, r))
         fresh = 1 if first == begin else 0
-        gradient, middle = read(np.int64, problem, GRADIENT), 0 if pair else read(np.int64, problem, HALF)
+        gradient, middle = problem.gradient, 0 if pair else problem.half
         call(gradient, (problem, x, ahead, rows, dscores, dw, fresh, left, middle or right))
         if middle:
             call(gradient, (problem, x, ahead, rows, dscores, dw, fresh, middle, right))
@@ -357,6 +329,6 @@ def add_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair):
 def single_row(h, problem, scratch):
     """(address of its X, address of dscores) of the one row that add_rows was called for without dw."""
     _, dscores, _, _, table = block_memory(h, problem, scratch)
-    if read(np.int64, problem, X_KIND) == 1:
+    if problem.x_kind == 1:
         table += 3 * BLOCK * 8  # of the widened rows
     return read(np.int64, table, 0), dscores

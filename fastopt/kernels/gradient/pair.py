@@ -9,7 +9,7 @@ The leader does not wait long for the helper's sums. Up to the moment when the h
 of W, which it has to ask for, the leader may send it away: it then does the whole step anew alone, with the same
 bits, and works alone until the helper is back. A change that has begun is waited for.
 
-A side is a table of int64 in the order of SIDE; the shared lines are what both write, all 0 before a stretch, a
+A side is a table as SIDE declares it; the shared lines are what both write, all 0 before a stretch, a
 cache line each:
     STATE       of the helper: AWAY, READY, 2*ticket (computes that step, counted from 1), or 2*ticket + 1
                 (changes its half of W)
@@ -22,25 +22,13 @@ import numpy as np
 from fastopt.kernels.language.atomic import load_shared, replace_shared, spin, store_shared
 from fastopt.kernels.language.compile import kernel
 from fastopt.kernels.language.memory import read, write
+from fastopt.kernels.language.table import Table
 
 # which: 0 leader, 1 helper.  first, last: its features.  mine, other: two blocks of scores in turns, then
 # two notes.  number: of the next exchange, ticket * blocks of a batch + those in this step: it only grows, also
 # over steps that the leader did alone, so what was seen of an earlier one is never taken for it.  ticket: the
 # step, from 1; lost: the other is not to be waited for.
-SIDE = [
-    "which",
-    "first",
-    "last",
-    "mine",
-    "other",
-    "block_bytes",
-    "shared",
-    "number",
-    "ticket",
-    "lost",
-    "patience",
-]
-(WHICH, FIRST, LAST, MINE, OTHER, BLOCK_BYTES, SHARED, NUMBER, TICKET, LOST, PATIENCE) = range(len(SIDE))
+SIDE = Table("side", "which first last mine other block_bytes shared number ticket lost patience")
 _LINE = 128  # bytes: Intel fetches lines in pairs
 STATE, STOP, SEEN = 0, _LINE, 2 * _LINE
 SHARED_SIZE = 4 * _LINE // 8  # int64 numbers
@@ -49,57 +37,57 @@ AWAY, READY = 0, 1
 
 @kernel
 def own_features(side):
-    return read(np.int64, side, FIRST), read(np.int64, side, LAST)
+    return side.first, side.last
 
 
 @kernel
 def own_slot(side):
     """Where one's sums of scores for the next exchange belong."""
-    return read(np.int64, side, MINE) + (read(np.int64, side, NUMBER) & 1) * read(np.int64, side, BLOCK_BYTES)
+    return side.mine + (side.number & 1) * side.block_bytes
 
 
 @kernel
 def note(side, step, number):
     """Tell the other side a float64; the last note but one is written over."""
-    write(read(np.int64, side, MINE) + 2 * read(np.int64, side, BLOCK_BYTES), step & 1, number)
+    write(side.mine + 2 * side.block_bytes, step & 1, number)
 
 
 @kernel
 def noted(side, step):
     """The sum of both sides' notes."""
-    apart = 2 * read(np.int64, side, BLOCK_BYTES)
-    mine, other = read(np.int64, side, MINE) + apart, read(np.int64, side, OTHER) + apart
+    apart = 2 * side.block_bytes
+    mine, other = side.mine + apart, side.other + apart
     return read(np.float64, mine, step & 1) + read(np.float64, other, step & 1)
 
 
 @kernel
 def exchange(side):
     """Addresses of one's own sums and of the other's, once both are there; (0, 0): the other is lost."""
-    number, shared = read(np.int64, side, NUMBER), read(np.int64, side, SHARED)
-    which, mine = read(np.int64, side, WHICH), own_slot(side)
+    number, shared = side.number, side.shared
+    which, mine = side.which, own_slot(side)
     store_shared(shared + SEEN + _LINE * which, number + 1)
     if not _wait(side, shared + SEEN + _LINE * (1 - which), number + 1):
         return 0, 0
-    write(side, NUMBER, number + 1)
-    return mine, mine - read(np.int64, side, MINE) + read(np.int64, side, OTHER)
+    side.number = number + 1
+    return mine, mine - side.mine + side.other
 
 
 @kernel
 def _wait(side, place, wanted):
     """Whether the number at the place is as large as wanted; if it is not soon, the helper is sent away."""
-    state, ticket = read(np.int64, side, SHARED) + STATE, read(np.int64, side, TICKET)
-    if read(np.int64, side, WHICH):
+    state, ticket = side.shared + STATE, side.ticket
+    if side.which:
         while load_shared(place) < wanted:
-            if load_shared(state) != 2 * ticket or load_shared(read(np.int64, side, SHARED) + STOP):
-                write(side, LOST, 1)
+            if load_shared(state) != 2 * ticket or load_shared(side.shared + STOP):
+                side.lost = 1
                 return False
             spin()
         return True
-    patience = read(np.int64, side, PATIENCE)
+    patience = side.patience
     while load_shared(place) < wanted:
         patience -= 1
         if patience < 0 and replace_shared(state, 2 * ticket, AWAY):
-            write(side, LOST, 1)
+            side.lost = 1
             return False
         spin()  # for as long as it takes while the helper changes its half of W
     return True
@@ -108,7 +96,7 @@ def _wait(side, place, wanted):
 @kernel
 def together(side, ticket, blocks):
     """Leader, before a step: whether the helper takes part in it."""
-    state = read(np.int64, side, SHARED) + STATE
+    state = side.shared + STATE
     begin_step(side, ticket, blocks)
     now = load_shared(state)
     if now == READY:
@@ -118,14 +106,14 @@ def together(side, ticket, blocks):
 
 @kernel
 def begin_step(side, ticket, blocks):
-    write(side, TICKET, ticket)
-    write(side, LOST, 0)
-    write(side, NUMBER, ticket * blocks)
+    side.ticket = ticket
+    side.lost = 0
+    side.number = ticket * blocks
 
 
 @kernel
 def is_lost(side):
-    return read(np.int64, side, LOST) != 0
+    return side.lost != 0
 
 
 @kernel
@@ -134,8 +122,8 @@ def may_update(side):
 
     Helper: whether it may begin.
     """
-    state, ticket = read(np.int64, side, SHARED) + STATE, read(np.int64, side, TICKET)
-    if read(np.int64, side, WHICH):
+    state, ticket = side.shared + STATE, side.ticket
+    if side.which:
         return replace_shared(state, 2 * ticket, 2 * ticket + 1)
     return _wait(side, state, 2 * ticket + 1)
 
@@ -143,7 +131,7 @@ def may_update(side):
 @kernel
 def wait_to_be_sent_away(side):
     """Helper, where the loss is not finite: the leader finds so too, and ends the stretch."""
-    shared, ticket = read(np.int64, side, SHARED), read(np.int64, side, TICKET)
+    shared, ticket = side.shared, side.ticket
     while load_shared(shared + STATE) == 2 * ticket and not load_shared(shared + STOP):
         spin()
 
@@ -151,12 +139,12 @@ def wait_to_be_sent_away(side):
 @kernel
 def after_update(side):
     """Helper: its half of W is that of the next step."""
-    store_shared(read(np.int64, side, SHARED) + STATE, 2 * read(np.int64, side, TICKET) + 2)
+    store_shared(side.shared + STATE, 2 * side.ticket + 2)
 
 
 @kernel
 def wait_for_update(side):
     """Leader, after its last step with the helper."""
-    state, ticket = read(np.int64, side, SHARED) + STATE, read(np.int64, side, TICKET)
+    state, ticket = side.shared + STATE, side.ticket
     while load_shared(state) == 2 * ticket + 1:
         spin()

@@ -9,11 +9,14 @@ from numba.core import types
 from fastopt.arrays import NAMES, aligned_empty, aligned_zeros
 from fastopt.kernels.gradient import linear, sparse
 from fastopt.kernels.gradient.division import MOST, row_groups
-from fastopt.kernels.gradient.groups import FIRST, FIRST_BIAS, finish_gradient, take_groups
+from fastopt.kernels.gradient.groups import WORKER, finish_gradient, take_groups
+from fastopt.kernels.gradient.linear import PROBLEM
+from fastopt.kernels.gradient.pair import SIDE
 from fastopt.kernels.language.compile import entry
 from fastopt.kernels.language.formula import formula_type
 from fastopt.kernels.language.lanes import BLOCK
 from fastopt.kernels.language.memory import element_type, native_address
+from fastopt.kernels.language.table import arguments
 from fastopt.native import address
 from fastopt.threads import share
 
@@ -46,36 +49,36 @@ class Problem:
         itemsize, self.dtype_name = self.dtype.itemsize, NAMES[self.dtype]
         self.sparse = rows.sparse is not None
         self.width = sparse.padded_classes(self.classes, itemsize) if self.sparse else self.classes
-        table = [0] * len(linear.PROBLEM)
-        table[linear.CLASSES], table[linear.FEATURES] = self.classes, self.features
-        table[linear.WIDTH], table[linear.W_STRIDE] = self.width, self.features * itemsize
-        table[linear.NUMBERS], table[linear.Y] = address(self.numbers), address(rows.y)
-        table[linear.Y_KIND] = 0 if rows.y.dtype.kind == "f" else rows.y.itemsize
-        table[linear.Y_SHIFT] = int(self.classes == 1 and loss.one_row == "binary")
-        table[linear.WEIGHTS] = 0 if rows.weight is None else address(rows.weight)
-        table[linear.BLOCK_ROWS] = BLOCK if self.sparse else _block_rows(self.features * itemsize)
-        table[linear.UNCHECKED] = int(unchecked)
+        table = PROBLEM.filled()
+        table[PROBLEM.classes], table[PROBLEM.features] = self.classes, self.features
+        table[PROBLEM.width], table[PROBLEM.w_stride] = self.width, self.features * itemsize
+        table[PROBLEM.numbers], table[PROBLEM.y] = address(self.numbers), address(rows.y)
+        table[PROBLEM.y_kind] = 0 if rows.y.dtype.kind == "f" else rows.y.itemsize
+        table[PROBLEM.y_shift] = int(self.classes == 1 and loss.one_row == "binary")
+        table[PROBLEM.weights] = 0 if rows.weight is None else address(rows.weight)
+        table[PROBLEM.block_rows] = BLOCK if self.sparse else _block_rows(self.features * itemsize)
+        table[PROBLEM.unchecked] = int(unchecked)
         if self.sparse:
             values, indices, indptr = rows.sparse
-            table[linear.INDICES], table[linear.INDPTR] = address(indices), address(indptr)
-            table[linear.X], table[linear.X_KIND] = address(values), 8 * indices.itemsize
+            table[PROBLEM.indices], table[PROBLEM.indptr] = address(indices), address(indptr)
+            table[PROBLEM.X], table[PROBLEM.x_kind] = address(values), 8 * indices.itemsize
         else:
-            table[linear.X], table[linear.X_STRIDE] = address(rows.X), rows.features * rows.X.itemsize
-            table[linear.X_KIND] = int(rows.X.itemsize == 1)
+            table[PROBLEM.X], table[PROBLEM.x_stride] = address(rows.X), rows.features * rows.X.itemsize
+            table[PROBLEM.x_kind] = int(rows.X.itemsize == 1)
         loss_type = formula_type(type(loss), self.dtype_name, len(loss))
         for place, kernel in kernel_addresses(loss_type, self.dtype_name, self.sparse):
             table[place] = kernel
-        self.table = np.array(table, np.int64)
+        self.table = table
         self.at = address(self.table)
         self.scratch_bytes = linear.scratch_bytes(
-            self.classes, self.features, itemsize, table[linear.X_KIND], self.width
+            self.classes, self.features, itemsize, table[PROBLEM.x_kind], self.width
         )
         self._set, self.halves = {}, None
 
     def set(self, name, array):
         """Point one entry of the table at an array (None: at nothing), and keep the array."""
         self._set[name] = array
-        self.table[linear.PROBLEM.index(name)] = 0 if array is None else address(array)
+        self.table[getattr(PROBLEM, name)] = 0 if array is None else address(array)
 
     def by_feature(self, W=None):
         """W as (features, width) with zeros for padding, and memory for a whole vector after it."""
@@ -112,9 +115,10 @@ class Problem:
     def worker_table(self, batch, group_rows, dW, db, places, scratch_bytes):
         """(a worker's table, the arrays that it points to); dW and db may be set later."""
         sources, scratch = np.zeros(2 * MOST, np.int64), aligned_zeros(scratch_bytes + 64, np.uint8)
-        memory = (dW, db, *places, sources, scratch)  # in the order of WORKER, after the numbers
-        addresses = [0 if array is None else address(array) for array in memory]
-        return np.array([batch, self.n, group_rows, *addresses], np.int64), memory
+        memory = dict(zip(("partials", "losses"), places, strict=True))
+        memory |= {"first": dW, "first_bias": db, "sources": sources, "scratch": scratch}
+        addresses = {name: 0 if array is None else address(array) for name, array in memory.items()}
+        return WORKER.filled(batch=batch, n=self.n, group_rows=group_rows, **addresses), [*memory.values()]
 
     def halve(self):
         """Hold the weights by halves of the features, and sum scores so (division.by_halves)."""
@@ -124,7 +128,7 @@ class Problem:
         self.halves = Halves(first, apart)
         fields = {"half": first, "w_stride": first * itemsize, "jump": (apart - first) * itemsize}
         for name, value in fields.items():
-            self.table[linear.PROBLEM.index(name)] = value
+            self.table[getattr(PROBLEM, name)] = value
 
     def parts(self, W, held):
         """[(part of W, where the kernels hold it)], of an array of like_weights."""
@@ -150,26 +154,28 @@ def _block_rows(row_bytes):
 def kernel_addresses(loss_type, dtype, is_sparse):
     """[(place in the table, address)]"""
     h = element_type(dtype)
-    found = [(linear.LOSS, native_address(linear.block_loss, loss_type, 7))]
+    found = [(PROBLEM.loss, native_address(linear.block_loss, loss_type, PROBLEM, 6))]
     if is_sparse:
-        return [*found, (linear.ADD_ROWS, native_address(sparse.add_sparse_rows, h, 9))]
+        return [*found, (PROBLEM.add_rows, native_address(sparse.add_sparse_rows, h, PROBLEM, 7, SIDE))]
     return [
         *found,
-        (linear.ADD_ROWS, native_address(linear.add_rows, h, 9)),
-        (linear.SCORES, native_address(linear.block_scores, h, 7)),
-        (linear.GRADIENT, native_address(linear.block_gradient, h, 9)),
+        (PROBLEM.add_rows, native_address(linear.add_rows, h, PROBLEM, 7, SIDE)),
+        (PROBLEM.scores, native_address(linear.block_scores, h, PROBLEM, 6)),
+        (PROBLEM.gradient, native_address(linear.block_gradient, h, PROBLEM, 8)),
     ]
 
 
 @functools.cache
 def take_entry(dtype):
     """The compiled take_groups, whose first argument may be anything."""
-    return entry(take_groups, element_type(dtype), *[types.int64] * 3)
+    return entry(take_groups, element_type(dtype), *arguments(PROBLEM, WORKER, 1))
 
 
 @functools.cache
 def _finish_entry(dtype):
-    return entry(finish_gradient, element_type(dtype), *[types.int64] * 3, types.float64, types.float64)
+    return entry(
+        finish_gradient, element_type(dtype), *arguments(PROBLEM, WORKER, 1), types.float64, types.float64
+    )
 
 
 class BoundGradient:
@@ -204,9 +210,9 @@ class BoundGradient:
         by_feature, sums = self.held
         by_feature[:, : problem.classes] = W.T
         value = self._dense(by_feature, b, sums, db, scale, l2)
-        if problem.table[linear.BAD]:
+        if problem.table[PROBLEM.bad]:
             return None
-        problem.table[linear.UNCHECKED] = 0
+        problem.table[PROBLEM.unchecked] = 0
         dW[...] = sums.T[: problem.classes]
         return value
 
@@ -222,8 +228,8 @@ class BoundGradient:
     def aim(self, W, b, dW, db):
         """Point the tables at these arrays (None: at nothing), with no group taken."""
         table = self.problem.table
-        table[linear.W], table[linear.B] = 0 if W is None else address(W), 0 if b is None else address(b)
+        table[PROBLEM.W], table[PROBLEM.b] = 0 if W is None else address(W), 0 if b is None else address(b)
         first, first_bias = 0 if dW is None else address(dW), 0 if db is None else address(db)
         for worker in self.tables:
-            worker[FIRST], worker[FIRST_BIAS] = first, first_bias
+            worker[WORKER.first], worker[WORKER.first_bias] = first, first_bias
         self.counter[0] = 0

@@ -36,14 +36,14 @@ def padded_classes(classes, itemsize):
 @kernel
 def row_numbers(h, problem):
     """Numbers from one row's scores, side by side, to the next's: whole vectors."""
-    width, lanes = read(np.int64, problem, dense.WIDTH), lane_count(h)
+    width, lanes = problem.width, lane_count(h)
     return (width + lanes - 1) // lanes * lanes
 
 
 @kernel
 def fill_spans(problem, spans, begin, end, stop):
     """Where the entries of rows [begin, end) begin and end; none for rows from `stop` on."""
-    indptr, bits = read(np.int64, problem, dense.INDPTR), read(np.int64, problem, dense.X_KIND)
+    indptr, bits = problem.indptr, problem.x_kind
     for position in range(begin, end):
         first, last = entries(problem, indptr, bits, position) if position < stop else (0, 0)
         write(spans, 2 * (position - begin), first)
@@ -65,8 +65,8 @@ def fill_block(problem, place, ring, count, begin, end, coming, stop):
 @kernel
 def block_dots(h, problem, spans, near, far, rows, w, wide, out):
     """out[r, c] = W[c] X[r], `wide` numbers a row, for the rows of `spans`; near, far: see sparse_dots."""
-    values, indices = read(np.int64, problem, dense.X), read(np.int64, problem, dense.INDICES)
-    width, size, lanes = read(np.int64, problem, dense.WIDTH), element_size(h), lane_count(h)
+    values, indices = problem.X, problem.indices
+    width, size, lanes = problem.width, element_size(h), lane_count(h)
     selection = _selection(problem, min(width, lanes))
     for c in range(0, width, lanes):
         sparse_dots(
@@ -78,8 +78,8 @@ def block_dots(h, problem, spans, near, far, rows, w, wide, out):
 @kernel
 def block_adds(h, squares, problem, spans, rows, slopes, wide, target):
     """target[c] += slopes[r, c] X[r]; returns how much the sum of its squares grew, 0 without squares."""
-    values, indices = read(np.int64, problem, dense.X), read(np.int64, problem, dense.INDICES)
-    width, size, lanes = read(np.int64, problem, dense.WIDTH), element_size(h), lane_count(h)
+    values, indices = problem.X, problem.indices
+    width, size, lanes = problem.width, element_size(h), lane_count(h)
     selection, grown = _selection(problem, min(width, lanes)), 0.0
     for c in range(0, width, lanes):
         place, own = target + c * size, slopes + c * size
@@ -92,18 +92,18 @@ def block_adds(h, squares, problem, spans, rows, slopes, wide, target):
 
 @kernel
 def _selection(problem, width):
-    return width + (WIDE if read(np.int64, problem, dense.X_KIND) == 64 else 0)
+    return width + (WIDE if problem.x_kind == 64 else 0)
 
 
 @kernel
 def _indices_fit(problem, begin, end):
     """Whether all columns of rows [begin, end) are there; where not, the problem is marked as bad."""
-    bits, indptr = read(np.int64, problem, dense.X_KIND), read(np.int64, problem, dense.INDPTR)
+    bits, indptr = problem.x_kind, problem.indptr
     first, last = entries(problem, indptr, bits, begin)[0], entries(problem, indptr, bits, end - 1)[1]
-    largest = largest_index(read(np.int64, problem, dense.INDICES), bits, first, last)
-    fit = largest < read(np.uint64, problem, dense.FEATURES) or last == first
+    largest = largest_index(problem.indices, bits, first, last)
+    fit = largest < np.uint64(problem.features) or last == first
     if not fit:
-        write(problem, dense.BAD, 1)
+        problem.bad = 1
     return fit
 
 
@@ -117,8 +117,8 @@ def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair)
     scores, dscores, targets, weights, spans = dense.block_memory(h, problem, scratch)
     wide = row_numbers(h, problem)
     by_row = spans + (3 * BLOCK + NEAR) * SPAN
-    w, b = read(np.int64, problem, dense.W), read(np.int64, problem, dense.B)
-    unchecked = read(np.int64, problem, dense.UNCHECKED)
+    w, b = problem.W, problem.b
+    unchecked = problem.unchecked
     total = 0.0
     clear(dw, dense.elements_of(problem) * element_size(h))
     few = min(BLOCK, end - begin + NEAR)  # a small batch has no use for more
@@ -136,7 +136,7 @@ def add_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair)
         block_dots(h, problem, own, own + NEAR * SPAN, far, rows, w, wide, by_row)
         spread_scores(h, problem, rows, wide, by_row, b, 1.0, scores)
         arguments = (problem, rows, scores, dscores, targets, weights, db)
-        total += call(read(np.int64, problem, dense.LOSS), arguments)
+        total += call(problem.loss, arguments)
         gather_slopes(h, problem, rows, wide, dscores, by_row)
         block_adds(h, False, problem, own, rows, by_row, wide, dw)
         own, following, far = following, far, own
@@ -155,7 +155,7 @@ def entries(problem, indptr, bits, position):
 def spread_scores(h, problem, rows, wide, by_row, b, scale, scores):
     """scores[c, r] = scale * by_row[r, c] + b[c]; b: an address, 0 for none."""
     factor = as_element(h, scale)
-    for c in range(read(np.int64, problem, dense.CLASSES)):
+    for c in range(problem.classes):
         start = read_element(h, b, c) if b else dense.zero(h)
         for r in range(rows):
             write(scores, c * BLOCK + r, start + factor * read_element(h, by_row, r * wide + c))
@@ -167,6 +167,6 @@ def spread_scores(h, problem, rows, wide, by_row, b, scale, scores):
 def gather_slopes(h, problem, rows, wide, dscores, by_row):
     """by_row[r, c] = dscores[c, r], and 0 beyond the classes."""
     clear(by_row, rows * wide * element_size(h))
-    for c in range(read(np.int64, problem, dense.CLASSES)):
+    for c in range(problem.classes):
         for r in range(rows):
             write(by_row, r * wide + c, read_element(h, dscores, c * BLOCK + r))

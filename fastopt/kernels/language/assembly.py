@@ -15,8 +15,8 @@ def step_instructions(cls, dtype, coefficients):
     Compiled anew: what comes from the disk cache cannot be inspected.
     """
     h = formula_type(cls, dtype, coefficients)
-    loop = njit(nogil=True, error_model="numpy")(elementwise._update_chunk.py_func)
-    plan = types.NamedUniTuple(types.int64, len(elementwise.PLAN), elementwise._Plan)
+    loop = njit(nogil=True, error_model="numpy")(elementwise.update_chunk.py_func)
+    plan = types.NamedUniTuple(types.int64, len(elementwise.PLAN), elementwise.PlanTuple)
     factors = types.UniTuple(h.element, 2)
     loop.compile((h, types.UniTuple(h.element, coefficients), plan, types.int64, factors, types.int64))
     text = loop.inspect_asm(loop.signatures[0])

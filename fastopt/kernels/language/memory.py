@@ -7,6 +7,7 @@ from numba.extending import intrinsic
 from fastopt.kernels.language import vectors as v
 from fastopt.kernels.language.compile import entry
 from fastopt.kernels.language.formula import formula_type
+from fastopt.kernels.language.table import TableType, arguments
 
 
 class Element:
@@ -17,34 +18,34 @@ def element_type(dtype):
     return formula_type(Element, dtype)
 
 
-def native_address(dispatcher, h, integers):
-    """The address of a kernel f(h, so many int64) -> float64, for `call`.
+def native_address(dispatcher, h, *given):
+    """The address of a kernel f(h, tables and int64) -> float64, for `call`; given: see table.arguments.
 
     Kernels that call by address are not compiled into one another: the tiles are compiled once for
     all losses and rules (seconds), a loss once for all rules.
     """
-    arguments = (h, *[types.int64] * integers)
-    entry(dispatcher, *arguments)
-    result = dispatcher.overloads[arguments]
+    kinds = (h, *arguments(*given))
+    entry(dispatcher, *kinds)
+    result = dispatcher.overloads[kinds]
     return result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
 
 
 @intrinsic
-def call(typing, address, integers):
-    """Call a kernel by its native_address, with a tuple of int64 after h."""
-    integers = types.UniTuple(types.int64, len(integers))
+def call(typing, address, given):
+    """Call a kernel by its native_address, with a tuple of tables and int64 after h."""
+    kinds = types.Tuple([kind if isinstance(kind, TableType) else types.int64 for kind in given])
 
     def codegen(context, builder, signature, args):
         double, any_pointer = ir.DoubleType(), ir.IntType(8).as_pointer()
         result = cgutils.alloca_once(builder, double)
         error = cgutils.alloca_once(builder, any_pointer)
-        given = [result, error, ir.Constant(any_pointer, None)]
-        given += [builder.extract_value(args[1], j) for j in range(integers.count)]
-        function_type = ir.FunctionType(ir.IntType(32), [value.type for value in given])
-        builder.call(builder.inttoptr(args[0], function_type.as_pointer()), given)
+        values = [result, error, ir.Constant(any_pointer, None)]
+        values += [builder.extract_value(args[1], j) for j in range(len(kinds))]
+        function_type = ir.FunctionType(ir.IntType(32), [value.type for value in values])
+        builder.call(builder.inttoptr(args[0], function_type.as_pointer()), values)
         return builder.load(result)
 
-    return types.float64(types.int64, integers), codegen
+    return types.float64(types.int64, kinds), codegen
 
 
 @intrinsic

@@ -5,7 +5,8 @@ import functools
 import numpy as np
 
 from fastopt.arrays import aligned_zeros
-from fastopt.kernels.gradient import linear
+from fastopt.kernels.gradient.linear import PROBLEM
+from fastopt.kernels.gradient.pair import SIDE
 from fastopt.kernels.gradient.problem import BoundGradient, take_entry
 from fastopt.kernels.language.formula import formula_type
 from fastopt.kernels.language.lanes import BLOCK
@@ -21,12 +22,12 @@ LINE_WORK = 1 << 17  # numbers of scores above which a line search is shared: so
 
 @functools.cache
 def _pass_address(dtype, name):
-    return native_address(getattr(passes, name), element_type(dtype), 9)
+    return native_address(getattr(passes, name), element_type(dtype), PROBLEM, 7, SIDE)
 
 
 @functools.cache
 def _curvature_address(loss_type):
-    return native_address(passes.block_curvature, loss_type, 8)
+    return native_address(passes.block_curvature, loss_type, PROBLEM, 7)
 
 
 class Passes:
@@ -41,11 +42,11 @@ class Passes:
         self._bound = BoundGradient(rows, loss, threads)
         self.problem, self.reads = self._bound.problem, 0
         self._loss_type = formula_type(type(loss), self.problem.dtype_name, len(loss))
-        self._loss = int(self.problem.table[linear.LOSS])
-        self.block = int(self.problem.table[linear.BLOCK_ROWS])
+        self._loss = int(self.problem.table[PROBLEM.loss])
+        self.block = int(self.problem.table[PROBLEM.block_rows])
         self.blocks = -(-rows.n // self.block)
         self._line = np.zeros(1 + self.blocks)
-        self.problem.table[linear.LINE] = address(self._line)
+        self.problem.table[PROBLEM.line] = address(self._line)
         name = "pass_sparse_rows" if self.problem.sparse else "pass_rows"
         self._rows = _pass_address(self.problem.dtype_name, name)
         self._threads = self._bound.threads
@@ -97,7 +98,7 @@ class Passes:
         try:
             return Gram(self.problem, self._threads)(diagonals)
         finally:
-            self.problem.table[linear.LINE] = address(self._line)
+            self.problem.table[PROBLEM.line] = address(self._line)
 
     def value_at(self, kept):
         """The loss's sum at kept scores."""
@@ -123,9 +124,9 @@ class Passes:
 
     def _prepare(self, rows, kind, loss, kept, out):
         table = self.problem.table
-        table[linear.ADD_ROWS], table[linear.LOSS], table[linear.PASS_KIND] = rows, loss, kind
-        table[linear.KEPT] = 0 if kept is None else address(kept)
-        table[linear.OUT] = 0 if out is None else address(out)
+        table[PROBLEM.add_rows], table[PROBLEM.loss], table[PROBLEM.pass_kind] = rows, loss, kind
+        table[PROBLEM.kept] = 0 if kept is None else address(kept)
+        table[PROBLEM.out] = 0 if out is None else address(out)
 
     def _take(self, W, b, dW, db, threads):
         """All groups of rows, without their sums."""

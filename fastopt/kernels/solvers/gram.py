@@ -6,10 +6,10 @@ A task is a panel of features; each reads all rows, so that sums do not depend o
 import functools
 
 import numpy as np
-from numba.core import types
 
 from fastopt.arrays import aligned_zeros
 from fastopt.kernels.gradient import linear, sparse
+from fastopt.kernels.gradient.linear import PROBLEM
 from fastopt.kernels.gradient.tiles import STRIP_CLASSES, gradient_strips
 from fastopt.kernels.language.compile import entry, kernel
 from fastopt.kernels.language.lanes import BLOCK
@@ -22,6 +22,7 @@ from fastopt.kernels.language.memory import (
     write,
     write_element,
 )
+from fastopt.kernels.language.table import arguments
 from fastopt.native import address
 from fastopt.threads import share
 
@@ -34,9 +35,9 @@ def dense_gram(h, problem, diagonal, first_feature, last_feature, target, stride
 
     diagonal, target: addresses; stride: bytes from one j to the next.
     """
-    size, n = element_size(h), read(np.int64, problem, linear.LINE)
-    block, features = read(np.int64, problem, linear.BLOCK_ROWS), read(np.int64, problem, linear.FEATURES)
-    wide, panel = read(np.int64, problem, linear.X_KIND) == 1, last_feature - first_feature
+    size, n = element_size(h), problem.line
+    block, features = problem.block_rows, problem.features
+    wide, panel = problem.x_kind == 1, last_feature - first_feature
     table = (scratch + 63) // 64 * 64
     slopes, widened = table + 2 * BLOCK * 8, table + 2 * BLOCK * 8 + panel * BLOCK * size
     reach = features * linear.feature_bytes(h, problem) - 1
@@ -62,10 +63,10 @@ def dense_gram(h, problem, diagonal, first_feature, last_feature, target, stride
 @kernel
 def sparse_gram(h, problem, diagonal, first_feature, last_feature, target, stride, scratch):
     """The same of CSR rows, whose column numbers may stand in any order."""
-    size, n = element_size(h), read(np.int64, problem, linear.LINE)
-    features = read(np.int64, problem, linear.FEATURES)
-    values, indices = read(np.int64, problem, linear.X), read(np.int64, problem, linear.INDICES)
-    indptr, bits = read(np.int64, problem, linear.INDPTR), read(np.int64, problem, linear.X_KIND)
+    size, n = element_size(h), problem.line
+    features = problem.features
+    values, indices = problem.X, problem.indices
+    indptr, bits = problem.indptr, problem.x_kind
     for j in range(last_feature - first_feature):
         clear(target + j * stride, features * size)
     for r in range(n):
@@ -90,7 +91,7 @@ def _column(indices, bits, at):
 
 @functools.cache
 def _gram_entry(dtype, is_sparse):
-    return entry(sparse_gram if is_sparse else dense_gram, element_type(dtype), *[types.int64] * 7)
+    return entry(sparse_gram if is_sparse else dense_gram, element_type(dtype), *arguments(PROBLEM, 6))
 
 
 class Gram:
@@ -111,7 +112,7 @@ class Gram:
         stride = -(-features * itemsize // 64) * 64
         result = aligned_zeros(count * features * stride // itemsize, problem.dtype)
         result = result.reshape(count, features, -1)
-        problem.table[linear.LINE] = problem.n
+        problem.table[PROBLEM.line] = problem.n
         jobs = [(d, j) for d in range(count) for j in range(0, features, PANEL)]
 
         def work(job):

@@ -26,7 +26,7 @@ from fastopt.kernels.language.memory import (
     write,
     write_element,
 )
-from fastopt.kernels.step.elementwise import _coefficients
+from fastopt.kernels.step.elementwise import read_coefficients
 
 SCORED, LOST, CURVED, SUMMED = 1, 2, 4, 8
 
@@ -43,8 +43,8 @@ def _loss_curvature(k, s, y, v, d):
 @kernel
 def block_curvature(h, problem, rows, scores, directions, dscores, targets, weights, db):
     """dscores = weights * L''(scores) directions of a block; their sums over rows are added to db."""
-    classes, size = read(np.int64, problem, linear.CLASSES), element_size(h)
-    k = _coefficients(h, read(np.int64, problem, linear.NUMBERS) + 8)
+    classes, size = problem.classes, element_size(h)
+    k = read_coefficients(h, problem.numbers + 8)
     for j in range(0, rows, lane_count(h)):
         d, v = scores_at(h, dscores + j * size, classes), scores_at(h, directions + j * size, classes)
         loss_curvature(k, scores_at(h, scores + j * size, classes), load_lanes(h, targets, j, BLOCK), v, d)
@@ -63,15 +63,15 @@ def block_curvature(h, problem, rows, scores, directions, dscores, targets, weig
 @kernel
 def block_place(h, problem, first):
     """Bytes from the beginning of kept scores to those of the block at row `first`."""
-    block, classes = read(np.int64, problem, linear.BLOCK_ROWS), read(np.int64, problem, linear.CLASSES)
+    block, classes = problem.block_rows, problem.classes
     return first // block * (classes * BLOCK * element_size(h))
 
 
 @kernel
 def _block_slopes(h, problem, rows, place, scores, dscores, targets, weights, db):
     """What the pass makes of a block's scores: its dscores; returns its loss."""
-    kind, kept = read(np.int64, problem, linear.PASS_KIND), read(np.int64, problem, linear.KEPT)
-    at = read(np.int64, problem, linear.LOSS)
+    kind, kept = problem.pass_kind, problem.kept
+    at = problem.loss
     if kind & CURVED:
         return call(at, (problem, rows, kept + place, scores, dscores, targets, weights, db))
     return call(at, (problem, rows, scores, dscores, targets, weights, db))
@@ -80,10 +80,10 @@ def _block_slopes(h, problem, rows, place, scores, dscores, targets, weights, db
 @kernel
 def pass_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair):
     """A pass over dense rows [begin, end): see linear.add_rows for the arguments. dw is overwritten."""
-    kind = read(np.int64, problem, linear.PASS_KIND)
-    kept, out = read(np.int64, problem, linear.KEPT), read(np.int64, problem, linear.OUT)
-    classes, block = read(np.int64, problem, linear.CLASSES), read(np.int64, problem, linear.BLOCK_ROWS)
-    features, wide = read(np.int64, problem, linear.FEATURES), read(np.int64, problem, linear.X_KIND) == 1
+    kind = problem.pass_kind
+    kept, out = problem.kept, problem.out
+    classes, block = problem.classes, problem.block_rows
+    features, wide = problem.features, problem.x_kind == 1
     scores, dscores, targets, weights, table = linear.block_memory(h, problem, scratch)
     following = table + BLOCK * 8
     ahead, widened = following + BLOCK * 8, following + 2 * BLOCK * 8
@@ -117,7 +117,7 @@ def pass_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair):
                 fetch = table if r % TILE_ROWS < fetched else following
                 write(ahead, r, read(np.int64, fetch, r))
             fresh = 1 if first == begin else 0
-            gradient = read(np.int64, problem, linear.GRADIENT)
+            gradient = problem.gradient
             call(gradient, (problem, x, ahead, rows, dscores, dw, fresh, 0, features))
         table, following = following, table
     return total
@@ -126,12 +126,12 @@ def pass_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair):
 @kernel
 def pass_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair):
     """A pass over CSR rows [begin, end), whose columns have been checked: see sparse.add_sparse_rows."""
-    kind = read(np.int64, problem, linear.PASS_KIND)
-    kept, out = read(np.int64, problem, linear.KEPT), read(np.int64, problem, linear.OUT)
+    kind = problem.pass_kind
+    kept, out = problem.kept, problem.out
     scores, dscores, targets, weights, spans = linear.block_memory(h, problem, scratch)
     wide, size = sparse.row_numbers(h, problem), element_size(h)
     by_row = spans + (3 * BLOCK + sparse.NEAR) * sparse.SPAN
-    w, b = read(np.int64, problem, linear.W), read(np.int64, problem, linear.B)
+    w, b = problem.W, problem.b
     total = 0.0
     if kind & SUMMED:
         clear(dw, linear.elements_of(problem) * size)
@@ -164,7 +164,7 @@ def pass_sparse_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair
 def _dot_block(h, problem, a, b):
     """Sum of the products of two blocks of numbers."""
     total = 0.0
-    for c in range(read(np.int64, problem, linear.CLASSES)):
+    for c in range(problem.classes):
         for j in range(0, BLOCK, lane_count(h)):
             i = c * BLOCK + j
             total += sum_lanes(load_lanes(h, a, i, i + BLOCK) * load_lanes(h, b, i, i + BLOCK))
@@ -177,10 +177,10 @@ def line_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair):
 
     line: float64 t, then a slope for each block of rows, at the group's first one.
     """
-    kept, out = read(np.int64, problem, linear.KEPT), read(np.int64, problem, linear.OUT)
-    line, block = read(np.int64, problem, linear.LINE), read(np.int64, problem, linear.BLOCK_ROWS)
+    kept, out = problem.kept, problem.out
+    line, block = problem.line, problem.block_rows
     scores, dscores, targets, weights, _ = linear.block_memory(h, problem, scratch)
-    count = read(np.int64, problem, linear.CLASSES) * BLOCK
+    count = problem.classes * BLOCK
     t = same_lanes(h, as_element(h, read(np.float64, line, 0)))
     total = slope = 0.0
     for first in range(begin, end, block):
@@ -189,7 +189,7 @@ def line_rows(h, problem, begin, end, coming, stop, dw, db, scratch, pair):
         for i in range(0, count, lane_count(h)):
             moved = load_lanes(h, kept + place, i, count) + t * load_lanes(h, out + place, i, count)
             store_lanes(h, scores, i, count, moved)
-        at = read(np.int64, problem, linear.LOSS)
+        at = problem.loss
         clear(dscores, count * element_size(h))
         total += call(at, (problem, last - first, scores, dscores, targets, weights, 0))
         slope += _dot_block(h, problem, dscores, out + place)

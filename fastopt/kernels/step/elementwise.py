@@ -60,7 +60,7 @@ def _read(builder, address, index, llvm_type):
 
 
 @intrinsic
-def _coefficients(typing, h, k):
+def read_coefficients(typing, h, k):
     """The coefficients at address k as a tuple in the array's dtype.
 
     One that is not 0, such as an eps of 1e-50, does not become 0 or subnormal.
@@ -90,7 +90,7 @@ def _narrow(builder, value, wide, tiny):
 
 
 @intrinsic
-def _addresses(typing, h, p, g, s, arrays, array, begin):
+def element_addresses(typing, h, p, g, s, arrays, array, begin):
     """Addresses of element `begin` of one array's parameter, gradient and slots."""
     slots = len(getattr(h.formula, "slots", ()))  # none: kernels that know a dtype only
     result = types.UniTuple(types.int64, 2 + slots)
@@ -121,7 +121,7 @@ def _tell_apart(instruction, module, which, count):
 
 
 @intrinsic
-def _load(typing, h, addresses, i):
+def load_elements(typing, h, addresses, i):
     result = types.UniTuple(h.element, addresses.count)
 
     def codegen(context, builder, signature, args):
@@ -136,7 +136,7 @@ def _load(typing, h, addresses, i):
 
 
 @intrinsic
-def _store(typing, h, addresses, i, p, s):
+def store_elements(typing, h, addresses, i, p, s):
     """Write p and the slots s; position 1 of the addresses is the gradient's, which stays."""
     given = (p, *s.types)
     if any(t != h.element for t in given) or len(given) != addresses.count - 1:
@@ -160,7 +160,7 @@ def _store(typing, h, addresses, i, p, s):
 
 
 @intrinsic
-def _flush_denormals(typing):
+def flush_denormals(typing):
     """Let this thread count subnormal numbers as zero; return the control word that was."""
 
     def codegen(context, builder, signature, args):
@@ -174,7 +174,7 @@ def _flush_denormals(typing):
 
 
 @intrinsic
-def _restore_denormals(typing, word):
+def restore_denormals(typing, word):
     def codegen(context, builder, signature, args):
         if X86:
             _write_control(builder, args[0])
@@ -196,12 +196,12 @@ def _write_control(builder, word):
     _control(builder, "ldmxcsr", slot)
 
 
-_Plan = namedtuple("_Plan", PLAN)  # type: ignore[misc]
+PlanTuple = namedtuple("PlanTuple", PLAN)  # type: ignore[misc]
 
 
 @intrinsic
-def _read_plan(typing, plan):
-    result = types.NamedUniTuple(types.int64, len(PLAN), _Plan)
+def read_plan(typing, plan):
+    result = types.NamedUniTuple(types.int64, len(PLAN), PlanTuple)
 
     def codegen(context, builder, signature, args):
         values = [_read(builder, args[0], ir.Constant(_INT64, j), _INT64) for j in range(len(PLAN))]
@@ -211,7 +211,7 @@ def _read_plan(typing, plan):
 
 
 @intrinsic
-def _chunk(typing, chunks, c):
+def chunk_of(typing, chunks, c):
     """Row c of the chunks: array, first and last element."""
     result = types.UniTuple(types.int64, 3)
 
@@ -257,9 +257,9 @@ def _multiply(h, g, count, factors, block):
 
 
 @kernel
-def _update_chunk(h, k, plan, c, factors, block):
-    array, first, last = _chunk(plan.chunks, c)
-    addresses = _addresses(h, plan.p, plan.g, plan.s, plan.arrays, array, first)
+def update_chunk(h, k, plan, c, factors, block):
+    array, first, last = chunk_of(plan.chunks, c)
+    addresses = element_addresses(h, plan.p, plan.g, plan.s, plan.arrays, array, first)
     begin, count, size = 0, last - first, element_size(h)
     scaled = factors[0] != 1 or factors[1] != 1
     step = _BLOCK if scaled else count
@@ -269,14 +269,14 @@ def _update_chunk(h, k, plan, c, factors, block):
             _multiply(h, addresses[1] + begin * size, end - begin, factors, block)
             now = _with_gradient(addresses, block - begin * size)
         for i in range(begin, end):
-            x = _load(h, now, i)
+            x = load_elements(h, now, i)
             p_new, s_new = update(h, k, x[0], x[1], x[2:])
-            _store(h, now, i, p_new, s_new)
+            store_elements(h, now, i, p_new, s_new)
         begin = end
 
 
 @kernel
-def _gradient_factors(h, plan):
+def gradient_factors(h, plan):
     return (
         as_element(h, read(np.float64, plan.factors, 0)),
         as_element(h, read(np.float64, plan.factors, 1)),
@@ -286,16 +286,16 @@ def _gradient_factors(h, plan):
 @kernel
 def _bad_chunk(h, plan, c):
     """Whether the gradient has NaN or inf in chunk c."""
-    array, first, last = _chunk(plan.chunks, c)
-    addresses = _addresses(h, plan.p, plan.g, plan.s, plan.arrays, array, first)[1:2]
+    array, first, last = chunk_of(plan.chunks, c)
+    addresses = element_addresses(h, plan.p, plan.g, plan.s, plan.arrays, array, first)[1:2]
     bad, n = False, last - first
     part = n // 4096 * 1024  # four places are read at once: from memory 20M took 2.6 ms, in order 3.5
     for i in range(part):
         for j in range(4):
-            x = _load(h, addresses, j * part + i)[0]
+            x = load_elements(h, addresses, j * part + i)[0]
             bad |= x - x != x - x  # inf - inf is NaN, and NaN is not NaN
     for i in range(4 * part, n):
-        x = _load(h, addresses, i)[0]
+        x = load_elements(h, addresses, i)[0]
         bad |= x - x != x - x
     return bad
 
@@ -308,21 +308,21 @@ def _tick(plan):
 @kernel
 def step(h, check, at, begin, end):
     """Update all chunks and return -1; or the chunk with NaN or inf, and nothing is changed. at: of the plan."""
-    plan = _read_plan(at)
+    plan = read_plan(at)
     if check:
         for c in range(begin, end):
             if _bad_chunk(h, plan, c):
                 return c
-    factors, block = _gradient_factors(h, plan), _block(h)
+    factors, block = gradient_factors(h, plan), _block(h)
     known = read(np.int64, plan.k, 0)
-    k = _coefficients(h, known)
-    before = _flush_denormals()
+    k = read_coefficients(h, known)
+    before = flush_denormals()
     for c in range(begin, end):
-        now = read(np.int64, plan.k, _chunk(plan.chunks, c)[0])
+        now = read(np.int64, plan.k, chunk_of(plan.chunks, c)[0])
         if now != known:
-            k, known = _coefficients(h, now), now
-        _update_chunk(h, k, plan, c, factors, block)
-    _restore_denormals(before)
+            k, known = read_coefficients(h, now), now
+        update_chunk(h, k, plan, c, factors, block)
+    restore_denormals(before)
     _tick(plan)
     return -1
 
@@ -366,21 +366,21 @@ def step_together(h, check, at, chunks, board):
     to look at in time is looked at again. The last chunks looked at come first in the update, because
     their gradients are still in the cache. The one thread that first finds no chunk left counts the step.
     """
-    plan = _read_plan(at)
+    plan = read_plan(at)
     if check and not _look_at_all(h, plan, chunks, board):
         return
-    factors, block = _gradient_factors(h, plan), _block(h)
+    factors, block = gradient_factors(h, plan), _block(h)
     known = read(np.int64, plan.k, 0)
-    k = _coefficients(h, known)
-    before = _flush_denormals()
+    k = read_coefficients(h, known)
+    before = flush_denormals()
     c = chunks - 1 - add_shared(board + STEP, 1)
     while c >= 0:
-        now = read(np.int64, plan.k, _chunk(plan.chunks, c)[0])
+        now = read(np.int64, plan.k, chunk_of(plan.chunks, c)[0])
         if now != known:
-            k, known = _coefficients(h, now), now
-        _update_chunk(h, k, plan, c, factors, block)
+            k, known = read_coefficients(h, now), now
+        update_chunk(h, k, plan, c, factors, block)
         c = chunks - 1 - add_shared(board + STEP, 1)
-    _restore_denormals(before)
+    restore_denormals(before)
     if c == -1:
         _tick(plan)
 
@@ -388,7 +388,7 @@ def step_together(h, check, at, chunks, board):
 @kernel
 def first_nonfinite(h, at, begin, end):
     """The first of the chunks [begin, end) whose gradient has NaN or inf, or -1."""
-    plan = _read_plan(at)
+    plan = read_plan(at)
     for c in range(begin, end):
         if _bad_chunk(h, plan, c):
             return c

@@ -8,14 +8,14 @@ from numba.extending import intrinsic, overload
 from fastopt.kernels.language.compile import entry, kernel
 from fastopt.kernels.language.memory import read, write
 from fastopt.kernels.step.elementwise import (
-    _addresses,
-    _chunk,
-    _coefficients,
-    _flush_denormals,
-    _gradient_factors,
-    _load,
-    _read_plan,
-    _restore_denormals,
+    chunk_of,
+    element_addresses,
+    flush_denormals,
+    gradient_factors,
+    load_elements,
+    read_coefficients,
+    read_plan,
+    restore_denormals,
 )
 
 PARTS, MOST = 32, 8  # parts of a sum; norms that a rule may take
@@ -62,24 +62,24 @@ def _sum(parts, i):
 @kernel
 def measure(h, at, out, begin, end):
     """For each of the chunks [begin, end) the sums of squares of what the rule measures, a row of `out` each."""
-    plan = _read_plan(at)
-    parts, (unit, scale) = _parts(h), _gradient_factors(h, plan)
-    before = _flush_denormals()
+    plan = read_plan(at)
+    parts, (unit, scale) = _parts(h), gradient_factors(h, plan)
+    before = flush_denormals()
     for c in range(begin, end):
-        array, first, last = _chunk(plan.chunks, c)
-        k = _coefficients(h, read(np.int64, plan.k, array))
-        addresses = _addresses(h, plan.p, plan.g, plan.s, plan.arrays, array, first)
+        array, first, last = chunk_of(plan.chunks, c)
+        k = read_coefficients(h, read(np.int64, plan.k, array))
+        addresses = element_addresses(h, plan.p, plan.g, plan.s, plan.arrays, array, first)
         for j in range(PARTS * MOST):
             write(parts, j, 0.0)
         count = 0
         for i in range(last - first):
-            x = _load(h, addresses, i)
+            x = load_elements(h, addresses, i)
             values = measure_element(h, k, x[0], x[1] * unit * scale, x[2:])
             count = len(values)
             _add(parts, i % PARTS, values)
         for i in range(count):
             write(out, c * count + i, _sum(parts, i))
-    _restore_denormals(before)
+    restore_denormals(before)
 
 
 def measure_entry(rule_type):

@@ -14,12 +14,9 @@ A crew is a table of int64, all 0 before a stretch, a cache line for each number
              that at which the leader took it back
 """
 
-import numpy as np
-
-from fastopt.kernels.gradient.groups import GROUP_ROWS, MOST, batch_of, do_group
+from fastopt.kernels.gradient.groups import MOST, batch_of, do_group
 from fastopt.kernels.language.atomic import add_shared, load_shared, replace_shared, spin, store_shared
 from fastopt.kernels.language.compile import kernel
-from fastopt.kernels.language.memory import read
 
 _LINE = 64
 TICKET, NEXT, LATE, DONE = (_LINE * i for i in range(4))
@@ -46,9 +43,9 @@ def _do(h, problem, worker, step, group, groups, from_back):
     first, last, _ = batch_of(worker, step)
     coming = group - 1 if from_back else group + 1
     if 2 * coming >= groups if from_back else 2 * coming < groups:
-        begin = first + coming * read(np.int64, worker, GROUP_ROWS)
+        begin = first + coming * worker.group_rows
     else:
-        begin = last + (groups - 1 if from_back else 0) * read(np.int64, worker, GROUP_ROWS)
+        begin = last + (groups - 1 if from_back else 0) * worker.group_rows
     do_group(h, problem, worker, step, group, begin)
 
 
@@ -61,9 +58,7 @@ def do_groups(h, problem, worker, crew, step, patience):
     first, _, groups = batch_of(worker, step)
     if groups == 1 or not crew or load_shared(crew + LATE):
         for group in range(groups):
-            do_group(
-                h, problem, worker, step, group, first + (group + 1) * read(np.int64, worker, GROUP_ROWS)
-            )
+            do_group(h, problem, worker, step, group, first + (group + 1) * worker.group_rows)
         return 0
     ticket, mine = step + 1, 0
     store_shared(crew + NEXT, 4096 * ticket)

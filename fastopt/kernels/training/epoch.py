@@ -4,14 +4,16 @@ import functools
 import logging
 
 import numpy as np
-from numba.core import types
 
 from fastopt.arrays import aligned_zeros
+from fastopt.kernels.gradient.linear import PROBLEM
 from fastopt.kernels.gradient.problem import Problem
 from fastopt.kernels.language.compile import entry
 from fastopt.kernels.language.formula import formula_type
 from fastopt.kernels.language.memory import element_type, native_address
+from fastopt.kernels.language.table import arguments
 from fastopt.kernels.training import steps, strategies
+from fastopt.kernels.training.steps import NUMBERS, RUN
 from fastopt.native import address
 from fastopt.rules import is_linear
 from fastopt.threads import cpus
@@ -44,13 +46,13 @@ def _classes():
 
 @functools.cache
 def steps_entry(dtype, kernel):
-    return entry(kernel, element_type(dtype), *[types.int64] * 4)
+    return entry(kernel, element_type(dtype), *arguments(PROBLEM, RUN, 2))
 
 
 @functools.cache
 def _rule_addresses(rule_type):
-    kernels = (steps.update_features, 5), (steps.update_by_row, 3)
-    return [native_address(kernel, rule_type, integers) for kernel, integers in kernels]
+    kernels = (steps.update_features, 3), (steps.update_by_row, 1)
+    return [native_address(kernel, rule_type, PROBLEM, RUN, integers) for kernel, integers in kernels]
 
 
 class Epoch:
@@ -75,13 +77,12 @@ class Epoch:
             "g": addresses_of(self.dW, self.db),
             "s": addresses_of(*(array for both in slots for array in both), self.b),
         }
-        self.numbers = on_own_lines([0.0] * 6, np.float64)
-        self.numbers[steps.L2] = l2
+        self.numbers = on_own_lines(NUMBERS.filled(l2=l2))
         problem.set("W", self.held[0])
         problem.set("b", self.b)
         fields = {name: address(table) for name, table in self._tables.items()}
         fields |= {"worker": self.worker(self.dW, self.db), "numbers": address(self.numbers)}
-        self.run = run_table(self.prepare(fields))
+        self.run = RUN.filled(**self.prepare(fields))
 
     def worker(self, dW, db, places=None):
         """Address of the table of a thread that computes gradients of batches."""
@@ -93,7 +94,7 @@ class Epoch:
         return self.problem.scratch_bytes
 
     def prepare(self, fields):
-        """The fields of the run's table (steps.RUN) with those of this strategy."""
+        """The fields of the run's table (RUN) with those of this strategy."""
         return fields
 
     def __call__(self, coefficients, order, begin, end, loss):
@@ -102,16 +103,14 @@ class Epoch:
         self.problem.set("order", order)
         same = coefficients.strides[0] == 0 or len(coefficients) == 1
         self._K = self.bind(np.ascontiguousarray(coefficients[:1] if same else coefficients, np.float64))
-        self.run[steps.K], self.run[steps.K_COUNT] = (
-            address(self._K),
-            self._K.shape[1] if len(self._K) > 1 else 0,
-        )
-        self.numbers[steps.LOSS] = loss
+        self.run[RUN.K] = address(self._K)
+        self.run[RUN.k_count] = self._K.shape[1] if len(self._K) > 1 else 0
+        self.numbers[NUMBERS.loss] = loss
         self.move_in(begin)
         loop = steps_entry(self.problem.dtype_name, self.kernel)
         stopped = self.share(lambda: loop(None, self.problem.at, address(self.run), begin, end), begin, end)
         self.move_out()
-        return stopped, float(self.numbers[steps.LOSS]), float(self.numbers[steps.NORM])
+        return stopped, float(self.numbers[NUMBERS.loss]), float(self.numbers[NUMBERS.norm])
 
     def bind(self, K):
         """The coefficients as the loop takes them."""
@@ -145,18 +144,14 @@ class WholeBatches(Epoch):
         # with a weight it would round otherwise than the steps by whole batches that stand in for it now and then
         by_row = self.batch == 1 and not self.problem.sparse and self.problem.rows.weight is None
         whole, of_row = _rule_addresses(rule_type)
-        self.run[steps.UPDATE], self.run[steps.UPDATE_BY_ROW] = whole, of_row if by_row else 0
+        self.run[RUN.update], self.run[RUN.update_by_row] = whole, of_row if by_row else 0
         return K
 
 
-def run_table(fields):
-    return np.array([fields.get(name, 0) for name in steps.RUN], np.int64)
-
-
-def on_own_lines(values, dtype):
-    """A vector of them on cache lines of its own: what one thread writes all the time is in no other's way."""
-    lanes = 64 // np.dtype(dtype).itemsize
-    vector = aligned_zeros(-(-len(values) // lanes) * lanes, dtype)[: len(values)]
+def on_own_lines(values):
+    """A copy of a vector on cache lines of its own: what one thread writes all the time is in no other's way."""
+    lanes = 64 // values.itemsize
+    vector = aligned_zeros(-(-len(values) // lanes) * lanes, values.dtype)[: len(values)]
     vector[:] = values
     return vector
 

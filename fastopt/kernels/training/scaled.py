@@ -9,7 +9,7 @@ Stochastic Gradient Descent Tricks, section 5.1.
 import numpy as np
 
 from fastopt.kernels.gradient import linear, sparse
-from fastopt.kernels.gradient.groups import SCRATCH, N, batch_of, sum_of_squares
+from fastopt.kernels.gradient.groups import batch_of, sum_of_squares
 from fastopt.kernels.gradient.sparse import NEAR, SPAN
 from fastopt.kernels.language.compile import kernel
 from fastopt.kernels.language.lanes import BLOCK, load_lanes, store_first, store_lanes
@@ -24,19 +24,7 @@ from fastopt.kernels.language.memory import (
     write,
     write_element,
 )
-from fastopt.kernels.training.steps import (
-    ALPHA,
-    K_COUNT,
-    L2,
-    LOSS,
-    NUMBERS,
-    SQUARES,
-    WORKER,
-    G,
-    K,
-    P,
-    record_norm,
-)
+from fastopt.kernels.training.steps import record_norm
 
 # Of alpha: beyond them V takes it over. Powers of two would lose nothing; float32 loses one rounding.
 SMALLEST, LARGEST = 1e-6, 1e6
@@ -53,7 +41,7 @@ def scaled_bytes(classes, width, batch, itemsize, features):
 @kernel
 def layout(h, problem, worker, count):
     """Addresses in the scratch memory: (scores, dscores, targets, weights, following, spans, slopes)."""
-    scratch = read(np.int64, worker, SCRATCH)
+    scratch = worker.scratch
     scores, dscores, targets, weights, following = linear.block_memory(h, problem, scratch)
     spans = following + 2 * BLOCK * 8
     return scores, dscores, targets, weights, following, spans, spans + (count + NEAR) * SPAN
@@ -62,25 +50,25 @@ def layout(h, problem, worker, count):
 @kernel
 def _row_slopes(h, problem, run, position, alpha):
     """_batch_slopes of one dense row: nothing is read as a vector that was written as an element."""
-    worker, classes = read(np.int64, run, WORKER), read(np.int64, problem, linear.CLASSES)
+    worker, classes = run.worker, problem.classes
     scores, dscores, targets, weights, following, spans, widened = layout(h, problem, worker, 1)
-    b, db = read(np.int64, read(np.int64, run, P), 1), read(np.int64, read(np.int64, run, G), 1)
+    b, db = run.p.b, run.g.b
     row, factor = linear.row_at(problem, position), as_element(h, alpha)
-    features, size = read(np.int64, problem, linear.FEATURES), element_size(h)
+    features, size = problem.features, element_size(h)
     store_first(h, targets, linear.label(h, problem, row))
     store_first(h, weights, linear.weight(h, problem, row))
-    after = min(position + 2, read(np.int64, worker, N))
+    after = min(position + 2, worker.n)
     reach = features * linear.feature_bytes(h, problem) - 1
     linear.fill_table(problem, spans, position, position + 1, 1, reach)
     linear.fill_table(problem, following, position + 1, after, 1, reach)
-    if read(np.int64, problem, linear.X_KIND) == 1:
+    if problem.x_kind == 1:
         # Up to TILE_ROWS addresses are written: there is room for NEAR + 1 spans, twice as long
         linear.widen_rows(h, problem, spans, 1, spans, widened, 0, features)
-    call(read(np.int64, problem, linear.SCORES), (problem, spans, following, 1, scores, 0, features))
+    call(problem.scores, (problem, spans, following, 1, scores, 0, features))
     for c in range(classes):
         score = read_element(h, b, c) + factor * read_element(h, scores, c * BLOCK)
         store_first(h, scores + c * BLOCK * size, score)
-    loss = call(read(np.int64, problem, linear.LOSS), (problem, 1, scores, dscores, targets, weights, 0))
+    loss = call(problem.loss, (problem, 1, scores, dscores, targets, weights, 0))
     for c in range(classes):
         write(db, c, read_element(h, dscores, c * BLOCK))
     return loss
@@ -89,12 +77,12 @@ def _row_slopes(h, problem, run, position, alpha):
 @kernel
 def _batch_slopes(h, problem, run, first, last, alpha):
     """The loss of a batch; the slopes by its scores in the scratch memory, their sums over rows in db."""
-    if read(np.int64, problem, linear.X_KIND) < 2:
+    if problem.x_kind < 2:
         return _row_slopes(h, problem, run, first, alpha)
-    worker, classes = read(np.int64, run, WORKER), read(np.int64, problem, linear.CLASSES)
+    worker, classes = run.worker, problem.classes
     scores, dscores, targets, weights, following, spans, slopes = layout(h, problem, worker, last - first)
-    v, b = read(np.int64, problem, linear.W), read(np.int64, read(np.int64, run, P), 1)
-    db, n = read(np.int64, read(np.int64, run, G), 1), read(np.int64, worker, N)
+    v, b = problem.W, run.p.b
+    db, n = run.g.b, worker.n
     wide, size = sparse.row_numbers(h, problem), element_size(h)
     clear(db, classes * size)
     sparse.fill_spans(problem, spans, first, last + NEAR, n)
@@ -107,7 +95,7 @@ def _batch_slopes(h, problem, run, first, last, alpha):
         sparse.block_dots(h, problem, own, own + NEAR * SPAN, following, end - begin, v, wide, place)
         sparse.spread_scores(h, problem, end - begin, wide, place, b, alpha, scores)
         arguments = (problem, end - begin, scores, dscores, targets, weights, db)
-        total += call(read(np.int64, problem, linear.LOSS), arguments)
+        total += call(problem.loss, arguments)
         sparse.gather_slopes(h, problem, end - begin, wide, dscores, place)
     return total
 
@@ -124,10 +112,10 @@ def _add_row(h, x, slope, features, target):
 @kernel
 def _descend(h, problem, run, first, last, target, factor, squares):
     """target += factor * the batch's gradient; returns how much the sum of its squares grew, with squares."""
-    worker, classes = read(np.int64, run, WORKER), read(np.int64, problem, linear.CLASSES)
+    worker, classes = run.worker, problem.classes
     _, dscores, _, _, _, spans, slopes = layout(h, problem, worker, last - first)
-    features, size, factor = read(np.int64, problem, linear.FEATURES), element_size(h), as_element(h, factor)
-    if read(np.int64, problem, linear.X_KIND) > 1:
+    features, size, factor = problem.features, element_size(h), as_element(h, factor)
+    if problem.x_kind > 1:
         rows, wide = last - first, sparse.row_numbers(h, problem)
         for i in range(rows * wide):
             write(slopes, i, factor * read_element(h, slopes, i))
@@ -148,10 +136,10 @@ def _descend(h, problem, run, first, last, target, factor, squares):
 @kernel
 def record_scaled(h, problem, run, first, last, alpha, inverse):
     """The norm of the batch's gradient, from a dW that is made for it alone."""
-    dw, v = read(np.int64, read(np.int64, run, G), 0), read(np.int64, problem, linear.W)
+    dw, v = run.g.W, problem.W
     clear(dw, linear.elements_of(problem) * element_size(h))
     _descend(h, problem, run, first, last, dw, 1.0, False)
-    penalty = 2 * read(np.float64, read(np.int64, run, NUMBERS), L2) * alpha
+    penalty = 2 * run.numbers.l2 * alpha
     record_norm(h, problem, run, v, as_element(h, inverse), as_element(h, penalty))
 
 
@@ -165,19 +153,11 @@ def rescale(h, v, count, factor):
 @kernel
 def scaled_steps(h, problem, run, begin, end):
     """As steps.steps; a row of K, or the one for all (k_count = 0), has decay of W, decay of b and slope."""
-    numbers, worker, v = (
-        read(np.int64, run, NUMBERS),
-        read(np.int64, run, WORKER),
-        read(np.int64, problem, linear.W),
-    )
-    l2, K_at, b = (
-        read(np.float64, numbers, L2),
-        read(np.int64, run, K),
-        read(np.int64, read(np.int64, run, P), 1),
-    )
-    alpha, squares = read(np.float64, numbers, ALPHA), read(np.float64, numbers, SQUARES)
-    k_step = read(np.int64, run, K_COUNT) * 8
-    db, elements = read(np.int64, read(np.int64, run, G), 1), linear.elements_of(problem)
+    numbers, worker, v = run.numbers, run.worker, problem.W
+    l2, K_at, b = numbers.l2, run.K, run.p.b
+    alpha, squares = numbers.alpha, numbers.squares
+    k_step = run.k_count * 8
+    db, elements = run.g.b, linear.elements_of(problem)
     stopped = end
     for step in range(begin, end):
         first, last, _ = batch_of(worker, step)
@@ -187,7 +167,7 @@ def scaled_steps(h, problem, run, begin, end):
         if not np.isfinite(value):
             stopped = step
             break
-        write(numbers, LOSS, read(np.float64, numbers, LOSS) + value)
+        numbers.loss += value
         if step == end - 1:
             record_scaled(h, problem, run, first, last, alpha, inverse)
         k = K_at + (step - begin) * k_step
@@ -200,9 +180,9 @@ def scaled_steps(h, problem, run, begin, end):
             alpha = 1.0
             _descend(h, problem, run, first, last, v, slope, False)
             squares = sum_of_squares(h, v, elements) if l2 != 0 else 0.0  # and rounding does not pile up
-        for c in range(read(np.int64, problem, linear.CLASSES)):
+        for c in range(problem.classes):
             bias = read(np.float64, k, 1) * read_element(h, b, c) + slope * read_element(h, db, c)
             write_element(h, b, c, bias)
-    write(numbers, ALPHA, alpha)
-    write(numbers, SQUARES, squares)
+    numbers.alpha = alpha
+    numbers.squares = squares
     return stopped

@@ -4,11 +4,12 @@ import functools
 
 import numpy as np
 
-from fastopt.kernels.gradient import linear
+from fastopt.kernels.gradient.linear import PROBLEM
 from fastopt.kernels.language.formula import formula_type
 from fastopt.kernels.language.memory import native_address
-from fastopt.kernels.training import scaled, single_rows, steps
+from fastopt.kernels.training import scaled, single_rows
 from fastopt.kernels.training.epoch import Epoch
+from fastopt.kernels.training.steps import NUMBERS
 from fastopt.rules import linear_coefficients
 
 
@@ -34,12 +35,12 @@ class ScaledWeights(Epoch):
         if begin > 0:
             return  # V and alpha stand as the last stretch left them
         super().move_in(begin)
-        self.numbers[steps.ALPHA] = 1.0
-        self.numbers[steps.SQUARES] = np.sum(np.square(self.W, dtype=np.float64))
+        self.numbers[NUMBERS.alpha] = 1.0
+        self.numbers[NUMBERS.squares] = np.sum(np.square(self.W, dtype=np.float64))
 
     def move_out(self):
         super().move_out()
-        self.W *= self.W.dtype.type(self.numbers[steps.ALPHA])
+        self.W *= self.W.dtype.type(self.numbers[NUMBERS.alpha])
 
 
 class SingleRows(ScaledWeights):
@@ -48,10 +49,10 @@ class SingleRows(ScaledWeights):
     def prepare(self, fields):
         loss = self.problem.loss
         loss_type = formula_type(type(loss), self.problem.dtype_name, len(loss))
-        self.problem.table[linear.LOSS] = _row_loss_address(loss_type)
+        self.problem.table[PROBLEM.loss] = _row_loss_address(loss_type)
         return super().prepare(fields)
 
 
 @functools.cache
 def _row_loss_address(loss_type):
-    return native_address(single_rows.row_loss, loss_type, 4)
+    return native_address(single_rows.row_loss, loss_type, PROBLEM, 3)

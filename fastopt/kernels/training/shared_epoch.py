@@ -3,16 +3,20 @@
 import functools
 
 import numpy as np
-from numba.core import types
 
 from fastopt.arrays import aligned_zeros
-from fastopt.kernels.gradient import linear, pair
+from fastopt.kernels.gradient import pair
+from fastopt.kernels.gradient.groups import WORKER
+from fastopt.kernels.gradient.linear import PROBLEM
+from fastopt.kernels.gradient.pair import SIDE
 from fastopt.kernels.language.block import BLOCK
 from fastopt.kernels.language.compile import entry
 from fastopt.kernels.language.memory import element_type
+from fastopt.kernels.language.table import arguments
 from fastopt.kernels.training import steps
 from fastopt.kernels.training.crew import CREW_SIZE, STOP, TICKET, help_crew
-from fastopt.kernels.training.epoch import WholeBatches, addresses_of, on_own_lines, run_table
+from fastopt.kernels.training.epoch import WholeBatches, addresses_of, on_own_lines, steps_entry
+from fastopt.kernels.training.steps import RUN
 from fastopt.native import address
 from fastopt.threads import share
 
@@ -23,8 +27,8 @@ def patience(work):
 
 
 @functools.cache
-def _help_entry(dtype, kernel, integers):
-    return entry(kernel, element_type(dtype), *[types.int64] * integers)
+def _help_entry(dtype):
+    return entry(help_crew, element_type(dtype), *arguments(PROBLEM, WORKER, 1))
 
 
 class _Shared(WholeBatches):
@@ -62,7 +66,7 @@ class RowGroups(_Shared):
         return fields | {"crew": address(self.shared), "others": self.helpers[0], "patience": patience(work)}
 
     def help(self, i, begin, end):
-        help_ = _help_entry(self.problem.dtype_name, help_crew, 3)
+        help_ = _help_entry(self.problem.dtype_name)
         return help_(None, self.problem.at, self.helpers[i], address(self.shared))
 
     def dismiss(self):
@@ -79,37 +83,37 @@ class FeatureHalves(_Shared):
         self._sums = [aligned_zeros(2 * self._block_bytes + 4096, np.uint8) for _ in range(2)]
         self.shared = aligned_zeros(pair.SHARED_SIZE, np.int64)
         self._sides = [self._side(which) for which in range(2)]
-        self._dW, self._numbers = problem.like_weights(), on_own_lines(self.numbers, np.float64)
+        self._dW, self._numbers = problem.like_weights(), on_own_lines(self.numbers)
         self._gradients = addresses_of(self._dW, self.b)
-        blocks = -(-self.batch // int(problem.table[linear.BLOCK_ROWS]))
+        blocks = -(-self.batch // int(problem.table[PROBLEM.block_rows]))
         fields |= {"side": address(self._sides[0]), "blocks": blocks}
         own = {"side": address(self._sides[1]), "worker": self.worker(self._dW, None)}
         own |= {"numbers": address(self._numbers), "g": address(self._gradients)}
-        self.helpers_run = run_table(fields | own)
+        self.helpers_run = RUN.filled(**fields | own)
         return fields
 
     def _side(self, which):
-        """The table of one of the two (pair.SIDE)."""
+        """The table of one of the two (SIDE)."""
         features = (0, self.problem.halves.first, self.problem.features)
-        known = {
-            "which": which,
-            "first": features[which],
-            "last": features[which + 1],
-            "mine": address(self._sums[which]),
-            "other": address(self._sums[1 - which]),
-            "block_bytes": self._block_bytes,
-            "shared": address(self.shared),
-            "patience": patience(self.batch_work()),
-        }
-        return on_own_lines([known.get(name, 0) for name in pair.SIDE], np.int64)
+        side = SIDE.filled(
+            which=which,
+            first=features[which],
+            last=features[which + 1],
+            mine=address(self._sums[which]),
+            other=address(self._sums[1 - which]),
+            block_bytes=self._block_bytes,
+            shared=address(self.shared),
+            patience=patience(self.batch_work()),
+        )
+        return on_own_lines(side)
 
     def share(self, work, begin, end):
-        for i in (steps.UPDATE, steps.K, steps.K_COUNT):
+        for i in (RUN.update, RUN.K, RUN.k_count):
             self.helpers_run[i] = self.run[i]
         return super().share(work, begin, end)
 
     def help(self, i, begin, end):
-        help_ = _help_entry(self.problem.dtype_name, steps.help_pair, 4)
+        help_ = steps_entry(self.problem.dtype_name, steps.help_pair)
         return help_(None, self.problem.at, address(self.helpers_run), begin, end)
 
     def dismiss(self):

@@ -9,7 +9,7 @@ row: 250 ns a row without, 130 with).
 import numpy as np
 
 from fastopt.kernels.gradient import linear, sparse
-from fastopt.kernels.gradient.groups import N, sum_of_squares
+from fastopt.kernels.gradient.groups import sum_of_squares
 from fastopt.kernels.language.compile import kernel
 from fastopt.kernels.language.lanes import BLOCK, first_lane, load_lanes, scores_at, store_first
 from fastopt.kernels.language.memory import (
@@ -23,9 +23,8 @@ from fastopt.kernels.language.memory import (
     write,
     write_element,
 )
-from fastopt.kernels.step.elementwise import _coefficients
+from fastopt.kernels.step.elementwise import read_coefficients
 from fastopt.kernels.training.scaled import LARGEST, SMALLEST, layout, record_scaled, rescale
-from fastopt.kernels.training.steps import ALPHA, K_COUNT, L2, LOSS, NUMBERS, SQUARES, WORKER, G, K, P
 
 FAR = BLOCK - 4  # rows between the one at hand and the one that is fetched; spans of so many are in a ring
 
@@ -38,8 +37,8 @@ def _place(ring, step):
 @kernel
 def row_loss(h, problem, scores, dscores, target):
     """The loss of the row in the first lane, and its dscores; the other lanes hold anything finite."""
-    classes = read(np.int64, problem, linear.CLASSES)
-    k = _coefficients(h, read(np.int64, problem, linear.NUMBERS) + 8)
+    classes = problem.classes
+    k = read_coefficients(h, problem.numbers + 8)
     y, d = load_lanes(h, target, 0, BLOCK), scores_at(h, dscores, classes)
     return first_lane(linear.loss_rows(k, scores_at(h, scores, classes), y, d))
 
@@ -47,18 +46,18 @@ def row_loss(h, problem, scores, dscores, target):
 @kernel
 def single_row_steps(h, problem, run, begin, end):
     """As scaled.scaled_steps, for batches of one CSR row."""
-    numbers, worker = read(np.int64, run, NUMBERS), read(np.int64, run, WORKER)
-    v, b = read(np.int64, problem, linear.W), read(np.int64, read(np.int64, run, P), 1)
-    db, n = read(np.int64, read(np.int64, run, G), 1), read(np.int64, worker, N)
+    numbers, worker = run.numbers, run.worker
+    v, b = problem.W, run.p.b
+    db, n = run.g.b, worker.n
     scores, dscores, target, _, ring, recorded, slopes = layout(h, problem, worker, 1)
     size, wide = element_size(h), sparse.row_numbers(h, problem)
-    y, y_size = read(np.int64, problem, linear.Y), read(np.int64, problem, linear.Y_KIND) or size
-    indptr, index_size = read(np.int64, problem, linear.INDPTR), read(np.int64, problem, linear.X_KIND) // 8
-    classes, loss_kernel = read(np.int64, problem, linear.CLASSES), read(np.int64, problem, linear.LOSS)
-    weights, elements = read(np.int64, problem, linear.WEIGHTS), linear.elements_of(problem)
-    l2, total = read(np.float64, numbers, L2), read(np.float64, numbers, LOSS)
-    alpha, squares = read(np.float64, numbers, ALPHA), read(np.float64, numbers, SQUARES)
-    k, k_step = read(np.int64, run, K), read(np.int64, run, K_COUNT) * 8
+    y, y_size = problem.y, problem.y_kind or size
+    indptr, index_size = problem.indptr, problem.x_kind // 8
+    classes, loss_kernel = problem.classes, problem.loss
+    weights, elements = problem.weights, linear.elements_of(problem)
+    l2, total = numbers.l2, numbers.loss
+    alpha, squares = numbers.alpha, numbers.squares
+    k, k_step = run.K, run.k_count * 8
     clear(slopes, wide * size)  # padding too
     for step in range(begin, begin + FAR):
         sparse.fill_spans(problem, _place(ring, step), step, step + 1, n)
@@ -106,7 +105,7 @@ def single_row_steps(h, problem, run, begin, end):
             sparse.block_adds(h, False, problem, span, 1, slopes, wide, v)
             squares = sum_of_squares(h, v, elements) if l2 != 0 else 0.0  # and rounding does not pile up
         k += k_step
-    write(numbers, LOSS, total)
-    write(numbers, ALPHA, alpha)
-    write(numbers, SQUARES, squares)
+    numbers.loss = total
+    numbers.alpha = alpha
+    numbers.squares = squares
     return stopped

@@ -1,11 +1,11 @@
 """Steps of training in one loop: gradient of a batch, then the rule, without Python between.
 
-A run is a table of int64 numbers in the order of RUN:
+A run is a table as RUN declares it:
     p, g, s    addresses of tables of addresses as in elementwise.py, of W and b
     K, k_count the steps' coefficients
     worker, others, crew, patience  see groups.py and crew.py; worker: a thread's table; others: a helper's
     side, blocks  see pair.py: 0 where there is no pair; blocks of rows in a batch
-    numbers    address of float64 numbers, see there
+    numbers    table of float64 numbers, see NUMBERS
     update     the rule, by address: update_features; update_by_row: where a batch is one dense row, else 0
 The loss comes with the problem, by address too, so the loop is compiled once, and its inner loops are
 not thrown together in one function, where LLVM no longer vectorised the rule (6 us more a step).
@@ -14,11 +14,11 @@ not thrown together in one function, where LLVM no longer vectorised the rule (6
 import numpy as np
 
 from fastopt.kernels.gradient import linear
-from fastopt.kernels.gradient.groups import FIRST, FIRST_BIAS, SCRATCH, N, batch_of, join
+from fastopt.kernels.gradient.groups import WORKER, batch_of, join
 from fastopt.kernels.gradient.pair import (
     AWAY,
     READY,
-    SHARED,
+    SIDE,
     STATE,
     STOP,
     after_update,
@@ -40,17 +40,17 @@ from fastopt.kernels.language.memory import (
     call,
     clear,
     element_size,
-    read,
     read_element,
     write,
 )
+from fastopt.kernels.language.table import Table, address_of
 from fastopt.kernels.step.elementwise import (
-    _addresses,
-    _coefficients,
-    _flush_denormals,
-    _load,
-    _restore_denormals,
-    _store,
+    element_addresses,
+    flush_denormals,
+    load_elements,
+    read_coefficients,
+    restore_denormals,
+    store_elements,
     update,
 )
 from fastopt.kernels.training.crew import do_groups
@@ -63,34 +63,26 @@ from fastopt.kernels.training.weight_parts import (
     stretches,
 )
 
-RUN = [
-    "p",
-    "g",
-    "s",
-    "K",
-    "k_count",
-    "worker",
-    "others",
-    "crew",
-    "patience",
-    "numbers",
-    "update",
-    "update_by_row",
-    "side",
-    "blocks",
-]
-(P, G, S, K, K_COUNT, WORKER, OTHERS, CREW, PATIENCE, NUMBERS, UPDATE, UPDATE_BY_ROW, SIDE,
- BLOCKS) = range(len(RUN))  # fmt: skip
-
-# Of NUMBERS. LOSS: the sum over batches. NORM: of the last gradient. SCALE: 1/(rows of the batch).
-# ALPHA, SQUARES: see scaled.py.
-L2, LOSS, NORM, SCALE, ALPHA, SQUARES = range(6)
+# loss: the sum over batches. norm: of the last gradient. scale: 1/(rows of the batch).
+# alpha, squares: see scaled.py.
+NUMBERS = Table("numbers", floats="l2 loss norm scale alpha squares")
+PARAMETERS = Table("parameters", "W b")
+RUN = Table(
+    "run",
+    "s K k_count crew patience update update_by_row blocks",
+    p=PARAMETERS,
+    g=PARAMETERS,
+    worker=WORKER,
+    others=WORKER,
+    side=SIDE,
+    numbers=NUMBERS,
+)
 
 
 @kernel
 def record_norm(h, problem, run, w, scale, penalty):
     """The norm of the gradient scale*dW + penalty*w, scale*db."""
-    dw, total = read(np.int64, read(np.int64, run, G), 0), 0.0
+    dw, total = run.g.W, 0.0
     for part in range(parts(problem)):
         total += part_norm(h, problem, w, dw, *part_of(problem, part), scale, penalty)
     _write_norm(h, problem, run, total, scale)
@@ -98,110 +90,106 @@ def record_norm(h, problem, run, w, scale, penalty):
 
 @kernel
 def _write_norm(h, problem, run, of_weights, scale):
-    db = read(np.int64, read(np.int64, run, G), 1)
-    of_biases = squared_norm(h, db, db, read(np.int64, problem, linear.CLASSES), scale, as_element(h, 0))
-    write(read(np.int64, run, NUMBERS), NORM, np.sqrt(of_weights + of_biases))
+    db = run.g.b
+    of_biases = squared_norm(h, db, db, problem.classes, scale, as_element(h, 0))
+    run.numbers.norm = np.sqrt(of_weights + of_biases)
 
 
 @kernel
 def _update(h, k, p, g, s, array, begin, end, scale, penalty):
     """The rule on elements [begin, end) of W (0) or b (1); the gradient is scale*g + penalty*p."""
-    addresses = _addresses(h, p, g, s, 2, array, begin)
+    addresses = element_addresses(h, p, g, s, 2, array, begin)
     for i in range(end - begin):
-        x = _load(h, addresses, i)
+        x = load_elements(h, addresses, i)
         p_new, s_new = update(h, k, x[0], scale * x[1] + penalty * x[0], x[2:])
-        _store(h, addresses, i, p_new, s_new)
+        store_elements(h, addresses, i, p_new, s_new)
 
 
 @kernel
 def _factors(h, run):
     """(scale, penalty) of the gradient scale*g + penalty*p."""
-    numbers = read(np.int64, run, NUMBERS)
-    return as_element(h, read(np.float64, numbers, SCALE)), as_element(h, 2 * read(np.float64, numbers, L2))
+    numbers = run.numbers
+    return as_element(h, numbers.scale), as_element(h, 2 * numbers.l2)
 
 
 @kernel
 def update_features(h, problem, run, k, first, last):
     """The rule on features [first, last) of W, and with the first of them on b; k: address of its coefficients."""
-    p, g, s = read(np.int64, run, P), read(np.int64, run, G), read(np.int64, run, S)
-    k, (scale, penalty) = _coefficients(h, k), _factors(h, run)
+    p, g, s = address_of(run.p), address_of(run.g), run.s
+    k, (scale, penalty) = read_coefficients(h, k), _factors(h, run)
     count, offset, apart, numbers = stretches(h, problem, first, last)
-    before = _flush_denormals()
+    before = flush_denormals()
     for i in range(count):
         begin = (offset + i * apart) // element_size(h)
         _update(h, k, p, g, s, np.int64(0), begin, begin + numbers, scale, penalty)
     if first == 0:
-        begin, numbers = 0, read(np.int64, problem, linear.CLASSES)
+        begin, numbers = 0, problem.classes
         _update(h, k, p, g, s, np.int64(1), begin, numbers, scale, as_element(h, 0))
-    _restore_denormals(before)
+    restore_denormals(before)
     return 0.0
 
 
 @kernel
 def update_by_row(h, problem, run, k):
     """The rule on W and b from one dense row: its gradient is dscores[c] * x, and need not be stored."""
-    p, s, classes = read(np.int64, run, P), read(np.int64, run, S), read(np.int64, problem, linear.CLASSES)
-    features = read(np.int64, problem, linear.FEATURES)
-    scratch = read(np.int64, read(np.int64, run, WORKER), SCRATCH)
+    p, s, classes = address_of(run.p), run.s, problem.classes
+    features = problem.features
+    scratch = run.worker.scratch
     x, dscores = linear.single_row(h, problem, scratch)
-    k, (scale, penalty) = _coefficients(h, k), _factors(h, run)
-    before = _flush_denormals()
+    k, (scale, penalty) = read_coefficients(h, k), _factors(h, run)
+    before = flush_denormals()
     for c in range(classes):
         begin = c * features
         write(scratch, 0, x - begin * element_size(h))  # so that element `begin` of "the gradient" is x
         slope = scale * read_element(h, dscores, c * BLOCK)
         _update(h, k, p, scratch, s, np.int64(0), begin, begin + features, slope, penalty)
     begin = 0
-    _update(h, k, p, read(np.int64, run, G), s, np.int64(1), begin, classes, scale, as_element(h, 0))
-    _restore_denormals(before)
+    _update(h, k, p, address_of(run.g), s, np.int64(1), begin, classes, scale, as_element(h, 0))
+    restore_denormals(before)
     return 0.0
 
 
 @kernel
 def _row_loss(h, problem, run, step):
     """The loss of a batch of one dense row, and its dscores."""
-    worker, db = read(np.int64, run, WORKER), read(np.int64, read(np.int64, run, G), 1)
+    worker, db = run.worker, run.g.b
     first, last, _ = batch_of(worker, step)
-    clear(db, read(np.int64, problem, linear.CLASSES) * element_size(h))
-    scratch, n = read(np.int64, worker, SCRATCH), read(np.int64, worker, N)
-    return call(read(np.int64, problem, linear.ADD_ROWS), (problem, first, last, last, n, 0, db, scratch, 0))
+    clear(db, problem.classes * element_size(h))
+    scratch, n = worker.scratch, worker.n
+    return call(problem.add_rows, (problem, first, last, last, n, 0, db, scratch, 0))
 
 
 @kernel
 def _batch_loss(h, problem, run, step):
     """The loss of a batch, and its gradient in dW and db."""
-    worker, crew = read(np.int64, run, WORKER), read(np.int64, run, CREW)
-    theirs = do_groups(h, problem, worker, crew, step, read(np.int64, run, PATIENCE))
+    worker, crew = run.worker, run.crew
+    theirs = do_groups(h, problem, worker, crew, step, run.patience)
     _, _, groups = batch_of(worker, step)
-    return join(
-        h, problem, worker, read(np.int64, run, OTHERS), theirs, groups, as_element(h, 1), as_element(h, 0)
-    )
+    return join(h, problem, worker, run.others, theirs, groups, as_element(h, 1), as_element(h, 0))
 
 
 @kernel
 def _half_loss(h, problem, run, step):
     """As _batch_loss, of a pair: the gradient is that of one's own half; see is_lost."""
-    worker, side = read(np.int64, run, WORKER), read(np.int64, run, SIDE)
-    if read(np.float64, read(np.int64, run, NUMBERS), L2) != 0:
+    worker, side = run.worker, run.side
+    if run.numbers.l2 != 0:
         note(side, step, part_squares(h, problem, *own_features(side)))
     first, last, _ = batch_of(worker, step)
-    dw, db = read(np.int64, worker, FIRST), read(np.int64, worker, FIRST_BIAS)
+    dw, db = worker.first, worker.first_bias
     if db:
-        clear(db, read(np.int64, problem, linear.CLASSES) * element_size(h))
-    scratch, n = read(np.int64, worker, SCRATCH), read(np.int64, worker, N)
-    return call(
-        read(np.int64, problem, linear.ADD_ROWS), (problem, first, last, last, n, dw, db, scratch, side)
-    )
+        clear(db, problem.classes * element_size(h))
+    scratch, n = worker.scratch, worker.n
+    return call(problem.add_rows, (problem, first, last, last, n, dw, db, scratch, side))
 
 
 @kernel
 def _value(h, problem, run, step, loss, paired):
     """The value of a batch, of which `loss` is the sum; 1 / its rows is noted."""
-    numbers, side = read(np.int64, run, NUMBERS), read(np.int64, run, SIDE)
-    l2 = read(np.float64, numbers, L2)
-    first, last, _ = batch_of(read(np.int64, run, WORKER), step)
+    numbers, side = run.numbers, run.side
+    l2 = numbers.l2
+    first, last, _ = batch_of(run.worker, step)
     scale = 1 / float(last - first)
-    write(numbers, SCALE, scale)
+    numbers.scale = scale
     value = loss * scale
     if l2 != 0 and paired:
         value += l2 * noted(side, step)
@@ -217,14 +205,14 @@ def _value(h, problem, run, step, loss, paired):
 def _note_norm(h, problem, run, step):
     """What one's own half adds to the squared norm of the gradient."""
     scale, penalty = _factors(h, run)
-    side, w = read(np.int64, run, SIDE), read(np.int64, problem, linear.W)
-    dw = read(np.int64, read(np.int64, run, G), 0)
+    side, w = run.side, problem.W
+    dw = run.g.W
     note(side, step + 1, part_norm(h, problem, w, dw, *own_features(side), scale, penalty))
 
 
 @kernel
 def _descend(problem, run, k, first, last):
-    call(read(np.int64, run, UPDATE), (problem, run, k, first, last))
+    call(run.update, (problem, run, k, first, last))
 
 
 @kernel
@@ -233,14 +221,14 @@ def steps(h, problem, run, begin, end):
 
     The coefficients' first row is that of step `begin`; the norm is recorded at the last step.
     """
-    numbers, w = read(np.int64, run, NUMBERS), read(np.int64, problem, linear.W)
-    side, blocks = read(np.int64, run, SIDE), read(np.int64, run, BLOCKS)
-    k_size, paired = read(np.int64, run, K_COUNT) * 8, False
+    numbers, w = run.numbers, problem.W
+    side, blocks = run.side, run.blocks
+    k_size, paired = run.k_count * 8, False
     for step in range(begin, end):
-        k = read(np.int64, run, K) + (step - begin) * k_size
+        k = run.K + (step - begin) * k_size
         # The last step is asked for the norm of its gradient, which by_row does not store.
-        by_row = read(np.int64, run, UPDATE_BY_ROW) != 0 and step < end - 1
-        paired, loss = side != 0 and together(side, step + 1, blocks), 0.0
+        by_row = run.update_by_row != 0 and step < end - 1
+        paired, loss = bool(side) and together(side, step + 1, blocks), 0.0
         if paired:
             loss = _half_loss(h, problem, run, step)
             paired = not is_lost(side) and may_update(side)
@@ -251,14 +239,14 @@ def steps(h, problem, run, begin, end):
         value = _value(h, problem, run, step, loss, paired)
         if not np.isfinite(value):
             return step
-        write(numbers, LOSS, read(np.float64, numbers, LOSS) + value)
+        numbers.loss += value
         if step == end - 1:
             if paired:
                 _note_norm(h, problem, run, step)
             else:
                 record_norm(h, problem, run, w, *_factors(h, run))
         if by_row:
-            call(read(np.int64, run, UPDATE_BY_ROW), (problem, run, k))
+            call(run.update_by_row, (problem, run, k))
         elif paired:
             _descend(problem, run, k, *own_features(side))
         else:
@@ -273,8 +261,8 @@ def steps(h, problem, run, begin, end):
 @kernel
 def help_pair(h, problem, run, begin, end):
     """What the helper of a pair does until the stretch is over."""
-    side = read(np.int64, run, SIDE)
-    state, stop = read(np.int64, side, SHARED) + STATE, read(np.int64, side, SHARED) + STOP
+    side = run.side
+    state, stop = side.shared + STATE, side.shared + STOP
     while not load_shared(stop):
         now = load_shared(state)
         if now == AWAY:
@@ -288,8 +276,8 @@ def help_pair(h, problem, run, begin, end):
 @kernel
 def _help_steps(h, problem, run, step, begin, end):
     """Steps from this one on, until the leader has sent this thread away."""
-    side, blocks = read(np.int64, run, SIDE), read(np.int64, run, BLOCKS)
-    k_size = read(np.int64, run, K_COUNT) * 8
+    side, blocks = run.side, run.blocks
+    k_size = run.k_count * 8
     while step < end:
         begin_step(side, step + 1, blocks)
         loss = _half_loss(h, problem, run, step)
@@ -301,7 +289,7 @@ def _help_steps(h, problem, run, step, begin, end):
             return
         if step == end - 1:
             _note_norm(h, problem, run, step)
-        k = read(np.int64, run, K) + (step - begin) * k_size
+        k = run.K + (step - begin) * k_size
         _descend(problem, run, k, *own_features(side))
         after_update(side)
         step += 1

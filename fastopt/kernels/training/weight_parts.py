@@ -1,41 +1,39 @@
 """W and its gradient in the parts whose sums are taken one by one: the two halves of pair.py, else the whole."""
 
-import numpy as np
-
 from fastopt.kernels.gradient import linear
 from fastopt.kernels.gradient.groups import sum_of_squares
 from fastopt.kernels.language.compile import kernel
 from fastopt.kernels.language.lanes import squared_lanes
-from fastopt.kernels.language.memory import element_size, lane_count, read
+from fastopt.kernels.language.memory import element_size, lane_count
 
 
 @kernel
 def parts(problem):
     """How many there are."""
-    return 2 if read(np.int64, problem, linear.HALF) else 1
+    return 2 if problem.half else 1
 
 
 @kernel
 def part_of(problem, part):
     """Its features: (first, last)."""
-    half, features = read(np.int64, problem, linear.HALF), read(np.int64, problem, linear.FEATURES)
+    half, features = problem.half, problem.features
     return (half if part else 0), (half if half and not part else features)
 
 
 @kernel
 def stretches(h, problem, first, last):
     """Where a part lies in memory: (stretches, bytes to the first, from one to the next, numbers in each)."""
-    if not read(np.int64, problem, linear.HALF):
+    if not problem.half:
         return 1, 0, 0, linear.elements_of(problem)
-    begin = first * element_size(h) + (read(np.int64, problem, linear.JUMP) if first else 0)
-    classes, apart = read(np.int64, problem, linear.CLASSES), read(np.int64, problem, linear.W_STRIDE)
+    begin = first * element_size(h) + (problem.jump if first else 0)
+    classes, apart = problem.classes, problem.w_stride
     return classes, begin, apart, last - first
 
 
 @kernel
 def part_squares(h, problem, first, last):
     """Sum of squares of W over a part."""
-    w = read(np.int64, problem, linear.W)
+    w = problem.W
     count, begin, apart, numbers = stretches(h, problem, first, last)
     total = 0.0
     for i in range(count):
