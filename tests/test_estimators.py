@@ -399,3 +399,13 @@ def test_digits_as_bytes():
     X, y = load_digits(return_X_y=True)
     fitted = fo.LinearClassifier(l2=1e-3).fit(X[:1200].astype(np.uint8), y[:1200])
     assert fitted.score(X[1200:].astype(np.uint8), y[1200:]) > 0.9
+
+
+@pytest.mark.parametrize("estimator", [fo.LinearClassifier, fo.LinearRegressor])
+@pytest.mark.parametrize("column", [7, -1, 2**31 - 1])
+def test_damaged_csr_is_refused_where_it_is_predicted(estimator, column):
+    X = sparse.random_array((60, 7), density=0.5, format="csr", rng=np.random.default_rng(0))
+    model = estimator(max_iter=3).fit(X, np.arange(60) % 2)
+    X.indices[5] = column
+    with pytest.raises(ValueError, match="column numbers outside"):
+        model.predict(X)

@@ -11,6 +11,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastopt.arrays import checked_whole
 from fastopt.estimators import features, fitting
 from fastopt.estimators.progress import CallbackSupportMixin, Watch
+from fastopt.rows import checked_matrix
 
 ROWS = 8192  # rows scored at once, so that numbers that are narrower than float32 are never converted whole
 
@@ -22,7 +23,10 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
     _run: Any
 
     def _checked_X(self, X):
-        return validate_data(self, X, reset=False, accept_sparse="csr", accept_large_sparse=True)
+        X = validate_data(self, X, reset=False, accept_sparse="csr", accept_large_sparse=True)
+        if sparse.issparse(X):  # scipy's product reads wherever a damaged matrix leads
+            checked_matrix(X)
+        return X
 
     def _checked_rows(self, X, y, sample_weight, reset=True):
         X, y = validate_data(
