@@ -219,7 +219,10 @@ def test_interrupt(method, made):
         return
     finally:
         timer.join()
-    assert result.fun <= endless(np.ones(2))
+    if np.isnan(result.fun):  # it came amid the first evaluation: nothing is known but the start
+        assert result.nfev <= 1 and np.array_equal(result.x, [1.0, 1.0])
+    else:
+        assert result.fun <= endless(np.ones(2))
     assert "interrupted" in result.message
 
 
