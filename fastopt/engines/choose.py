@@ -13,6 +13,7 @@ from fastopt.rules import RULES
 PARALLEL_NUMBERS = 6 << 20
 
 BACKENDS = ("auto", "numba", "c", "numpy")
+_IN_C = frozenset((*RULES, *IN_C))
 _default = None
 
 
@@ -33,7 +34,7 @@ def resolve(name=None, rule=None, loss=None):
 
     The C library has no rules and losses of users' own: NumPy serves them where "auto" is C.
     """
-    own = next((f for f in (rule, loss) if f is not None and type(f) not in RULES + IN_C), None)
+    own = next((f for f in (rule, loss) if f is not None and type(f) not in _IN_C), None)
     name = "auto" if name is None else name
     _check(name)
     if name == "auto":
