@@ -17,6 +17,7 @@ _NAMES = {
     "penalties": ("L1", "L2", "ElasticNet"),
     "objective": ("Objective",),
     "linear": ("value_and_grad",),
+    "outofcore": ("source",),
     "paths": ("path",),
     "training": ("train", "Diverged"),
     "fit": ("Fit",),
@@ -72,6 +73,7 @@ def _for_freezers():
     import fastopt.minimization
     import fastopt.objective
     import fastopt.optimizer
+    import fastopt.outofcore
     import fastopt.paths
     import fastopt.penalties
     import fastopt.rules

@@ -4,10 +4,11 @@ import threading
 
 import numpy as np
 
-from fastopt import engines, losses, penalties
+from fastopt import losses, penalties
 from fastopt.arrays import check_float, check_parameter, checked_l2, is_plain, meet, span
-from fastopt.engines import choose
+from fastopt.engines import choose, parted
 from fastopt.engines.numpy import BLOCK, block_scores
+from fastopt.parts import is_source, rows_of
 from fastopt.rows import checked_rows
 from fastopt.threads import checked_threads
 
@@ -19,6 +20,7 @@ class Objective:
 
     loss: one of fastopt.losses, or an own. X: (n, features) float32, float64 or uint8 (multiplied by `scale`,
         1/255), C-ordered, or scipy CSR. y: (n,) class numbers, or real targets for regression.
+        Or X: a source (fo.source), which holds y and weights too and is read part by part at every call.
     penalty: fo.L1, fo.L2, fo.ElasticNet or None; l2 is added to it. b is never penalised.
     sample_weight: (n,), 1 each without. fit_intercept=False: there is no b, and None is passed for it.
     classes: rows of W where y does not say (a class without a row): 1 for two classes with a "binary" loss
@@ -31,11 +33,14 @@ class Objective:
     """
 
     def __init__(
-        self, loss, X, y, *, l2=0.0, penalty=None, sample_weight=None, fit_intercept=True, scale=None,
+        self, loss, X, y=None, *, l2=0.0, penalty=None, sample_weight=None, fit_intercept=True, scale=None,
         classes=None, backend="auto", threads=None,
     ):  # fmt: skip
         losses.checked(loss)
-        rows = checked_rows(loss, X, y, classes=classes, scale=scale, weight=sample_weight)
+        if is_source(X):
+            rows = rows_of(X, loss, y, classes=classes, scale=scale, weight=sample_weight)
+        else:
+            rows = checked_rows(loss, X, y, classes=classes, scale=scale, weight=sample_weight)
         penalty = penalties.checked(penalty, checked_l2(l2))
         self._bind(loss, rows, penalty, fit_intercept, choose.resolve(backend, loss=loss), threads, False)
 
@@ -60,7 +65,7 @@ class Objective:
         self._l2, self._rest = _split(penalty)
         self._factor = rows.one_over_weights
         self._shape, self._bias_shape = (self.classes, self.features), (self.classes,)
-        self._run = engines.get(backend).bind_gradient(loss, rows, self.threads, unchecked)
+        self._run = parted.bind_gradient(backend, loss, rows, self.threads, unchecked)
         self._lock, self._spans, self._known = threading.Lock(), None, None
 
     def __repr__(self):
@@ -121,7 +126,7 @@ class Objective:
         """X W^T + b: (n, classes)."""
         W, b = self._checked(W, b)
         result = np.empty((self.n, self.classes), self.dtype)
-        for part, X in self._blocks():
+        for part, X, _, _ in self._blocks():
             result[part] = block_scores(X, W, b).T
         return result
 
@@ -134,15 +139,15 @@ class Objective:
         W, b = self._checked(W, b)
         V, c = self._checked(V, c, "V", "c")
         curvature = self._curvature()
-        k, y, weight = tuple(map(float, self.loss)), self.rows.labels(self.loss), self.rows.weight
+        k = tuple(map(float, self.loss))
         HV, Hc = np.zeros_like(W), None if b is None else np.zeros_like(b)
         with np.errstate(all="ignore"):
-            for part, X in self._blocks():
+            for _, X, y, weight in self._blocks():
                 s, v = block_scores(X, W, b), block_scores(X, V, c)
                 d = np.empty_like(s)
-                curvature(k, s, y[part], v, d)
+                curvature(k, s, y, v, d)
                 if weight is not None:
-                    d *= weight[part]
+                    d *= weight
                 HV += (X.T @ d.T).T
                 if Hc is not None:
                     Hc += d.sum(axis=1)
@@ -177,9 +182,14 @@ class Objective:
         return self.loss.curvature
 
     def _blocks(self):
-        for begin in range(0, self.n, BLOCK):
-            part = slice(begin, begin + BLOCK)
-            yield part, self.rows.matrix(part)
+        """(which rows, X, labels, weights or None) of up to BLOCK rows each."""
+        for first, rows in self.rows.parts():
+            y, weight = rows.labels(self.loss), rows.weight
+            for begin in range(0, rows.n, BLOCK):
+                end = min(begin + BLOCK, rows.n)
+                part = slice(begin, end)
+                of_rows = None if weight is None else weight[part]
+                yield slice(first + begin, first + end), rows.matrix(part), y[part], of_rows
 
     def fitting(self, W, b=None):
         """(W, b) as arrays of the objective's shapes and dtype; TypeError or ValueError where they do not fit."""
@@ -217,9 +227,7 @@ class Objective:
         if len(given) != len(wanted):
             raise ValueError(f"out must be {'dW' if b is None else '(dW, db)'}, not {len(given)} arrays")
         if self._spans is None:
-            rows = self.rows
-            arrays = (rows.X, rows.y, rows.weight, *(rows.sparse or ()))
-            self._spans = [span(array) for array in arrays if array is not None]
+            self._spans = [span(array) for array in self.rows.arrays()]
         _check_outputs(given, wanted, self._spans)
         self._known = now
         return given if b is not None else (given[0], None)

@@ -8,6 +8,16 @@ from fastopt.arrays import FLOATS, checked_number
 
 SPARSE = "csr_matrix or csr_array"
 AT_ONCE = 8192  # rows, where X is searched for what is not finite
+# Of X in a part: sums over rows are those of parts, added in order, so that rows which are read from a file part
+# by part give the bits of rows in memory. To bind a part's passes and share them costs 0.2 ms of some 30.
+PART_BYTES, SPARSE_PART_ROWS = 256 << 20, 1 << 17
+
+
+def part_rows(features, itemsize, sparse):
+    """Rows of a part, by the shape of a row alone: a power of two."""
+    if sparse:
+        return SPARSE_PART_ROWS
+    return 1 << max(8, (PART_BYTES // max(1, features * itemsize)).bit_length() - 1)
 
 
 class Rows(NamedTuple):
@@ -29,6 +39,12 @@ class Rows(NamedTuple):
     dtype: np.dtype
     scale: float
 
+    in_memory = True  # a source's rows are not
+
+    @property
+    def is_sparse(self):
+        return self.sparse is not None
+
     @property
     def entries(self):
         """Numbers of X that are there, in the rows in use."""
@@ -39,7 +55,7 @@ class Rows(NamedTuple):
     @property
     def work(self):
         """Multiply-adds of the scores of all rows; an entry of a sparse row takes as long as some 64."""
-        return self.entries * (self.classes if self.sparse is None else max(64, 4 * self.classes))
+        return self.entries * (max(64, 4 * self.classes) if self.is_sparse else self.classes)
 
     @property
     def weight_sum(self):
@@ -79,6 +95,44 @@ class Rows(NamedTuple):
         y = self.y[which]
         return self._replace(X=X, sparse=sparse, y=y, weight=weight, n=len(y), scale=scale)
 
+    @property
+    def part_rows(self):
+        """Rows of each of `parts` but the last."""
+        return part_rows(self.features, 0 if self.X is None else self.X.itemsize, self.sparse is not None)
+
+    def parts(self):
+        """(first row, Rows) of the parts in order; X is not copied. Rows in use only where no order is given."""
+        size = self.part_rows
+        if self.n <= size:
+            yield 0, self
+            return
+        for begin in range(0, self.n, size):
+            yield begin, self.slice(begin, min(begin + size, self.n))
+
+    def without_features(self):
+        """The parts as far as their labels and weights are concerned."""
+        return (part for _, part in self.parts())
+
+    def memory(self, array):
+        """Where an array of kept numbers of a part shall be: a source's may be in a file."""
+        return array
+
+    def slice(self, begin, end):
+        """The rows [begin, end), as views."""
+        which, X, sparse = slice(begin, end), self.X, self.sparse
+        if sparse is None:
+            X = X[which]
+        else:
+            values, indices, indptr = sparse
+            entries = slice(int(indptr[begin]), int(indptr[end]))
+            sparse = values[entries], indices[entries], indptr[begin : end + 1] - indptr[begin]
+        weight = None if self.weight is None else self.weight[which]
+        return self._replace(X=X, sparse=sparse, y=self.y[which], weight=weight, n=end - begin)
+
+    def arrays(self):
+        """What the rows are held in."""
+        return [a for a in (self.X, self.y, self.weight, *(self.sparse or ())) if a is not None]
+
     def using(self, n):
         """The same with n rows in use: each order of them then has n positions. Nothing is copied."""
         return self._replace(n=n)
@@ -108,9 +162,9 @@ def checked_rows(loss, X, y, *, classes=None, dtype=None, scale=None, weight=Non
     X, sparse = checked_matrix(X, columns)
     n, features = X.shape
     dtype = _dtype(X, sparse is not None, dtype)
-    y, classes = _labels(loss, y, n, classes, dtype)
+    y, classes = labels_and_classes(loss, y, n, classes, dtype)
     scale = checked_scale(scale, X.dtype)
-    weight = _weights(weight, n, dtype)
+    weight = checked_weights(weight, n, dtype)
     if sparse is not None:
         return Rows(None, sparse, y, weight, n, features, classes, dtype, 1.0)
     return Rows(np.ascontiguousarray(X), None, y, weight, n, features, classes, dtype, scale)
@@ -165,7 +219,7 @@ def _dtype(X, sparse, dtype):
     return X.dtype
 
 
-def _labels(loss, y, n, classes, dtype):
+def labels_and_classes(loss, y, n, classes, dtype):
     """(labels or targets, rows of W). A loss of real targets takes numbers of any kind for such."""
     y = checked_labels(y, n)
     one_row = loss.one_row
@@ -216,7 +270,7 @@ def _in_range(weight, dtype):
     return np.ldexp(weight.astype(np.float64), -exponent)
 
 
-def _weights(weight, n, dtype):
+def checked_weights(weight, n, dtype):
     if weight is None:
         return None
     try:

@@ -204,7 +204,7 @@ def prepared(scanned, *, target=None, drop=(), categorical=(), missing="refuse",
     for name in (*drop, *categorical, *([] if target is None else [target])):
         if name not in columns:
             raise ReadError(f"{table.name} has no column {name!r}; it has {', '.join(list(columns)[:20])}")
-    target = target or _guessed_target(list(columns), set(drop))
+    target = target or guessed_target(list(columns), set(drop))
     dropped, features = list(drop), []
     for name, column in columns.items():
         if name == target or name in drop:
@@ -220,7 +220,8 @@ def prepared(scanned, *, target=None, drop=(), categorical=(), missing="refuse",
     return Preparation(features, target, dropped, missing, unknown, regression)
 
 
-def _guessed_target(columns, dropped):
+def guessed_target(columns, dropped):
+    """The column of labels where none is named: one of TARGETS, or the last that is not dropped."""
     left = [c for c in columns if c not in dropped]
     named = [c for c in left if c.lower() in TARGETS]
     if not left:

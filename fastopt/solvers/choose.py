@@ -21,7 +21,9 @@ def check_choice(name, objective, bounded):
         raise ValueError(f"solver must be auto or one of {', '.join(SOLVERS)}, not {name!r}")
     l1 = objective.penalty.l1
     wrong = None
-    if name == "dual":
+    if name in ("dual", "prox-newton") and not objective.rows.in_memory:
+        wrong = "it wants X in memory, and this is a source: lbfgs and newton read it part by part"
+    elif name == "dual":
         wrong = why_not(objective) or ("it knows no bounds" if bounded else None)
     elif not is_smooth(objective.loss):
         wrong = f'it is for losses without kinks, not {objective.loss}: "dual" or fo.train\'s epochs, solver="sgd"'
@@ -43,9 +45,11 @@ KINKED = ("Hinge", "CrammerSinger", "Quantile")
 
 def choose_solver(objective, bounded=False):
     """The name of a solver for the objective, by its loss, penalty and shape."""
+    in_memory = objective.rows.in_memory
     if not is_smooth(objective.loss):
-        if (reason := why_not(objective)) is not None or bounded:
-            reason = reason or "it knows no bounds"
+        reason = why_not(objective)
+        if reason is not None or bounded or not in_memory:
+            reason = reason or ("it knows no bounds" if bounded else "it wants X in memory")
             raise ValueError(
                 f'no solver is for {objective.loss} with {objective.penalty}: the loss has kinks, and "dual": '
                 f'{reason}. fo.train with solver="sgd" takes epochs of a rule'
@@ -54,7 +58,7 @@ def choose_solver(objective, bounded=False):
     if not has_curvature(objective.loss):
         return "lbfgs"
     if objective.penalty.l1 or bounded:
-        return "prox-newton"
+        return "prox-newton" if in_memory else "lbfgs"
     return "newton" if _newton_pays(objective) else "lbfgs"
 
 
@@ -67,7 +71,7 @@ def _newton_pays(objective):
     if size <= SMALL and rows.entries <= FEW:
         return True
     pairs, row = classes * (classes + 1) / 2, rows.entries / max(rows.n, 1)
-    if rows.sparse is None:
+    if not rows.is_sparse:
         step = rows.entries * features / 2 * pairs
     else:
         step = SCATTERED * rows.entries * row * pairs

@@ -7,6 +7,7 @@ instead of 276, and MNIST (C = 1) 25 to the value that scikit-learn's has after 
 
 import numpy as np
 
+from fastopt import engines
 from fastopt.solvers.factors import inverse_of
 from fastopt.solvers.problem import curvatures
 from fastopt.solvers.scaling import column_moments
@@ -45,9 +46,10 @@ def _sample(rows, count):
 
 
 def _by_matrix(problem, bend):
-    rows, (classes, features) = problem.objective.rows, problem.shape
+    objective, (classes, features) = problem.objective, problem.shape
+    rows = objective.rows
     part = _sample(rows, max(LEAST, SAMPLED * features))
-    own = type(problem.passes)(part._replace(classes=1), problem.objective.loss, 1)
+    own = engines.get(objective.backend).bind_passes(objective.loss, part._replace(classes=1), 1)
     bias = problem.size > problem.count
     M = np.zeros((features + bias, features + bias))
     M[:features, :features] = own.gram(np.full((1, part.n), bend / part.n, rows.dtype))[0]

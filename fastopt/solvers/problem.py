@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastopt import engines
+from fastopt.engines import parted
 from fastopt.engines.numpy import BLOCK
 
 
@@ -17,7 +17,7 @@ class Problem:
     def __init__(self, objective, scaling=None, bounds=None):
         self.objective, self.scaling, self.bounds = objective, scaling, bounds
         rows, self.factor = objective.rows, objective.rows.one_over_weights
-        self.passes = engines.get(objective.backend).bind_passes(objective.loss, rows, objective.threads)
+        self.passes = parted.bind_passes(objective.backend, objective.loss, rows, objective.threads)
         self.shape, self.count = (
             (objective.classes, objective.features),
             objective.classes * objective.features,
@@ -108,12 +108,9 @@ class Problem:
 
     def hessian(self, kept):
         """The second derivative of f at kept scores, (size, size). One read, and one a class for b."""
-        rows, (classes, features) = self.objective.rows, self.shape
-        D = curvatures(self.objective.loss, rows, self.passes.by_row(kept)) * self.objective.dtype.type(
-            self.factor
-        )
+        classes, features = self.shape
         pairs = [(c, k) for c in range(classes) for k in range(c, classes)]
-        blocks = self.passes.gram(np.ascontiguousarray(np.stack([D[c, k] for c, k in pairs])))
+        blocks = sum(self._weighted_grams(own, rows, scores, pairs) for own, rows, scores in self._each(kept))
         H = np.empty((self.size, self.size))
         for (c, k), block in zip(pairs, blocks, strict=True):
             own, other = (slice(i * features, (i + 1) * features) for i in (c, k))
@@ -130,6 +127,17 @@ class Problem:
             H = self.scaling.hessian(H)
         H[np.arange(self.count), np.arange(self.count)] += 2 * self.l2
         return H
+
+    def _each(self, kept):
+        """(passes, rows, kept scores) of every part of the rows."""
+        if isinstance(kept, parted.Slots):
+            return self.passes.each(kept)
+        return [(self.passes, self.objective.rows, kept)]
+
+    def _weighted_grams(self, own, rows, kept, pairs):
+        """X' D X of some rows for every pair of classes, D their second derivatives times the factor."""
+        D = curvatures(self.objective.loss, rows, own.by_row(kept)) * self.objective.dtype.type(self.factor)
+        return own.gram(np.ascontiguousarray(np.stack([D[c, k] for c, k in pairs])))
 
     def along(self, x, d, kept, direction):
         """t -> (f, df/dt) at x + t d, from kept scores of x and d. No read."""

@@ -54,11 +54,12 @@ class Scaling(NamedTuple):
 def column_moments(rows):
     """(mean, mean square) of each column, float64; weights are not looked at."""
     total, squares = np.zeros(rows.features), np.zeros(rows.features)
-    for begin in range(0, rows.n, BLOCK):
-        X = rows.matrix(slice(begin, min(begin + BLOCK, rows.n)))
-        total += np.asarray(X.sum(axis=0), np.float64).reshape(-1)
-        square = X.multiply(X) if hasattr(X, "indptr") else np.square(X, dtype=np.float64)
-        squares += np.asarray(square.sum(axis=0), np.float64).reshape(-1)
+    for _, part in rows.parts():
+        for begin in range(0, part.n, BLOCK):
+            X = part.matrix(slice(begin, min(begin + BLOCK, part.n)))
+            total += np.asarray(X.sum(axis=0), np.float64).reshape(-1)
+            square = X.multiply(X) if hasattr(X, "indptr") else np.square(X, dtype=np.float64)
+            squares += np.asarray(square.sum(axis=0), np.float64).reshape(-1)
     return total / max(rows.n, 1), squares / max(rows.n, 1)
 
 
@@ -66,7 +67,7 @@ def column_scaling(rows, centred=True):
     """The Scaling of the rows: a constant column keeps its scale."""
     mean, squares = column_moments(rows)
     variance = np.maximum(squares - mean**2, 0)
-    if rows.sparse is not None or not centred:
+    if rows.is_sparse or not centred:
         mean, variance = np.zeros_like(mean), squares
     scale = np.sqrt(variance)
     flat = scale <= 1e-7 * np.sqrt(np.maximum(squares, 1e-300))

@@ -1,0 +1,78 @@
+"""Data larger than memory: sources that fo.Objective, fo.train and the command line read part by part.
+
+arrays.py      .npy files, arrays
+tables.py      what fastopt.readers can open: Parquet, Arrow, CSV, SVMlight, IDX
+several.py     sources after one another, iterators
+regroup.py     pieces of any size into pieces of one size
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from fastopt.arrays import checked_whole
+from fastopt.parts import IN_FLIGHT, Source
+
+__all__ = ["Source", "source"]
+
+
+def source(
+    data, y=None, *, weight=None, target=None, weight_column=None, dtype=None, in_flight=IN_FLIGHT,
+    classes=None, scale=None, **columns,
+):  # fmt: skip
+    """A source of rows that need not fit into memory, for fo.Objective, fo.train and LinearClassifier.
+
+    data: the path of a file: .npy (X alone, C-ordered float32, float64 or uint8), or Parquet, Arrow, CSV, SVMlight,
+        packed or not; an array or memory map, or scipy CSR; a function without arguments that returns an iterator of
+        (X, y) or (X, y, weight) with any number of rows each; or a list of any of these, taken one after the other.
+    y, weight: (n,) arrays or paths of .npy files, where the data hold none. target: a table's column of labels
+        [label, target, class, y, or the last]. weight_column: a table's column of weights.
+    dtype: "float32" or "float64", of tables (float32; columns of numbers alone, all of them float64: float64).
+    in_flight: parts in memory at once, each of 256 MB of X at most (131,072 rows of CSR): one is computed with
+        while the next is read.
+    classes: names of the class numbers in y. scale: what uint8 features are multiplied by (1/255).
+    columns: of a table, how columns become features: drop, categorical, missing, unknown, standardize (False), as
+        `fastopt train` takes them. They are fitted in one pass.
+
+    The same rows give the same bits from any source, whatever the pieces in which it comes, and as arrays in
+    memory. ReadError, ValueError or TypeError says what cannot be read, and where.
+    """
+    in_flight = checked_whole(in_flight, "in_flight", 1)
+    found = _found(data, y, weight, target, weight_column, dtype, columns)
+    if in_flight != IN_FLIGHT:
+        found.in_flight = in_flight
+    if scale is not None:
+        found.scale = scale
+    if classes is not None:
+        found.classes = np.asarray(classes)
+    return found
+
+
+def _found(data, y, weight, target, weight_column, dtype, columns):
+    from fastopt.outofcore.arrays import ArraySource, NpySource
+    from fastopt.outofcore.several import Iterated, Several
+
+    if isinstance(data, Source):
+        return data
+    for_tables = {"target": target, "weight_column": weight_column, "dtype": dtype, **columns}
+    given = {k: v for k, v in for_tables.items() if v is not None}
+    if isinstance(data, (list, tuple)):
+        if y is not None or weight is not None:
+            raise ValueError("y and weight of a list: let each of its sources have its own")
+        return Several([_found(d, None, None, target, weight_column, dtype, columns) for d in data])
+    if isinstance(data, (str, os.PathLike)):
+        if Path(data).suffix != ".npy":
+            from fastopt.outofcore.tables import table_source
+
+            if y is not None or weight is not None:
+                raise ValueError(f"{data} holds its labels: name their column, target=, weight_column=")
+            return table_source(data, **given)
+        kind = NpySource
+    elif callable(data):
+        kind = Iterated
+    else:
+        kind = ArraySource
+    if given:
+        raise ValueError(f"{next(iter(given))} is for tables, such as Parquet or CSV files: leave it out")
+    return kind(data, y, weight)

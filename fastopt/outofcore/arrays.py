@@ -1,0 +1,109 @@
+"""Sources of arrays: in memory, mapped, or in .npy files."""
+
+import os
+
+import numpy as np
+
+from fastopt.arrays import aligned_empty
+from fastopt.parts import Source
+from fastopt.readers.sources import ReadError, reading
+from fastopt.rows import checked_matrix
+
+
+def vector(value, what):
+    """A vector in memory, of an array or the path of a .npy file; None stays None."""
+    if value is None:
+        return None
+    if isinstance(value, (str, os.PathLike)):
+        with reading(str(value)):
+            value = np.load(value, allow_pickle=False)
+    value = np.asarray(value)
+    if value.ndim != 1:
+        raise ValueError(f"{what} must be a vector, an entry a row, not {value.shape}")
+    return value
+
+
+class _OfArrays(Source):
+    """What the two have in common: y and weight in memory."""
+
+    def _take(self, y, weight):
+        self._y, self._weight = vector(y, "y"), vector(weight, "weight")
+        for what, value in (("y", self._y), ("weight", self._weight)):
+            if value is not None and len(value) != self.n:
+                raise ValueError(f"{what} has {len(value):,} entries, {self.name} {self.n:,} rows")
+
+    def labels(self):
+        yield self.n, self._y, self._weight
+
+    def _of(self, begin, end):
+        return tuple(None if a is None else a[begin:end] for a in (self._y, self._weight))
+
+
+class ArraySource(_OfArrays):
+    """X that is an array, a memory map or scipy CSR."""
+
+    name = "the array"
+
+    def __init__(self, X, y=None, weight=None):
+        _, sparse = checked_matrix(X)
+        self._X, self.is_sparse = X, sparse is not None
+        self.n, self.features = X.shape
+        self.dtype = X.dtype
+        self.entries = self.n * self.features if sparse is None else len(sparse[0])
+        self._take(y, weight)
+
+    def pieces(self, size):
+        for begin in range(0, self.n, size):
+            end = min(begin + size, self.n)
+            yield self._X[begin:end], *self._of(begin, end)
+
+
+class NpySource(_OfArrays):
+    """X of an .npy file, read, not mapped: as fast as the disk, and nothing of it stays in memory."""
+
+    def __init__(self, path, y=None, weight=None):
+        self.name, self._path = str(path), path
+        with reading(self.name), open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            header = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }
+            if version not in header:
+                raise ReadError(f"{path}: its version {version} of .npy is not known here")
+            shape, fortran, self.dtype = header[version](file)
+            self._offset, bytes_there = file.tell(), os.stat(path).st_size
+        if len(shape) != 2 or self.dtype not in (np.float32, np.float64, np.uint8) or fortran:
+            order = ", by columns" if fortran else ""
+            raise ReadError(
+                f"{path} holds {self.dtype}{shape}{order}: rows x features of float32, float64 or uint8 in C "
+                "order are needed"
+            )
+        self.n, self.features = shape
+        needed = self._offset + self.n * self.features * self.dtype.itemsize
+        if bytes_there < needed:
+            raise ReadError(f"{path} ends after {bytes_there:,} bytes, {needed:,} are needed: it was cut off")
+        self.entries = self.n * self.features
+        self._take(y, weight)
+
+    def pieces(self, size):
+        size = min(size, max(1, self.n))
+        rooms = [
+            aligned_empty(size * self.features, self.dtype).reshape(size, self.features)
+            for _ in range(min(self.in_flight, -(-self.n // size)))
+        ]
+        with open(self._path, "rb", buffering=0) as file:
+            file.seek(self._offset)
+            for i, begin in enumerate(range(0, self.n, size)):
+                end = min(begin + size, self.n)
+                X = rooms[i % len(rooms)][: end - begin]
+                self._fill(file, X)
+                yield X, *self._of(begin, end)
+
+    def _fill(self, file, X):
+        left = memoryview(X.reshape(-1).view(np.uint8))
+        while len(left):
+            count = file.readinto(left)
+            if not count:
+                raise ReadError(f"{self.name} became shorter while it was read")
+            left = left[count:]

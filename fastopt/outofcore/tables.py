@@ -1,0 +1,210 @@
+"""Sources of the files that fastopt.readers opens."""
+
+import numpy as np
+
+from fastopt.arrays import FLOATS
+from fastopt.outofcore.arrays import ArraySource
+from fastopt.outofcore.regroup import regrouped
+from fastopt.parts import Source
+from fastopt.readers import labels, open_data
+from fastopt.readers.preparation import guessed_target, prepared
+from fastopt.readers.scan import scan
+from fastopt.readers.sources import Matrix, ReadError, reading
+
+BATCH = 1 << 16  # rows that pyarrow gives at once
+DIALECT = ("format", "delimiter", "decimal", "encoding", "header", "null", "features", "labels", "size")
+
+
+def table_source(path, *, target=None, weight_column=None, dtype=None, **options):
+    """The source of a file; see fastopt.outofcore.source."""
+    name = str(path)
+    dialect = {k: options.pop(k) for k in DIALECT if k in options}
+    data = open_data(path, **dialect)
+    if isinstance(data, Matrix):
+        given = {"target": target, "weight_column": weight_column, "dtype": dtype, **options}
+        unused = [k for k, v in given.items() if v is not None]
+        if unused:
+            raise ValueError(f"{unused[0]} is for tables of named columns, and {name} is none: leave it out")
+        return _matrix_source(data)
+    if dtype is not None and np.dtype(dtype) not in FLOATS:
+        raise TypeError(f"dtype must be float32 or float64, not {dtype}")
+    schema = None if options else _parquet_schema(path, dialect)
+    if schema is not None:
+        beside = (_target(data.columns, target, weight_column, name), weight_column)
+        if all(_is_number(schema.field(c).type) for c in data.columns if c not in beside):
+            return ParquetSource(path, data, schema, target, weight_column, dtype)
+    return TableSource(data, target, weight_column, dtype, options)
+
+
+def _matrix_source(data):
+    if not hasattr(next(data.parts(), (None,))[0], "indptr"):
+        X, y = data.whole()
+        source = ArraySource(X, y)
+        source.name, source.scale = data.name, data.scale if X.dtype == np.uint8 else None
+        source.raw = True
+        return source
+    return MatrixSource(data)
+
+
+class MatrixSource(Source):
+    """CSR rows of a file that is read anew at every pass: SVMlight."""
+
+    is_sparse, raw = True, True
+
+    def __init__(self, data):
+        self.name, self.features, self._data = data.name, data.features, data
+        self.dtype, self.entries = np.dtype(np.float32), 0
+
+    def pieces(self, size):
+        return regrouped(((X, y, None) for X, y in self._data.parts()), size)
+
+    def labels(self):
+        entries = 0
+        for X, y in self._data.parts():
+            entries += X.nnz
+            yield X.shape[0], y, None
+        self.entries = entries
+
+
+def _parquet_schema(path, dialect):
+    """The schema of a Parquet file; None for others."""
+    from fastopt.readers.formats import opened
+
+    if dialect:
+        return None
+    with opened(path) as file:
+        if file.read(4) != b"PAR1":
+            return None
+    from pyarrow import parquet
+
+    return parquet.read_schema(path)
+
+
+def _is_number(kind):
+    import pyarrow as pa
+
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+
+
+def _target(columns, target, weight_column, name):
+    """The column of labels, as the command line guesses it."""
+    for given in (target, weight_column):
+        if given is not None and given not in columns:
+            raise ReadError(f"{name} has no column {given!r}; it has {', '.join(columns[:20])}")
+    return target or guessed_target([c for c in columns if c != weight_column], set())
+
+
+class ParquetSource(Source):
+    """Columns of numbers of a Parquet file, as they are; row groups decoded by pyarrow."""
+
+    raw = True
+
+    def __init__(self, path, data, schema, target, weight_column, dtype):
+        from pyarrow import parquet
+
+        self.name, self._path, self._weight = data.name, path, weight_column
+        self._target = _target(data.columns, target, weight_column, data.name)
+        self._columns = [c for c in data.columns if c not in (self._target, weight_column)]
+        if not self._columns:
+            raise ReadError(f"{data.name} has no columns but the labels: there is nothing to learn from")
+        kinds = {schema.field(c).type for c in self._columns}
+        wide = len(kinds) == 1 and str(kinds.pop()) == "double"
+        self.dtype = np.dtype(dtype or (np.float64 if wide else np.float32))
+        self.features, self.n = len(self._columns), parquet.ParquetFile(path).metadata.num_rows
+        self.entries = self.n * self.features
+
+    def _batches(self, columns):
+        from pyarrow import parquet
+
+        with reading(self.name), parquet.ParquetFile(self._path) as file:
+            for group in range(file.num_row_groups):
+                with reading(f"{self.name}, row group {group} of {file.num_row_groups}"):
+                    batches = list(file.iter_batches(BATCH, row_groups=[group], columns=columns))
+                yield from batches
+
+    def pieces(self, size):
+        first = 0
+        named = [*self._columns, self._target, *([self._weight] if self._weight else [])]
+
+        def all_pieces():
+            nonlocal first
+            for batch in self._batches(named):
+                yield self._matrix(batch, first), *self._rest(batch, first)
+                first += batch.num_rows
+
+        return regrouped(all_pieces(), size)
+
+    def labels(self):
+        first = 0
+        for batch in self._batches([self._target, *([self._weight] if self._weight else [])]):
+            yield batch.num_rows, *self._rest(batch, first)
+            first += batch.num_rows
+
+    def _matrix(self, batch, first):
+        X = np.empty((batch.num_rows, self.features), self.dtype)
+        for j, name in enumerate(self._columns):
+            column = batch.column(j)
+            if column.null_count:
+                row = first + column.is_null().to_pylist().index(True)
+                raise ReadError(
+                    f"{self.name}: column {name!r} has no value in row {row + 1}: pass missing='mean', 'zero' or 'drop'"
+                )
+            X[:, j] = column.to_numpy(zero_copy_only=False)
+        return X
+
+    def _rest(self, batch, first):
+        own = batch.column(batch.schema.get_field_index(self._target))
+        y = labels.vector(own.to_pylist() if _is_text(own) or own.null_count else own.to_numpy(zero_copy_only=False),
+                          self.name)  # fmt: skip
+        return y, _weights(batch, self._weight, self.name)
+
+
+def _is_text(array):
+    return not _is_number(array.type)
+
+
+def _weights(batch, column, name):
+    if column is None:
+        return None
+    array = batch.column(batch.schema.get_field_index(column))
+    if array.null_count or not _is_number(array.type):
+        raise ReadError(f"{name}: the column of weights {column!r} must hold a number in every row")
+    return array.to_numpy(zero_copy_only=False)
+
+
+class TableSource(Source):
+    """Columns of any kind as features, fitted in one pass: categories one-hot, missing values filled."""
+
+    raw = True
+
+    def __init__(self, data, target, weight_column, dtype, options):
+        if weight_column is not None:
+            raise ReadError(f"weight_column is for Parquet files of numbers, which {data.name} is not")
+        if dtype is not None and np.dtype(dtype) != np.float32:
+            raise ReadError(f"{data.name}: prepared columns are float32")
+        self.name, self._data = data.name, data
+        scanned = scan(data)
+        self.preparation = prepared(scanned, target=target, **{"standardize": False, **options})
+        self.features, self.dtype, self.entries = self.preparation.width, np.dtype(np.float32), 0
+        self.is_sparse = hasattr(next(self._pieces())[0], "indptr")
+
+    def _pieces(self):
+        for X, found, whole in self.preparation.parts(self._data):
+            if found is None:
+                raise ReadError(f"{self.name} has no column {self.preparation.target!r}")
+            keep = whole
+            if self.preparation.missing == "drop":
+                keep = whole & np.array([v is not None for v in found], bool)
+            if not keep.all():
+                X, found = X[keep], [v for v, kept in zip(found, keep, strict=True) if kept]
+            yield X.astype(np.float32, copy=False), labels.vector(found, self.name), None
+
+    def pieces(self, size):
+        return regrouped(self._pieces(), size)
+
+    def labels(self):
+        entries = 0
+        for X, y, _ in self._pieces():
+            entries += X.nnz if self.is_sparse else X.size
+            yield X.shape[0], y, None
+        self.entries = entries

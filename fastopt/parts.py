@@ -1,0 +1,282 @@
+"""Rows that are not in memory: a source gives them part by part, the next read while one is computed with."""
+
+import tempfile
+import threading
+from queue import SimpleQueue
+
+import numpy as np
+
+from fastopt.arrays import FLOATS
+from fastopt.rows import (
+    Rows,
+    checked_labels,
+    checked_matrix,
+    checked_scale,
+    checked_weights,
+    labels_and_classes,
+    part_rows,
+)
+
+IN_FLIGHT = 2  # parts in memory at once: one is computed with, one is read
+KEPT_BYTES = 512 << 20  # of numbers that a solver keeps of all rows in memory; what is more lies in a file
+
+
+class Source:
+    """Rows in an order, which can be read again and again. A class of its own gives what stands here.
+
+    name: what errors call it. features: columns of X. dtype: of X, float32, float64 or uint8. is_sparse:
+        whether X comes as scipy CSR. n: how many rows, or None where only a pass can tell.
+    classes: what the class numbers in y stand for, or None. scale: of uint8 features.
+    in_flight: parts in memory at once.
+    """
+
+    name = "source"
+    n = None
+    is_sparse = False
+    classes = None
+    raw = False
+    scale = None
+    in_flight = IN_FLIGHT
+
+    def pieces(self, size):
+        """(X, y, weight) in order, of `size` rows each, the last perhaps of fewer; y and weight may be None.
+
+        An X may be overwritten when in_flight - 1 further ones have been asked for.
+        """
+        raise NotImplementedError
+
+    def labels(self):
+        """(rows, y, weight) in order, pieces of any size: without X where that is cheaper."""
+        for X, y, weight in self.pieces(part_rows(self.features, self.dtype.itemsize, self.is_sparse)):
+            yield X.shape[0], y, weight
+
+
+def is_source(X):
+    return isinstance(X, Source)
+
+
+def rows_of(source, loss, y=None, *, classes=None, scale=None, weight=None):
+    """PartedRows of a source, or Rows where it has no more of them than a part holds.
+
+    y, weight: vectors for all rows, where the source has none. One pass over the labels. TypeError or ValueError
+    naming what does not fit.
+    """
+    if source.dtype not in FLOATS and source.dtype != np.uint8:
+        raise TypeError(f"{source.name} has features of {source.dtype}: float32, float64 or uint8 are needed")
+    dtype = np.dtype(np.float32) if source.dtype == np.uint8 else source.dtype
+    coder = Coder(source) if source.raw and y is None and loss.one_row != "real" else None
+    n, y, weight = _all_labels(source, y, weight, coder)
+    if coder is not None:
+        y = coder.finish(y)
+    if classes is None and source.classes is not None and loss.one_row != "real":
+        classes = len(source.classes)
+        classes = 1 if classes <= 2 and loss.one_row == "binary" else max(2, classes)
+    y, classes = labels_and_classes(loss, y, n, classes, dtype)
+    weight = checked_weights(weight, n, dtype)
+    scale = checked_scale(source.scale if scale is None else scale, source.dtype)
+    if y.dtype.kind != "f":  # a byte a row instead of eight
+        y = y.astype(np.min_scalar_type(int(y.max(initial=0))))
+    rows = PartedRows(source, y, weight, n, classes, dtype, scale)
+    if n > rows.part_rows:
+        return rows
+    parts = [part for _, part in rows.parts()]
+    return _owned(parts[0]) if parts else rows.empty()
+
+
+def _owned(rows):
+    """The rows with memory of their own: a source may use its memory again."""
+    if rows.sparse is not None:
+        return rows._replace(sparse=tuple(np.array(a) for a in rows.sparse))
+    return rows._replace(X=np.array(rows.X))
+
+
+class Coder:
+    """Numbers for the labels of a source, whose classes it finds."""
+
+    def __init__(self, source):
+        self._source, self._known, self._number = source, [], {}
+
+    def add(self, y):
+        values, places = np.unique(y, return_inverse=True)
+        numbers = [self._number.setdefault(v, len(self._number)) for v in values.tolist()]
+        return np.array(numbers, np.int32)[places.reshape(-1)]
+
+    def finish(self, numbers):
+        """The class numbers, in the order of the sorted classes, of those that `add` gave."""
+        values = list(self._number)
+        if len({isinstance(v, str) for v in values}) > 1:
+            raise ValueError(f"{self._source.name}: labels are numbers in some rows and text in others")
+        order = sorted(range(len(values)), key=values.__getitem__)
+        self._source.classes = np.array([values[i] for i in order])
+        place = np.empty(len(values), np.min_scalar_type(max(1, len(values))))
+        place[order] = np.arange(len(values))
+        return place[numbers]
+
+
+def _all_labels(source, y, weight, coder=None):
+    """(n, y, weight or None) of all rows, from the source or as given."""
+    if y is not None and source.n is not None:
+        return source.n, checked_labels(y, source.n), weight
+    counts, ys, weights = [], [], []
+    for count, own, own_weight in source.labels():
+        counts.append(count)
+        if y is None:
+            if own is None:
+                raise ValueError(f"{source.name} has no labels: pass y, a vector for all rows")
+            own = checked_labels(own, count)
+            ys.append(_small(own if coder is None else coder.add(own)))
+        if own_weight is not None:
+            weights.append(np.asarray(own_weight))
+    n = sum(counts)
+    if source.n is not None and n != source.n:
+        raise ValueError(f"{source.name} gave {n:,} rows where {source.n:,} were announced")
+    y = checked_labels(y, n) if y is not None else np.concatenate(ys) if ys else np.zeros(0, np.int64)
+    if weight is None and weights:
+        weight = np.concatenate(weights)
+    return n, y, weight
+
+
+def _small(y):
+    """Labels in as few bytes as hold them."""
+    if y.dtype.kind not in "iu" or not y.size:
+        return y
+    return y.astype(np.promote_types(np.min_scalar_type(int(y.max())), np.min_scalar_type(int(y.min()))))
+
+
+class PartedRows:
+    """As Rows, of a source: y and weight are in memory, X is read anew at every pass.
+
+    Without X itself: what asks for all of it at once must refuse a source (`is_source`).
+    """
+
+    def __init__(self, source, y, weight, n, classes, dtype, scale):
+        self.source, self.y, self.weight, self.n = source, y, weight, n
+        self.features, self.classes, self.dtype, self.scale = source.features, classes, dtype, scale
+        self.is_sparse = source.is_sparse
+        self.part_rows = part_rows(source.features, source.dtype.itemsize, source.is_sparse)
+        self.entries = n * source.features if not source.is_sparse else source.entries
+        self._kept = 0
+
+    in_memory = False
+    work = Rows.work
+    weight_sum = Rows.weight_sum
+    one_over_weights = Rows.one_over_weights
+
+    def parts(self):
+        """(first row, Rows) in order; a part may be overwritten when the next one has been asked for."""
+        return ahead(self._read, self.source.in_flight)
+
+    def _read(self):
+        begin, size = 0, self.part_rows
+        for X, _, _ in self.source.pieces(size):
+            end = begin + X.shape[0]
+            if end > self.n or (end < self.n and X.shape[0] != size):
+                raise ValueError(f"{self.source.name} has other rows than at the first pass: {end:,} so far")
+            yield begin, self._rows(begin, end, X)
+            begin = end
+        if begin != self.n:
+            raise ValueError(f"{self.source.name} has {begin:,} rows now, {self.n:,} at the first pass")
+
+    def _rows(self, begin, end, X):
+        X, sparse = checked_matrix(X)
+        if X.shape[1] != self.features or X.dtype != self.source.dtype:
+            raise ValueError(
+                f"{self.source.name} gave {X.dtype}{X.shape} at row {begin:,}, "
+                f"where {self.source.dtype} rows of {self.features} features are needed"
+            )
+        dense = None if sparse is not None else np.ascontiguousarray(X)
+        return self._part(begin, end, dense, sparse)
+
+    def _part(self, begin, end, X, sparse):
+        y = self.y[begin:end]
+        y = y if y.dtype.kind == "f" else y.astype(np.int64)
+        weight = None if self.weight is None else self.weight[begin:end]
+        return Rows(X, sparse, y, weight, end - begin, self.features, self.classes, self.dtype, self.scale)
+
+    def without_features(self):
+        """The parts as far as labels and weights are concerned: no read."""
+        for begin in range(0, self.n, self.part_rows):
+            yield self._part(begin, min(begin + self.part_rows, self.n), *self._nothing())
+
+    def _nothing(self):
+        if not self.is_sparse:
+            return np.empty((0, self.features), self.source.dtype), None
+        return None, (np.empty(0, self.dtype), np.empty(0, np.int32), np.zeros(1, np.int32))
+
+    def empty(self):
+        return self._part(0, 0, *self._nothing())
+
+    def memory(self, array):
+        """The array, or where much is kept already one in a file that vanishes with it."""
+        self._kept += array.nbytes
+        if self._kept <= KEPT_BYTES or not array.nbytes:
+            return array
+        with tempfile.TemporaryFile(prefix="fastopt-") as file:
+            file.truncate(array.nbytes)
+            return np.memmap(file, array.dtype, "r+", shape=array.shape)
+
+    def take(self, which):
+        """Some rows, by ascending numbers, as Rows. One pass."""
+        found = []
+        for first, part in self.parts():
+            own = which[np.searchsorted(which, first) : np.searchsorted(which, first + part.n)] - first
+            if len(own):
+                found.append(_owned(part.take(own)))
+        if not found:
+            return self.empty()
+        return joined(found)
+
+    def arrays(self):
+        return [a for a in (self.y, self.weight) if a is not None]
+
+
+def joined(parts):
+    """Rows after one another as Rows with memory of their own."""
+    first = parts[0]
+    weight = None if first.weight is None else np.concatenate([p.weight for p in parts])
+    y, X, sparse = np.concatenate([p.y for p in parts]), None, None
+    if first.sparse is None:
+        X = np.concatenate([p.X for p in parts])
+    else:
+        from scipy.sparse import csr_array, vstack
+
+        whole = csr_array(vstack([p.matrix(slice(None)) for p in parts], format="csr"))
+        sparse = whole.data, whole.indices, whole.indptr
+    return first._replace(X=X, sparse=sparse, y=y, weight=weight, n=len(y))
+
+
+def ahead(make, in_flight):
+    """The items of the iterator that `make` returns; a thread asks for them, in_flight of them at once."""
+    if in_flight < 2:
+        yield from make()
+        return
+    free, ready, stop = threading.Semaphore(in_flight), SimpleQueue(), threading.Event()
+
+    def work():
+        try:
+            items = make()
+            while True:
+                free.acquire()
+                if stop.is_set():
+                    items.close()
+                    return
+                ready.put((True, next(items, None)))
+        except BaseException as error:
+            ready.put((False, error))
+
+    thread = threading.Thread(target=work, name="fastopt-reader", daemon=True)
+    thread.start()
+    try:
+        while True:
+            good, item = ready.get()
+            if not good:
+                raise item
+            if item is None:
+                return
+            yield item
+            del item
+            free.release()
+    finally:
+        stop.set()
+        free.release()
+        thread.join()
