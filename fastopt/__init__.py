@@ -19,7 +19,7 @@ _NAMES = {
     "linear": ("value_and_grad",),
     "outofcore": ("source",),
     "paths": ("path",),
-    "training": ("train", "Diverged"),
+    "training": ("train", "search", "Diverged"),
     "fit": ("Fit",),
     "checking": (
         "gradcheck", "gradgradcheck", "numeric_gradient", "numeric_jacobian", "numeric_hessian",

@@ -1,8 +1,6 @@
 """fastopt search: hyperparameters, by what they do to rows that are held out."""
 
-import itertools
 import math
-import warnings
 
 import click
 import numpy as np
@@ -80,13 +78,19 @@ def search(data_name, method, lr, l2, batch_size, trials, loss, rule_name, epoch
     data = open_data(data_name, **reading)
     columns = {} if not hasattr(data, "columns") else {"target": target, "drop": drop, "missing": missing}
     found = dataset.training_set(data, seed=seed, regression=regression, **columns)
-    run = {"loss": models.LOSSES[loss or ("squared-error" if regression else "softmax")], "seed": seed,
-           "scale": found.scale, "classes": found.classes, "schedule": models.SCHEDULES["cosine"]}  # fmt: skip
-    points = _points(method, lr, l2, batch_size, trials, seed)
-    rows, best = _tried(found, run, points, rule_name, epochs, validation, method, quiet=as_json)
-    fit, point = best
+    loss = models.LOSSES[loss or ("squared-error" if regression else "softmax")]
+    space = {"lr": lr, "l2": l2, "batch_size": [int(size) or None for size in batch_size]}
+    result = fo.search(
+        space, found.x_train, found.y_train, validation=validation, method=method, keep=0.5, seed=seed,
+        samples=trials if method == "random" else None, progress=not as_json, loss=loss, epochs=epochs,
+        rule=models.rule(rule_name, None), scale=found.scale, classes=found.classes,
+        schedule=models.SCHEDULES["cosine"],
+    )  # fmt: skip
+    fit, rows = result.fit, [_flat(row, result.measure) for row in result.trials]
+    if fit is None:
+        raise click.ClickException("every trial diverged: try smaller values of --lr")
     fit.preparation = found.record
-    record = {"data": found.name, "method": method, "trials": rows, "best": point, "out": out}
+    record = {"data": found.name, "method": method, "trials": rows, "best": result.x, "out": out}
     if len(found.y_test):
         key, record["test"] = _measured(fit, found.x_test, found.y_test)
     if out is not None:
@@ -95,61 +99,19 @@ def search(data_name, method, lr, l2, batch_size, trials, loss, rule_name, epoch
         options.echo_json(record)
         return
     _show(rows)
-    click.echo("best: " + ", ".join(f"{k} {v:g}" for k, v in point.items()))
+    click.echo("best: " + ", ".join(f"{k} {'all' if v is None else f'{v:g}'}" for k, v in result.x.items()))
     if "test" in record:
         click.echo(f"test {key} {record['test']:.4f} on {len(found.y_test):,} rows that were not trained on")
     if out is not None:
         click.echo(f"model written to {record['out']}")
 
 
-def _points(method, lr, l2, batch_size, trials, seed):
-    names = ("lr", "l2", "batch_size")
-    every = [dict(zip(names, values, strict=True)) for values in itertools.product(lr, l2, batch_size)]
-    if method != "random" or trials >= len(every):
-        return every
-    chosen = np.random.default_rng(seed).choice(len(every), trials, replace=False)
-    return [every[i] for i in sorted(chosen)]
-
-
-def _tried(found, run, points, rule_name, epochs, validation, method, quiet):
-    """(a row a trial, (the best Fit, its point)); halving gives the better half twice the epochs."""
-    training, held = dataset.split(len(found.y_train), [run["seed"], 1], validation)
-    parts = (found.x_train[training], found.y_train[training]), (found.x_train[held], found.y_train[held])
-    now, rows, best = (
-        (max(1, epochs // 2 ** max(1, len(points).bit_length() - 1)) if method == "halving" else epochs),
-        [],
-        None,
-    )
-    while True:
-        scored = []
-        for point in points:
-            fit, row = _trial(parts, run, point, rule_name, now)
-            rows.append(row)
-            scored.append((row["score"], fit, point))
-        scored = sorted((s for s in scored if s[1] is not None), key=lambda s: -s[0])
-        if not scored:
-            raise click.ClickException("every trial diverged: try smaller values of --lr")
-        best = scored[0][1:]
-        if now >= epochs or method != "halving":
-            return rows, best
-        points = [s[2] for s in scored[: max(1, len(scored) // 2)]]
-        now = epochs if len(points) == 1 else min(epochs, 2 * now)
-
-
-def _trial(parts, run, point, rule_name, epochs):
-    (X, y), (x_held, y_held) = parts
-    row = {**point, "epochs": epochs}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            fit = fo.train(X, y, rule=models.rule(rule_name, point["lr"]), epochs=epochs, l2=point["l2"],
-                           batch_size=int(point["batch_size"]) or None, **run)  # fmt: skip
-    except fo.Diverged:
-        return None, row | {"training": None, "validation": None, "score": -math.inf, "diverged": True}
-    _, training = _measured(fit, X, y)
-    name, validation = _measured(fit, x_held, y_held)
-    score = validation if name == "accuracy" else -validation
-    return fit, row | {"training": training, "validation": validation, "score": score, "diverged": False}
+def _flat(row, measure):
+    """A trial as it is shown; score: the larger the better."""
+    value = row["validation"]
+    score = -math.inf if value is None else value if measure == "accuracy" else -value
+    shown = {name: row[name] for name in ("epochs", "training", "validation", "diverged")}
+    return {**row["point"], **shown, "score": score}
 
 
 def _measured(fit, X, y):
@@ -169,5 +131,5 @@ def _show(rows):
         table.add_column(name.replace("_", " "), justify="right")
     for row in sorted(rows, key=lambda r: (-r["epochs"], -r["score"])):
         values = [f"{row[k]:.4f}" if row[k] is not None else "diverged" for k in names[4:]]
-        table.add_row(*(f"{row[k]:.4g}" for k in names[:4]), *values)
+        table.add_row(*("all" if row[k] is None else f"{row[k]:.4g}" for k in names[:4]), *values)
     Console().print(table)

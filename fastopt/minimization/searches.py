@@ -186,24 +186,55 @@ def random_restarts(fun, bounds=None, args=(), *, restarts=10, sampler=None, see
     return found
 
 
-def successive_halving(fun, candidates, *, budgets, keep=1 / 3, progress=False):
+def successive_halving(fun, candidates, *, budgets, keep=1 / 3, threads=None, progress=False, start=None):
     """fun(candidate, budget) -> number for all candidates with the least budget, for the best `keep` of them with
     the next, and so on (Jamieson & Talwalkar 2016).
 
-    Result: x (the candidate), fun, history: one list of (index, value) a round, best first.
+    NaN is worse than any number; of equals the first is better. threads: calls of fun at a time. start: an earlier
+    result, after Ctrl-C, to go on from. Result: x (the candidate), fun, index, history: one list of (index, value)
+    a round, best first; nfev, done ((round, index, value) of every call), success, message.
     """
-    if not len(candidates) or not len(budgets) or not 0 < keep < 1:
+    budgets = list(budgets)
+    if not len(candidates) or not budgets or not 0 < keep < 1:
         raise ValueError("candidates and budgets must not be empty, and 0 < keep < 1")
-    alive, history, done = list(range(len(candidates))), [], 0
-    for budget in budgets:
-        values = [as_number(fun(candidates[i], budget)) for i in alive]
-        done += len(values)
-        order = sorted(range(len(alive)), key=lambda j: (math.isnan(values[j]), values[j], alive[j]))
-        history.append([(alive[j], values[j]) for j in order])
-        if progress:
-            print(f"budget {budget}: {len(alive)} candidates, best {history[-1][0][1]:.6g}")
-        alive = [alive[j] for j in order][: max(1, math.ceil(keep * len(alive)))]
-    index, value = history[-1][0]
+    done = {} if start is None else {(r, i): value for r, i, value in start.done}
+    before, interrupted = len(done), True
+    history: list = []
+
+    def value(i, r):
+        if (r, i) not in done:
+            done[r, i] = as_number(fun(candidates[i], budgets[r]))
+        return done[r, i]
+
+    with contextlib.suppress(KeyboardInterrupt):
+        rounds = halving(value, len(candidates), range(len(budgets)), keep, checked_threads(threads))
+        for budget, order in zip(budgets, rounds, strict=True):
+            history.append(order)
+            if progress:
+                print(f"budget {budget}: {len(order)} candidates, best {order[0][1]:.6g}")
+        interrupted = False
+    if interrupted:  # what is there of the round that was cut off, if it is the first
+        first = [(i, v) for (r, i), v in done.items() if r == 0 and not history]
+        history += [sorted(first, key=_rank)] if first else []
+    index, found = history[-1][0] if history else (None, math.inf)
     return result_class()(
-        x=candidates[index], fun=value, index=index, nfev=done, history=history, success=True
-    )
+        x=None if index is None else candidates[index], fun=found, index=index, nfev=len(done) - before,
+        history=history, done=[(r, i, value) for (r, i), value in sorted(done.items())],
+        success=not interrupted and not math.isnan(found),
+        message="interrupted; this is the best point so far" if interrupted else "all rounds were made",
+    )  # fmt: skip
+
+
+def halving(value, count, budgets, keep, threads, abandon=lambda: None):
+    """For each round its [(number, value(number, budget))], best first, of the best `keep` of the round before."""
+    alive = list(range(count))
+    for budget in budgets:
+        values = share(lambda i, budget=budget: (i, value(i, budget)), alive, threads, abandon)
+        order = sorted(values, key=_rank)
+        yield order
+        alive = [i for i, _ in order[: max(1, math.ceil(keep * len(alive) - 1e-9))]]
+
+
+def _rank(item):
+    index, value = item
+    return math.isnan(value), value, index

@@ -8,6 +8,7 @@ exact.py         a run by a solver instead
 history.py       what is noted of each epoch
 ending.py        how a run ends before its last epoch: divergence, early stopping
 resume.py        its file
+searching.py     very many runs: hyperparameters by held-out rows
 """
 
 import warnings
@@ -21,9 +22,10 @@ from fastopt.training.ending import Diverged
 from fastopt.training.exact import fit_exactly, refuse_for_epochs, refuse_for_solvers
 from fastopt.training.examples import checked_examples
 from fastopt.training.run import Progress, Run, checked_start
+from fastopt.training.searching import search
 from fastopt.training.settings import checked_settings
 
-__all__ = ["Diverged", "Progress", "train"]
+__all__ = ["Diverged", "Progress", "search", "train"]
 
 
 def train(

@@ -117,7 +117,7 @@ def _of_formula(what, formula, built_in):
     """Name, numbers and, of a user's own, a digest of the code: an edited formula is another one."""
     own = {} if type(formula) in built_in else {f"formula of the {what}": digest(type(formula))}
     hyper = "hyperparameters" if what == "rule" else "loss_hyperparameters"
-    return {what: type(formula).__name__, hyper: {k: _plain(v) for k, v in formula._asdict().items()}, **own}
+    return {what: type(formula).__name__, hyper: {k: plain(v) for k, v in formula._asdict().items()}, **own}
 
 
 def _of_schedule(schedule):
@@ -126,13 +126,13 @@ def _of_schedule(schedule):
         return f"{schedule.__qualname__} {digest(schedule)}"
     if isinstance(schedule, functools.partial):
         values = [*schedule.args, *sorted(schedule.keywords.items())]
-        return [_of_schedule(schedule.func), *map(_plain, values)]
+        return [_of_schedule(schedule.func), *map(plain, values)]
     own = [] if type(schedule) in SCHEDULES else [digest(type(schedule))]
     fields = schedule._asdict() if hasattr(schedule, "_asdict") else getattr(schedule, "__dict__", {})
-    return [type(schedule).__name__, *own, {k: _plain(v) for k, v in fields.items()}]
+    return [type(schedule).__name__, *own, {k: plain(v) for k, v in fields.items()}]
 
 
-def _plain(value):
+def plain(value):
     """As JSON gives it back, so that what was read can be compared with what is."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
@@ -143,10 +143,14 @@ def _plain(value):
     if isinstance(value, np.ndarray):
         return _digest_of_arrays([value])
     if isinstance(value, (tuple, list)) and not hasattr(value, "_asdict"):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     return _of_schedule(value) if callable(value) else f"{type(value).__name__}: not compared"
+
+
+def digest_of_data(examples):
+    return [_digest(examples.rows, examples.chosen), _digest_of_validation(examples)]
 
 
 def _digest(rows, chosen):
