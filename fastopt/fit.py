@@ -8,6 +8,7 @@ import numpy as np
 from fastopt import checkpoint, losses
 from fastopt.arrays import FLOATS
 from fastopt.fingerprint import digest
+from fastopt.parts import is_source, rows_of
 from fastopt.rows import Rows, check_finite, checked_labels, checked_matrix, checked_rows, checked_scale
 
 ROWS = 8192  # rows scored at once, so that a uint8 or sparse X is never converted whole
@@ -125,11 +126,14 @@ class Fit:
         scores = self.scores(X)
         return np.asarray(self.loss.probabilities(scores.T)).T
 
-    def evaluate(self, X, y):
+    def evaluate(self, X, y=None):
         """(mean loss without penalty, accuracy) for labels y; accuracy is NaN in regression.
 
+        X: rows as in `scores`, or a source with labels (fo.source), read part by part.
         y: class numbers, or labels that are among `classes`.
         """
+        if is_source(X):
+            return self.evaluate_rows(rows_of(X, self.loss, y, classes=len(self.W)), np.s_[:])
         _, sparse = checked_matrix(X)
         scale = checked_scale(self.scale if X.dtype == np.uint8 and sparse is None else 1.0, X.dtype)
         if self.classes is not None and checked_labels(y).dtype.kind not in "iub":
@@ -140,7 +144,14 @@ class Fit:
         return self.evaluate_rows(rows, np.s_[:])
 
     def evaluate_rows(self, rows, numbers):
-        """As `evaluate`, of some of the rows that `checked_rows` gave: row numbers, or [:] for all."""
+        """As `evaluate`, of some of the rows that `checked_rows` gave: row numbers, or [:] for all.
+
+        Rows of a source: all of them, part by part.
+        """
+        if not rows.in_memory:
+            found = [(part.n, *self.evaluate_rows(part, numbers)) for _, part in rows.parts()]
+            counts = [n for n, _, _ in found]
+            return tuple(float(np.average([f[i] for f in found], weights=counts)) for i in (1, 2))
         scores, y = self._scores_of(rows, numbers), rows.y[numbers]
         k, labels = tuple(map(float, self.loss)), rows.labels(self.loss)[numbers]
         total = 0.0

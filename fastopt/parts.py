@@ -1,5 +1,6 @@
 """Rows that are not in memory: a source gives them part by part, the next read while one is computed with."""
 
+import copy
 import tempfile
 import threading
 from queue import SimpleQueue
@@ -7,6 +8,7 @@ from queue import SimpleQueue
 import numpy as np
 
 from fastopt.arrays import FLOATS
+from fastopt.regroup import regrouped
 from fastopt.rows import (
     Rows,
     checked_labels,
@@ -17,6 +19,7 @@ from fastopt.rows import (
     part_rows,
 )
 
+PIECES = 8  # of a window of shuffled rows, from as many places of the source
 IN_FLIGHT = 2  # parts in memory at once: one is computed with, one is read
 KEPT_BYTES = 512 << 20  # of numbers that a solver keeps of all rows in memory; what is more lies in a file
 
@@ -45,6 +48,14 @@ class Source:
         """
         raise NotImplementedError
 
+    def shuffled(self, size, rng):
+        """(X, row numbers, None) of all rows, pieces of about `size` rows in an order drawn with rng where the
+        source can be read in any order; else as they stand."""
+        begin = 0
+        for X, _, _ in self.pieces(size):
+            yield X, np.arange(begin, begin + X.shape[0]), None
+            begin += X.shape[0]
+
     def labels(self):
         """(rows, y, weight) in order, pieces of any size: without X where that is cheaper."""
         for X, y, weight in self.pieces(part_rows(self.features, self.dtype.itemsize, self.is_sparse)):
@@ -71,6 +82,8 @@ def rows_of(source, loss, y=None, *, classes=None, scale=None, weight=None):
     if classes is None and source.classes is not None and loss.one_row != "real":
         classes = len(source.classes)
         classes = 1 if classes <= 2 and loss.one_row == "binary" else max(2, classes)
+    if y.dtype.kind in "US" and loss.one_row != "real":
+        raise TypeError(f"{source.name} has labels of text: pass class numbers 0, 1, ... and classes=")
     y, classes = labels_and_classes(loss, y, n, classes, dtype)
     weight = checked_weights(weight, n, dtype)
     scale = checked_scale(source.scale if scale is None else scale, source.dtype)
@@ -185,18 +198,40 @@ class PartedRows:
                 f"where {self.source.dtype} rows of {self.features} features are needed"
             )
         dense = None if sparse is not None else np.ascontiguousarray(X)
-        return self._part(begin, end, dense, sparse)
+        return self._part(slice(begin, end), dense, sparse)
 
-    def _part(self, begin, end, X, sparse):
-        y = self.y[begin:end]
+    def _part(self, which, X, sparse):
+        y = self.y[which]
         y = y if y.dtype.kind == "f" else y.astype(np.int64)
-        weight = None if self.weight is None else self.weight[begin:end]
-        return Rows(X, sparse, y, weight, end - begin, self.features, self.classes, self.dtype, self.scale)
+        weight = None if self.weight is None else self.weight[which]
+        return Rows(X, sparse, y, weight, len(y), self.features, self.classes, self.dtype, self.scale)
+
+    def windows(self, size, rng):
+        """Rows of `size` each, in an order of pieces drawn with rng; None: as they stand."""
+        if rng is None:
+            pieces = self._in_order(size)
+        else:
+            pieces = regrouped(self.source.shuffled(max(1, size // PIECES), rng), size)
+        for X, numbers, _ in pieces:
+            X, sparse = checked_matrix(X)
+            yield self._part(numbers, None if sparse is not None else np.ascontiguousarray(X), sparse)
+
+    def _in_order(self, size):
+        begin = 0
+        for X, _, _ in self.source.pieces(size):
+            yield X, slice(begin, begin + X.shape[0]), None
+            begin += X.shape[0]
+
+    def _replace(self, **fields):
+        result = copy.copy(self)
+        for name, value in fields.items():
+            setattr(result, name, value)
+        return result
 
     def without_features(self):
         """The parts as far as labels and weights are concerned: no read."""
         for begin in range(0, self.n, self.part_rows):
-            yield self._part(begin, min(begin + self.part_rows, self.n), *self._nothing())
+            yield self._part(slice(begin, min(begin + self.part_rows, self.n)), *self._nothing())
 
     def _nothing(self):
         if not self.is_sparse:
@@ -204,7 +239,7 @@ class PartedRows:
         return None, (np.empty(0, self.dtype), np.empty(0, np.int32), np.zeros(1, np.int32))
 
     def empty(self):
-        return self._part(0, 0, *self._nothing())
+        return self._part(slice(0, 0), *self._nothing())
 
     def memory(self, array):
         """The array, or where much is kept already one in a file that vanishes with it."""
@@ -225,6 +260,8 @@ class PartedRows:
         if not found:
             return self.empty()
         return joined(found)
+
+    labels = Rows.labels
 
     def arrays(self):
         return [a for a in (self.y, self.weight) if a is not None]

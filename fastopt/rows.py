@@ -321,8 +321,11 @@ def check_columns(indices, features):
         raise ValueError(f"X has column numbers outside 0..{features - 1}: {indices[at]} at entry {at}")
 
 
-def check_finite(rows, which):
-    """ValueError naming the first of these rows (a slice or row numbers) that holds NaN or inf."""
+def check_finite(rows, which, first=0):
+    """ValueError naming the first of these rows (a slice or row numbers) that holds NaN or inf.
+
+    first: the number of the first of `rows`, where they are a part.
+    """
     X = rows.matrix(which)
     if rows.sparse is None:
         bad = ~np.isfinite(X)
@@ -337,12 +340,21 @@ def check_finite(rows, which):
         entry = int(np.argmax(bad))
         i, column = int(np.searchsorted(X.indptr, entry, side="right")) - 1, X.indices[entry]
         value = X.data[entry]
-    row = which.start + i if isinstance(which, slice) else which[i]
+    row = first + ((which.start or 0) + i if isinstance(which, slice) else which[i])
     raise ValueError(f"X has {value} at row {row}, column {column}: leave the row out, or fill it in")
+
+
+def _check_part(part, first):
+    for begin in range(0, part.n, AT_ONCE):
+        check_finite(part, slice(begin, min(begin + AT_ONCE, part.n)), first)
 
 
 def check_all_finite(rows, numbers):
     """check_finite of all rows, or of these row numbers, some at a time."""
+    if not rows.in_memory:
+        for first, part in rows.parts():
+            _check_part(part, first)
+        return
     count = len(rows.y) if numbers is None else len(numbers)
     for begin in range(0, count, AT_ONCE):
         end = min(begin + AT_ONCE, count)

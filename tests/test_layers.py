@@ -26,7 +26,7 @@ LAYERS = [
     ("training", "minimization", "checkpoint", "logs", "fit", "data", "testing", "checking"),
     ("linear", "solvers"),
     ("optimizer", "objective", "functions"),
-    ("parts",),
+    ("parts", "regroup"),
     ("engines", "rows", "stepping"),
     ("kernels", "native", "arrays", "structure", "threads", "plan"),
     ("rules", "losses", "penalties", "schedules", "fingerprint", "algorithms"),

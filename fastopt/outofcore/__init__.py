@@ -3,7 +3,6 @@
 arrays.py      .npy files, arrays
 tables.py      what fastopt.readers can open: Parquet, Arrow, CSV, SVMlight, IDX
 several.py     sources after one another, iterators
-regroup.py     pieces of any size into pieces of one size
 """
 
 import os

@@ -57,6 +57,11 @@ class ArraySource(_OfArrays):
             end = min(begin + size, self.n)
             yield self._X[begin:end], *self._of(begin, end)
 
+    def shuffled(self, size, rng):
+        for begin in rng.permutation(-(-self.n // size)) * size:
+            end = min(begin + size, self.n)
+            yield self._X[begin:end], np.arange(begin, end), None
+
 
 class NpySource(_OfArrays):
     """X of an .npy file, read, not mapped: as fast as the disk, and nothing of it stays in memory."""
@@ -87,18 +92,28 @@ class NpySource(_OfArrays):
         self._take(y, weight)
 
     def pieces(self, size):
-        size = min(size, max(1, self.n))
+        begins = range(0, self.n, max(1, size))
+        for begin, X in zip(begins, self._read(begins, size), strict=True):
+            yield X, *self._of(begin, begin + len(X))
+
+    def shuffled(self, size, rng):
+        begins = (rng.permutation(-(-self.n // size)) * size).tolist()
+        for begin, X in zip(begins, self._read(begins, size), strict=True):
+            yield X, np.arange(begin, begin + len(X)), None
+
+    def _read(self, begins, size):
+        """The rows from each of these on, `size` of them; an array's memory is used again."""
+        size, row_bytes = min(size, max(1, self.n)), self.features * self.dtype.itemsize
         rooms = [
             aligned_empty(size * self.features, self.dtype).reshape(size, self.features)
-            for _ in range(min(self.in_flight, -(-self.n // size)))
+            for _ in range(min(self.in_flight, len(begins)))
         ]
         with open(self._path, "rb", buffering=0) as file:
-            file.seek(self._offset)
-            for i, begin in enumerate(range(0, self.n, size)):
-                end = min(begin + size, self.n)
-                X = rooms[i % len(rooms)][: end - begin]
+            for i, begin in enumerate(begins):
+                X = rooms[i % len(rooms)][: min(size, self.n - begin)]
+                file.seek(self._offset + begin * row_bytes)
                 self._fill(file, X)
-                yield X, *self._of(begin, end)
+                yield X
 
     def _fill(self, file, X):
         left = memoryview(X.reshape(-1).view(np.uint8))

@@ -4,8 +4,8 @@ import numpy as np
 
 from fastopt.arrays import FLOATS
 from fastopt.outofcore.arrays import vector
-from fastopt.outofcore.regroup import regrouped
 from fastopt.parts import Source
+from fastopt.regroup import regrouped
 from fastopt.rows import checked_labels
 
 
@@ -18,7 +18,7 @@ class Several(Source):
         self._sources, first = sources, sources[0]
         self.name = f"{first.name} and {len(sources) - 1} more"
         self.features, self.dtype, self.is_sparse = first.features, first.dtype, first.is_sparse
-        self.classes, self.scale = first.classes, first.scale
+        self.classes, self.scale, self.raw = first.classes, first.scale, any(s.raw for s in sources)
         for other in sources[1:]:
             mine = (self.features, self.dtype, self.is_sparse)
             if (other.features, other.dtype, other.is_sparse) != mine:
@@ -36,6 +36,13 @@ class Several(Source):
 
     def pieces(self, size):
         return regrouped((piece for s in self._sources for piece in s.pieces(size)), size)
+
+    def shuffled(self, size, rng):
+        counts = [sum(count for count, _, _ in s.labels()) if s.n is None else s.n for s in self._sources]
+        firsts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        for i in rng.permutation(len(self._sources)):
+            for X, numbers, _ in self._sources[i].shuffled(size, rng):
+                yield X, numbers + firsts[i], None
 
     def labels(self):
         for s in self._sources:

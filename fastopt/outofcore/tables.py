@@ -4,12 +4,12 @@ import numpy as np
 
 from fastopt.arrays import FLOATS
 from fastopt.outofcore.arrays import ArraySource
-from fastopt.outofcore.regroup import regrouped
 from fastopt.parts import Source
 from fastopt.readers import labels, open_data
 from fastopt.readers.preparation import guessed_target, prepared
 from fastopt.readers.scan import scan
 from fastopt.readers.sources import Matrix, ReadError, reading
+from fastopt.regroup import regrouped
 
 BATCH = 1 << 16  # rows that pyarrow gives at once
 DIALECT = ("format", "delimiter", "decimal", "encoding", "header", "null", "features", "labels", "size")
@@ -113,11 +113,24 @@ class ParquetSource(Source):
         self.features, self.n = len(self._columns), parquet.ParquetFile(path).metadata.num_rows
         self.entries = self.n * self.features
 
-    def _batches(self, columns):
+    def shuffled(self, size, rng):
+        """Row groups in an order drawn with rng."""
+        from pyarrow import parquet
+
+        metadata = parquet.ParquetFile(self._path).metadata
+        counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        firsts = np.concatenate([[0], np.cumsum(counts)])
+        for group in rng.permutation(len(counts)):
+            first = firsts[group]
+            for batch in self._batches(self._columns, [group]):
+                yield self._matrix(batch, first), np.arange(first, first + batch.num_rows), None
+                first += batch.num_rows
+
+    def _batches(self, columns, groups=None):
         from pyarrow import parquet
 
         with reading(self.name), parquet.ParquetFile(self._path) as file:
-            for group in range(file.num_row_groups):
+            for group in range(file.num_row_groups) if groups is None else groups:
                 with reading(f"{self.name}, row group {group} of {file.num_row_groups}"):
                     batches = list(file.iter_batches(BATCH, row_groups=[group], columns=columns))
                 yield from batches

@@ -4,6 +4,7 @@ examples.py      X, y, weights and held-out rows, checked once
 settings.py      what a run is asked to do, and what tells one run from another
 coefficients.py  the rule's coefficients of a stretch of steps
 run.py           the run: stretches, epochs, where it stands
+streamed.py      the same over a source, window by window
 exact.py         a run by a solver instead
 history.py       what is noted of each epoch
 ending.py        how a run ends before its last epoch: divergence, early stopping
@@ -24,13 +25,14 @@ from fastopt.training.examples import checked_examples
 from fastopt.training.run import Progress, Run, checked_start
 from fastopt.training.searching import search
 from fastopt.training.settings import checked_settings
+from fastopt.training.streamed import StreamedRun
 
 __all__ = ["Diverged", "Progress", "search", "train"]
 
 
 def train(
     X,
-    y,
+    y=None,
     loss=Softmax(),
     rule=Momentum(0.1),
     schedule=None,
@@ -66,6 +68,8 @@ def train(
 
     X: (n, features) float32, float64 or uint8, C-ordered, or scipy CSR. uint8 is multiplied by
         `scale` (1/255) inside the loop and trained in float32.
+        Or X: a source (fo.source), which has y and weights: parts in an order drawn for each epoch, rows
+        shuffled within windows of eight of them (sources that can be read in order only: in that order).
     y: (n,) class numbers 0, 1, ...; or labels of text, which `classes` of the result then lists; or
         numbers of any kind for the regression that SquaredError is unless `classes` are named.
     schedule: a schedule of the learning rate, or a dict {hyperparameter: schedule}, over steps.
@@ -122,7 +126,7 @@ def train(
         examples.rows.n, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads,
         early_stopping=early_stopping, average=average, has_validation=examples.validation is not None,
     )  # fmt: skip
-    run = Run(examples, settings, start, checkpoint)
+    run = (Run if examples.rows.in_memory else StreamedRun)(examples, settings, start, checkpoint)
     log, close = opened(log)
     try:
         while not run.is_over():

@@ -30,9 +30,10 @@ class Diverged(FloatingPointError):
 
 def loss_of_zeros(loss, rows, chosen):
     """The mean loss where all scores are 0: of all rows in regression, else of some."""
-    y = rows.labels(loss) if chosen is None else rows.labels(loss)[chosen]
+    y = rows.y if chosen is None else rows.y[chosen]
     if y.dtype.kind != "f":
-        y = y[:: -(-len(y) // SAMPLE)]
+        y = y[:: -(-len(y) // SAMPLE)].astype(np.int64)
+    y = rows._replace(y=y).labels(loss)
     s = np.zeros((rows.classes, len(y)))
     with np.errstate(all="ignore"):
         return float(np.mean(loss.rows(tuple(map(float, loss)), s, y, np.empty_like(s))))

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastopt.fit import Fit
 from fastopt.objective import Objective
-from fastopt.rows import check_finite
+from fastopt.rows import check_all_finite, check_finite
 from fastopt.solvers.solve import solve
 
 FOR_EPOCHS = (
@@ -19,9 +19,12 @@ FOR_EPOCHS = (
 def fit_exactly(examples, loss, penalty, solver, start, options, backend, threads):
     """A Fit whose `report` says how the solver ended; options: those of solvers.solve."""
     rows = examples.rows if examples.chosen is None else examples.rows.take(examples.chosen)
-    check_finite(rows, slice(None))
+    if rows.in_memory:
+        check_finite(rows, slice(None))
     objective = Objective.of_rows(loss, rows, penalty, backend=backend, threads=threads)
     W, b, report = solve(objective, solver, start=start, **options)
+    if not np.isfinite(report.objective):
+        check_all_finite(rows, None)  # of a source they have not been looked at
     fit = Fit(
         W, b, loss, scale=examples.rows.scale, classes=examples.classes, history=report.history,
         steps=report.iterations, interrupted=report.reason == "interrupted",

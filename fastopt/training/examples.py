@@ -7,6 +7,7 @@ import numpy as np
 from fastopt import losses
 from fastopt.arrays import checked_number, checked_whole
 from fastopt.fit import checked_classes, class_numbers
+from fastopt.parts import is_source, rows_of
 from fastopt.rows import Rows, check_all_finite, checked_labels, checked_matrix, checked_rows
 
 MOST_CLASSES = 1 << 20  # of class numbers without names, where y has fewer rows
@@ -28,6 +29,13 @@ def checked_examples(loss, X, y, seed, *, scale, classes, validation, sample_wei
     """Examples, or TypeError/ValueError naming the argument that does not fit."""
     losses.checked(loss)
     classes = checked_classes(classes)
+    if is_source(X):
+        rows = rows_of(X, loss, y, classes=_model_rows_of(classes, loss), scale=scale, weight=sample_weight)
+        if not rows.in_memory:
+            names = classes if X.classes is None else X.classes
+            return _of_source(loss, rows, names, validation, class_weight)
+        classes = checked_classes(X.classes) if classes is None else classes
+        X, y, scale, sample_weight = _arrays(rows, X)
     checked_matrix(X)
     y, classes = _as_numbers(y, classes)
     rows = checked_rows(loss, X, y, classes=_model_rows(loss, y, classes), scale=scale, weight=sample_weight)
@@ -40,6 +48,35 @@ def checked_examples(loss, X, y, seed, *, scale, classes, validation, sample_wei
     if held is None and validation is not None:
         return Examples(rows, chosen, (_validation_rows(loss, rows, *validation, classes), np.s_[:]), classes)
     return Examples(rows, chosen, None if held is None else (rows, held), classes)
+
+
+def _model_rows_of(classes, loss):
+    """The rows of W for named classes, or None."""
+    if classes is None:
+        return None
+    return 1 if loss.one_row == "binary" and len(classes) <= 2 else max(2, len(classes))
+
+
+def _arrays(rows, source):
+    """(X, y, scale, weight) of a source that fits into one part."""
+    X = rows.matrix(slice(None)) if rows.sparse is not None else rows.X
+    return X, rows.y, source.scale, rows.weight
+
+
+def _of_source(loss, rows, classes, validation, class_weight):
+    if rows.n == 0:
+        raise ValueError("the source has no rows: there is nothing to train on")
+    held = None
+    if is_source(validation):
+        held = rows_of(validation, loss, classes=rows.classes)
+    elif isinstance(validation, (tuple, list)) and len(validation) == 2:
+        held = _validation_rows(loss, rows, *validation, classes)
+    elif validation is not None:
+        raise ValueError("validation of a source must be (X, y) or a source: no share of it can be held out")
+    if held is not None and held.features != rows.features:
+        raise ValueError(f"validation: X has {held.features} features, the source {rows.features}")
+    rows = _weighted(rows, None, class_weight, classes)
+    return Examples(rows, None, None if held is None else (held, np.s_[:]), classes)
 
 
 def _as_numbers(y, classes):

@@ -55,11 +55,13 @@ class Run:
             self._resume()
         self._good = (self.W.copy(), self.b.copy(), self.step)
         self._lowest_loss, self._lowest = self._first_loss, (self.W.copy(), self.b.copy(), self.step)
-        self._epoch_loop = engines.get(settings.backend).bind_epoch(
-            self.rows, settings.loss, settings.rule,
-            ((self.W, self.W_slots), (self.b, self.b_slots)), settings.batch, settings.l2, settings.threads,
-        )  # fmt: skip
+        self._epoch_loop = self._bind(self.rows) if self.rows.in_memory else None
         self._steps_at_once = max(1, FIRST_STRETCH * settings.steps_per_epoch // max(1, self.rows.work))
+
+    def _bind(self, rows):
+        of, parameters = self.settings, ((self.W, self.W_slots), (self.b, self.b_slots))
+        bind = engines.get(of.backend).bind_epoch
+        return bind(rows, of.loss, of.rule, parameters, min(of.batch, rows.n), of.l2, of.threads)
 
     def _allocate(self, start):
         shape, dtype = (self.rows.classes, self.rows.features), self.rows.dtype
@@ -72,6 +74,8 @@ class Run:
     def _loss_at_start(self, start):
         if not start:
             return loss_of_zeros(self.settings.loss, self.rows, self.examples.chosen)
+        if not self.rows.in_memory:
+            return self.fit().evaluate_rows(self.rows, np.s_[:])[0]
         numbers = np.arange(self.rows.n) if self.examples.chosen is None else self.examples.chosen
         return self.fit().evaluate_rows(self.rows, numbers)[0]
 
@@ -83,18 +87,20 @@ class Run:
     def one_epoch(self, progress):
         """One epoch, in stretches of about STRETCH seconds."""
         began, of = time.perf_counter(), self.settings
-        order, done, loss_sum, norm = self._order(), 0, 0.0, 0.0
-        while done < of.steps_per_epoch:
-            end = min(done + self._steps_at_once, of.steps_per_epoch)
-            if self._average:
-                end = min(end, self._average.next_point(done))
-            loss_sum, norm = self._stretch(order, done, end, loss_sum)
-            done = end
-            if self._average:
-                self._average.take(self.W, self.b, done, self.step)
-            if progress is not None:
-                total = of.steps_per_epoch * of.epochs
-                progress(Progress(self.epoch + 1, of.epochs, self.step, total, loss_sum / done))
+        loss_sum = norm = 0.0
+        for first, last, order in self._windows():
+            done = first
+            while done < last:
+                end = min(done + self._steps_at_once, last)
+                if self._average:
+                    end = min(end, self._average.next_point(done))
+                loss_sum, norm = self._stretch(order, done - first, end - first, loss_sum)
+                done = end
+                if self._average:
+                    self._average.take(self.W, self.b, done, self.step)
+                if progress is not None:
+                    total = of.steps_per_epoch * of.epochs
+                    progress(Progress(self.epoch + 1, of.epochs, self.step, total, loss_sum / done))
         loss = loss_sum / of.steps_per_epoch
         if reason := has_grown(loss, self._first_loss, self.history.last("loss_train")):
             self._good = self._lowest
@@ -107,7 +113,7 @@ class Run:
             self._save()
 
     def _stretch(self, order, begin, end, loss_sum):
-        """The steps [begin, end) of an epoch: (the sum of losses with theirs, the last gradient's norm)."""
+        """The steps [begin, end) of a window: (the sum of losses with theirs, the last gradient's norm)."""
         of = self.settings
         K = coefficient_table(of.rule, of.schedules, self.step, end - begin)
         start = time.perf_counter()
@@ -121,6 +127,10 @@ class Run:
         self._steps_at_once = max(1, min(2 * self._steps_at_once, wanted))
         self._keep()
         return loss_sum, norm
+
+    def _windows(self):
+        """(first step, last, order of its rows) of the windows of an epoch: of rows in memory there is one."""
+        yield 0, self.settings.steps_per_epoch, self._order()
 
     def _order(self):
         """Row numbers in the order of use, None for as they stand; of this epoch alone."""

@@ -155,12 +155,14 @@ def digest_of_data(examples):
 
 def _digest(rows, chosen):
     """Of all of X, y and the weights, and of which rows are trained on."""
+    if not rows.in_memory:  # X is not read for it
+        return _digest_of_arrays(rows.arrays())
     arrays = [rows.y, *(rows.sparse or (rows.X,)), rows.weight, chosen]
     return _digest_of_arrays([a for a in arrays if a is not None])
 
 
 def _digest_of_validation(examples):
-    if examples.validation is None or examples.validation[0].X is examples.rows.X:
+    if examples.validation is None or examples.validation[0].y is examples.rows.y:
         return ""
     return _digest(examples.validation[0], None)
 

@@ -1,0 +1,311 @@
+"""Sources: the bits of rows in memory, whatever the pieces in which the rows come."""
+
+import numpy as np
+import pytest
+
+import fastopt as fo
+from fastopt import rows as rows_module
+from fastopt.parts import ahead
+from fastopt.readers.sources import ReadError
+from fastopt.regroup import regrouped
+from fastopt.solvers.solve import solve
+
+BACKENDS = ("numba", "c", "numpy")
+N, FEATURES, CLASSES = 6000, 12, 3
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(rows_module, "PART_BYTES", 1 << 16)  # 1,024 rows of float32, 512 of float64
+    monkeypatch.setattr(rows_module, "SPARSE_PART_ROWS", 1024)
+
+
+def data(dtype=np.float32, classes=CLASSES, n=N):
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(n, FEATURES)).astype(dtype)
+    if dtype == np.uint8:
+        X = rng.integers(0, 256, (n, FEATURES)).astype(np.uint8)
+    y = (X @ rng.normal(size=(FEATURES, classes)) + rng.gumbel(size=(n, classes))).argmax(axis=1)
+    return X, y
+
+
+def sparse_data():
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    X, y = data()
+    return scipy_sparse.csr_array(np.where(np.abs(X) > 1.2, X, 0)), y
+
+
+def sources(X, y, tmp_path, weight=None):
+    """The same rows from everywhere, in pieces of odd sizes."""
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", y)
+    step = 777
+
+    def pieces():
+        for i in range(0, len(y), step):
+            part = slice(i, i + step)
+            yield (X[part], y[part]) if weight is None else (X[part], y[part], weight[part])
+
+    def cut(begin, end):
+        return fo.source(X[begin:end], y[begin:end], weight=None if weight is None else weight[begin:end])
+
+    yield fo.source(tmp_path / "X.npy", y=tmp_path / "y.npy", weight=weight)
+    yield fo.source(str(tmp_path / "X.npy"), y=y, weight=weight, in_flight=1)
+    yield fo.source(pieces)
+    yield fo.source([cut(0, 11), cut(11, 3000), cut(3000, len(y))])
+
+
+def same(a, b):
+    for x, z in zip(a, b, strict=True):
+        assert (x is None and z is None) or np.array_equal(x, z)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
+def test_an_objective_of_a_source_has_the_bits_of_one_in_memory(backend, dtype, need, tmp_path):
+    need(backend)
+    X, y = data(dtype)
+    weight = np.random.default_rng(5).uniform(0.5, 2, N)
+    mine = fo.Objective(fo.Softmax(), X, y, l2=1e-3, sample_weight=weight, backend=backend)
+    W, b = mine.zeros()
+    W += np.arange(W.size, dtype=W.dtype).reshape(W.shape) / 100
+    wanted, product = mine.value_and_grad(W, b), mine.hessian_product(W, b, W, b)
+    for source in sources(X, y, tmp_path, weight):
+        found = fo.Objective(fo.Softmax(), source, l2=1e-3, backend=backend)
+        same(found.value_and_grad(W, b), wanted)
+        same(found.hessian_product(W, b, W, b), product)
+        same([found.scores(W, b)], [mine.scores(W, b)])
+        same(found.gradient_sums(W, b), mine.gradient_sums(W, b))
+
+
+def test_sums_of_parts_are_those_of_a_plain_formula(tmp_path):
+    X, y = data(np.float64)
+    objective = fo.Objective(fo.Softmax(), fo.source(X, y), l2=0.1)
+    W = np.random.default_rng(1).normal(size=(CLASSES, FEATURES))
+    b = np.array([0.1, -0.2, 0.3])
+    s = X @ W.T + b
+    p = np.exp(s - s.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    value, dW, db = objective.value_and_grad(W, b)
+    assert value == pytest.approx(-np.log(p[np.arange(N), y]).mean() + 0.1 * (W**2).sum(), rel=1e-12)
+    p[np.arange(N), y] -= 1
+    np.testing.assert_allclose(dW, p.T @ X / N + 0.2 * W, rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(db, p.mean(axis=0), rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("solver", ["lbfgs", "newton", "auto"])
+def test_a_solver_finds_the_same_bits(backend, solver, need, tmp_path):
+    need(backend)
+    X, y = data(np.float64, classes=2)
+    wanted = solve(fo.Objective(fo.Logistic(), X, y, l2=1e-4, backend=backend), solver)
+    for source in sources(X, y, tmp_path):
+        found = solve(fo.Objective(fo.Logistic(), source, l2=1e-4, backend=backend), solver)
+        same(found[:2], wanted[:2])
+        assert found.report.converged and found.report.reads == wanted.report.reads
+
+
+def test_kept_scores_may_lie_in_a_file(monkeypatch):
+    from fastopt import parts
+
+    X, y = data()
+    wanted = solve(fo.Objective(fo.Softmax(), X, y, l2=1e-4), "lbfgs")
+    monkeypatch.setattr(parts, "KEPT_BYTES", 10_000)
+    same(solve(fo.Objective(fo.Softmax(), fo.source(X, y), l2=1e-4), "lbfgs")[:2], wanted[:2])
+
+
+def test_sparse_rows_from_a_source(tmp_path):
+    X, y = sparse_data()
+    mine = fo.Objective(fo.Softmax(), X, y, l2=1e-4)
+    found = fo.Objective(
+        fo.Softmax(), fo.source([fo.source(X[:100], y[:100]), fo.source(X[100:], y[100:])]), l2=1e-4
+    )
+    W, b = mine.zeros()
+    W += 0.1
+    same(found.value_and_grad(W, b), mine.value_and_grad(W, b))
+    same(solve(found, "lbfgs")[:2], solve(mine, "lbfgs")[:2])
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "auto"])
+def test_l1_and_standardize(solver):
+    X, y = data(np.float64)
+    X[:, 0] *= 100
+    options = {"solver": "lbfgs", "penalty": fo.L1(1e-2), "standardize": True, "tol": 1e-6}
+    same_as = fo.train(X, y, **options)
+    found = fo.train(fo.source(X, y), **options | {"solver": solver})
+    same([found.W, found.b], [same_as.W, same_as.b])
+
+
+@pytest.mark.parametrize("sampling", ["sequential", "shuffle"])
+def test_epochs_over_a_source(sampling, tmp_path):
+    X, y = data()
+    memory = fo.train(X, y, epochs=3, sampling=sampling, batch_size=50)
+    fits = [
+        fo.train(source, epochs=3, sampling=sampling, batch_size=50) for source in sources(X, y, tmp_path)
+    ]
+    for fit in fits:
+        if sampling == "sequential":
+            np.testing.assert_allclose(fit.W, memory.W, rtol=1e-4, atol=1e-5)
+        assert abs(fit.evaluate(X, y)[1] - memory.evaluate(X, y)[1]) < 0.02
+        assert fit.steps == memory.steps
+    again = fo.train(
+        fo.source(tmp_path / "X.npy", y=y), epochs=3, sampling=sampling, batch_size=50, threads=2
+    )
+    same([again.W, again.b], [fits[0].W, fits[0].b])
+
+
+def test_an_epoch_takes_every_row_once(tmp_path):
+    X, y = data()
+    np.save(tmp_path / "X.npy", X)
+    for source in (
+        fo.source(tmp_path / "X.npy", y=y),
+        fo.source([fo.source(X[:999], y[:999]), fo.source(X[999:], y[999:])]),
+    ):
+        rng = np.random.default_rng(0)
+        seen = []
+        for rows, numbers, _ in source.shuffled(100, rng):
+            np.testing.assert_array_equal(rows, X[numbers])
+            seen.append(numbers.copy())
+        assert sorted(np.concatenate(seen)) == list(range(N))
+        assert not np.array_equal(np.concatenate(seen), np.arange(N))
+
+
+def test_options_of_a_run_over_a_source(tmp_path):
+    X, y = data()
+    source, held = fo.source(X, y), fo.source(X[:2000], y[:2000])
+    options = {"batch_size": 64, "class_weight": "balanced", "average": True, "rule": fo.Adam(0.01)}
+    whole = fo.train(source, epochs=4, validation=held, **options)
+    assert whole.history["accuracy_validation"][-1] > 0.6
+    np.testing.assert_allclose(whole.evaluate(held), whole.evaluate(X[:2000], y[:2000]), rtol=1e-12)
+    path = tmp_path / "run.npz"
+    fo.train(source, epochs=2, validation=held, checkpoint=path, schedule=None, **options)
+    resumed = fo.train(source, epochs=4, validation=held, checkpoint=path, schedule=None, **options)
+    same([resumed.W, resumed.b], [whole.W, whole.b])
+
+
+def test_tables_and_text(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import csv, parquet
+
+    X, y = data()
+    names = np.array(["red", "green", "blue"])[y]
+    columns = {f"x{j}": X[:, j] for j in range(FEATURES)}
+    parquet.write_table(pa.table(columns | {"colour": names}), tmp_path / "t.parquet", row_group_size=700)
+    csv.write_csv(pa.table(columns | {"colour": names}), tmp_path / "t.csv")
+    number = np.searchsorted(np.unique(names), names)
+    wanted = fo.train(X, number, solver="lbfgs", l2=1e-3)
+    for name in ("t.parquet", "t.csv"):
+        fit = fo.train(fo.source(tmp_path / name, target="colour"), solver="lbfgs", l2=1e-3)
+        assert list(fit.classes) == ["blue", "green", "red"]
+        if name == "t.parquet":
+            same([fit.W, fit.b], [wanted.W, wanted.b])
+        np.testing.assert_allclose(fit.W, wanted.W, atol=1e-4)
+    epochs = fo.train(fo.source(tmp_path / "t.parquet", target="colour"), epochs=3)
+    assert epochs.evaluate(X, number)[1] > 0.6
+
+
+def test_a_table_with_categories_and_missing_values(tmp_path):
+    pytest.importorskip("pyarrow")
+    lines = ["kind,size,price"] + [
+        f"{'abc'[i % 3]},{'' if i % 7 == 0 else i % 5},{i % 3 + i % 5}" for i in range(4000)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(ReadError, match="'size' has no value"):
+        fo.source(tmp_path / "t.csv", target="price")
+    source = fo.source(tmp_path / "t.csv", target="price", missing="mean", standardize=True)
+    fit = fo.train(source, loss=fo.SquaredError(), solver="lbfgs", l2=1e-6)
+    assert fit.W.shape == (1, 4) and fit.report.objective < 1
+
+
+def test_svmlight(tmp_path):
+    datasets = pytest.importorskip("sklearn.datasets")
+    X, y = sparse_data()
+    datasets.dump_svmlight_file(X, 2 * (y > 0) - 1, str(tmp_path / "t.svm"), zero_based=False)
+    fit = fo.train(fo.source(tmp_path / "t.svm"), loss=fo.Logistic(), solver="lbfgs", l2=1e-3)
+    assert list(fit.classes) == [-1, 1] and fit.report.converged
+    wanted = fo.train(X, (y > 0).astype(int), loss=fo.Logistic(), solver="lbfgs", l2=1e-3)
+    np.testing.assert_allclose(fit.W, wanted.W, rtol=1e-3, atol=1e-4)
+
+
+def test_a_small_source_is_read_once():
+    X, y = data(n=300)
+    reads = []
+
+    def pieces():
+        reads.append(1)
+        yield X, y
+
+    same([fo.train(fo.source(pieces), epochs=5).W],
+         [fo.train(X, y, epochs=5).W])  # fmt: skip
+    assert len(reads) == 3  # to know its shape, its labels, its rows
+
+
+def refused(make, error, match):
+    with pytest.raises(error, match=match):
+        make()
+
+
+def test_refusals(tmp_path):
+    X, y = data()
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "F.npy", np.asfortranarray(X))
+    np.save(tmp_path / "i.npy", X.astype(np.int32))
+    whole = (tmp_path / "X.npy").read_bytes()
+    (tmp_path / "cut.npy").write_bytes(whole[: len(whole) // 2])
+    source = fo.source(X, y)
+    refused(lambda: fo.source(tmp_path / "none.npy"), ReadError, "none.npy")
+    refused(lambda: fo.source(tmp_path / "F.npy"), ReadError, "by columns")
+    refused(lambda: fo.source(tmp_path / "i.npy"), ReadError, "int32")
+    refused(lambda: fo.source(tmp_path / "cut.npy"), ReadError, "cut off")
+    refused(lambda: fo.source(tmp_path / "X.npy", y=y[:-1]), ValueError, "y has 5,999 entries")
+    refused(lambda: fo.source(tmp_path / "X.npy", y=y, target="a"), ValueError, "target is for tables")
+    refused(lambda: fo.source([]), ValueError, "empty list")
+    refused(lambda: fo.source(lambda: iter([])), ValueError, "no rows")
+    refused(lambda: fo.source([source, fo.source(X[:, 1:], y)]), ValueError, "11 features")
+    refused(lambda: fo.source(X, y, in_flight=0), ValueError, "in_flight")
+    refused(lambda: fo.Objective(fo.Softmax(), fo.source(X)), ValueError, "no labels")
+    refused(lambda: fo.train(source, solver="dual", loss=fo.SquaredHinge(), l2=1.0), ValueError, "memory")
+    refused(lambda: fo.train(source, validation=0.1), ValueError, "no share")
+    refused(lambda: fo.train(source, sampling="replacement"), ValueError, "replacement")
+    refused(lambda: fo.train(source, batch_size=None), ValueError, "lbfgs")
+    X[4321, 3] = np.nan
+    for solver in ("lbfgs", "sgd"):
+        refused(lambda s=solver: fo.train(fo.source(X, y), solver=s), ValueError, "row 4321, column 3")
+
+
+def test_a_source_that_changes_between_passes_is_noticed():
+    X, y = data()
+    lengths = iter([N, N, N - 100, N - 100, N - 100])
+
+    def pieces():
+        n = next(lengths)
+        yield X[:n], y[:n]
+
+    objective = fo.Objective(fo.Softmax(), fo.source(pieces))
+    with pytest.raises(ValueError, match="first pass"):
+        objective.value_and_grad(*objective.zeros())
+
+
+def test_errors_of_a_reader_arrive_and_its_thread_ends():
+    import threading
+
+    def items():
+        yield 1
+        raise OSError("disk gone")
+
+    with pytest.raises(OSError, match="disk gone"):
+        list(ahead(items, 2))
+    early = ahead(lambda: iter(range(100)), 3)
+    next(early)
+    early.close()
+    assert not [t for t in threading.enumerate() if t.name == "fastopt-reader"]
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 100])
+def test_regrouped(size):
+    rng, X = np.random.default_rng(size), np.arange(60.0).reshape(30, 2)
+    cuts = np.sort(rng.integers(0, 31, 6))
+    pieces = [X[a:b] for a, b in zip([0, *cuts], [*cuts, 30], strict=True)]
+    found = list(regrouped(((p, np.arange(len(p)), None) for p in pieces), size))
+    assert all(len(p[0]) == size for p in found[:-1]) and len(found[-1][0]) <= size
+    np.testing.assert_array_equal(np.concatenate([p[0] for p in found]), X)
