@@ -130,13 +130,17 @@ class Fit:
         """(mean loss without penalty, accuracy) for labels y; accuracy is NaN in regression.
 
         X: rows as in `scores`, or a source with labels (fo.source), read part by part.
-        y: class numbers, or labels that are among `classes`.
+        y: class numbers, labels that are among `classes`, or soft labels (n, classes).
         """
         if is_source(X):
             return self.evaluate_rows(rows_of(X, self.loss, y, classes=len(self.W)), np.s_[:])
         _, sparse = checked_matrix(X)
         scale = checked_scale(self.scale if X.dtype == np.uint8 and sparse is None else 1.0, X.dtype)
-        if self.classes is not None and checked_labels(y).dtype.kind not in "iub":
+        if (
+            self.classes is not None
+            and getattr(y, "ndim", 1) != 2
+            and checked_labels(y).dtype.kind not in "iub"
+        ):
             y = class_numbers(checked_labels(y), self.classes)
         rows = checked_rows(self.loss, X, y, classes=len(self.W), scale=scale)
         if rows.features != self.W.shape[1]:
@@ -152,13 +156,14 @@ class Fit:
             found = [(part.n, *self.evaluate_rows(part, numbers)) for _, part in rows.parts()]
             counts = [n for n, _, _ in found]
             return tuple(float(np.average([f[i] for f in found], weights=counts)) for i in (1, 2))
-        scores, y = self._scores_of(rows, numbers), rows.y[numbers]
-        k, labels = tuple(map(float, self.loss)), rows.labels(self.loss)[numbers]
+        scores, y = self._scores_of(rows, numbers), rows.class_numbers(numbers)
+        k, labels = tuple(map(float, self.loss)), rows.labels(self.loss, numbers)
+        formula = rows.formula(self.loss)
         total = 0.0
         for begin in range(0, len(y), ROWS):
             s = np.ascontiguousarray(scores[begin : begin + ROWS].T, np.float64)
             with np.errstate(all="ignore"):
-                of_rows = self.loss.rows(k, s, labels[begin : begin + ROWS], np.empty_like(s))
+                of_rows = formula.rows(k, s, labels[..., begin : begin + ROWS], np.empty_like(s))
             total += float(of_rows.sum())
         mean = total / max(1, len(y))
         if self._is_regression() or not len(y):

@@ -17,7 +17,8 @@ def value_and_grad(
     W: (classes, features) float32 or float64: a row a class; one row for two classes with Logistic or
         Hinge, and for regression with SquaredError.
     X: (n, features) of W's dtype, C-ordered, or scipy CSR; or uint8, multiplied by `scale` (1/255)
-        inside the loop, with a float32 W. y: (n,) class numbers, or real targets for regression.
+        inside the loop, with a float32 W. y: (n,) class numbers, or real targets for regression; with Softmax
+        and Logistic also soft labels, (n, classes) probabilities.
     b: (classes,) or None; it is not penalised. sample_weight: (n,), 1 each without.
     out: a dW, or (dW, db), to write to. Returns (value, dW) or (value, dW, db) with a b.
 
@@ -27,11 +28,11 @@ def value_and_grad(
     """
     losses.checked(loss)
     _check_weights(W, b)
-    backend = choose.resolve(backend, loss=loss)
-    unchecked = backend == "numba"
+    unchecked = choose.resolve(backend) == "numba"
     rows = checked_rows(
         loss, X, y, classes=len(W), dtype=W.dtype, scale=scale, weight=sample_weight, columns=not unchecked
     )
+    backend = choose.resolve(backend, loss=rows.formula(loss))
     if rows.features != W.shape[1]:
         raise ValueError(f"X has {rows.features} features, W has {W.shape[1]}")
     objective = Objective.of_rows(

@@ -19,7 +19,8 @@ class Objective:
     """sum_i w_i L_i / sum_i w_i + penalty(W) of the scores X W^T + b, as a function of (W, b).
 
     loss: one of fastopt.losses, or an own. X: (n, features) float32, float64 or uint8 (multiplied by `scale`,
-        1/255), C-ordered, or scipy CSR. y: (n,) class numbers, or real targets for regression.
+        1/255), C-ordered, or scipy CSR. y: (n,) class numbers, or real targets for regression; with Softmax and
+        Logistic also soft labels, (n, classes) probabilities.
         Or X: a source (fo.source), which holds y and weights too and is read part by part at every call.
     penalty: fo.L1, fo.L2, fo.ElasticNet or None; l2 is added to it. b is never penalised.
     sample_weight: (n,), 1 each without. fit_intercept=False: there is no b, and None is passed for it.
@@ -42,7 +43,8 @@ class Objective:
         else:
             rows = checked_rows(loss, X, y, classes=classes, scale=scale, weight=sample_weight)
         penalty = penalties.checked(penalty, checked_l2(l2))
-        self._bind(loss, rows, penalty, fit_intercept, choose.resolve(backend, loss=loss), threads, False)
+        backend = choose.resolve(backend, loss=rows.formula(loss))
+        self._bind(loss, rows, penalty, fit_intercept, backend, threads, False)
 
     @classmethod
     def of_rows(
@@ -50,7 +52,7 @@ class Objective:
     ):
         """The same of Rows that are checked; unchecked: but for the column numbers of CSR (Numba)."""
         self = cls.__new__(cls)
-        backend = choose.resolve(backend, loss=loss)
+        backend = choose.resolve(backend, loss=rows.formula(loss))
         self._bind(loss, rows, penalties.checked(penalty), fit_intercept, backend, threads, unchecked)
         return self
 
@@ -179,17 +181,17 @@ class Objective:
                 f"{self.loss} has no second derivative in the scores (`curvature`, see fastopt.losses): "
                 "use a method that needs the gradient only"
             )
-        return self.loss.curvature
+        return self.rows.formula(self.loss).curvature
 
     def _blocks(self):
         """(which rows, X, labels, weights or None) of up to BLOCK rows each."""
         for first, rows in self.rows.parts():
-            y, weight = rows.labels(self.loss), rows.weight
+            weight = rows.weight
             for begin in range(0, rows.n, BLOCK):
                 end = min(begin + BLOCK, rows.n)
                 part = slice(begin, end)
-                of_rows = None if weight is None else weight[part]
-                yield slice(first + begin, first + end), rows.matrix(part), y[part], of_rows
+                of_rows, y = None if weight is None else weight[part], rows.labels(self.loss, part)
+                yield slice(first + begin, first + end), rows.matrix(part), y, of_rows
 
     def fitting(self, W, b=None):
         """(W, b) as arrays of the objective's shapes and dtype; TypeError or ValueError where they do not fit."""

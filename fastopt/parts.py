@@ -174,6 +174,7 @@ class PartedRows:
     work = Rows.work
     weight_sum = Rows.weight_sum
     one_over_weights = Rows.one_over_weights
+    soft, formula = Rows.soft, Rows.formula
 
     def parts(self):
         """(first row, Rows) in order; a part may be overwritten when the next one has been asked for."""

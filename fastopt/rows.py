@@ -4,10 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastopt import losses
 from fastopt.arrays import FLOATS, checked_number
 
 SPARSE = "csr_matrix or csr_array"
 AT_ONCE = 8192  # rows, where X is searched for what is not finite
+SHARES_OFF = 1e-4  # of the sum of a row's soft labels from 1: four digits are what people write down
 # Of X in a part: sums over rows are those of parts, added in order, so that rows which are read from a file part
 # by part give the bits of rows in memory. To bind a part's passes and share them costs 0.2 ms of some 30.
 PART_BYTES, SPARSE_PART_ROWS = 256 << 20, 1 << 17
@@ -24,7 +26,8 @@ class Rows(NamedTuple):
     """n rows of features.
 
     X: C-ordered float32, float64 or uint8 (multiplied by scale), or None when sparse is the triple
-        (data, indices, indptr). y: int64 class numbers, or targets of dtype for regression.
+        (data, indices, indptr). y: int64 class numbers, or targets of dtype for regression; soft labels are
+        (n, classes) of dtype.
     weight: of dtype, or None. dtype: that of W and of the arithmetic. classes: the rows of W.
     n: positions of an order; X, y and weight may have more rows than are in use (`using`).
     """
@@ -67,9 +70,30 @@ class Rows(NamedTuple):
         total = self.weight_sum
         return 1 / total if total else 0.0
 
-    def labels(self, loss):
-        """y as the loss's formula wants it: see fastopt.losses on models of one row."""
-        return self.y - 1 if self.classes == 1 and loss.one_row == "binary" else self.y
+    @property
+    def soft(self):
+        """Whether y has a share of each class instead of a class number."""
+        return self.y.ndim == 2
+
+    def formula(self, loss):
+        """The loss whose formula takes such a y: another one for soft labels."""
+        return losses.OF_SHARES[type(loss)] if self.soft else loss
+
+    def labels(self, loss, which=slice(None)):
+        """y of some rows as the formula wants it: see fastopt.losses on models of one row and on shares."""
+        y = self.y[which]
+        if self.soft:
+            return np.ascontiguousarray(y.T)
+        if self.classes > 1 or loss.one_row != "binary":
+            return y
+        return np.subtract(y, 1, dtype=np.int64)  # those of a source are unsigned bytes
+
+    def class_numbers(self, which):
+        """Of some rows; of soft labels the class with the largest share, the first of several."""
+        if not self.soft:
+            return self.y[which]
+        y = self.y[which]
+        return y.argmax(axis=1) if self.classes > 1 else (y[:, 0] > 0.5).astype(np.int64)
 
     def matrix(self, which):
         """Some of the rows as a matrix of dtype: a slice or an array of row numbers."""
@@ -221,6 +245,8 @@ def _dtype(X, sparse, dtype):
 
 def labels_and_classes(loss, y, n, classes, dtype):
     """(labels or targets, rows of W). A loss of real targets takes numbers of any kind for such."""
+    if getattr(y, "ndim", 1) == 2 and type(loss) in losses.OF_SHARES:
+        return _shares(loss, y, n, classes, dtype)
     y = checked_labels(y, n)
     one_row = loss.one_row
     if one_row == "real" and classes in (None, 1):
@@ -244,6 +270,34 @@ def labels_and_classes(loss, y, n, classes, dtype):
         # Said in the user's dtype: uint64 labels above 2**63 are negative as int64.
         raise ValueError(f"y must lie in 0..{top - 1} for {classes} rows of W; y[{at}] is {int(y[at])}")
     return labels, classes
+
+
+def _shares(loss, y, n, classes, dtype):
+    """(soft labels (n, rows of W), rows of W). Two classes of a binary loss are one row: the second's share."""
+    if isinstance(y, np.ma.MaskedArray) or not isinstance(y, np.ndarray) or y.dtype.kind not in "biuf":
+        kind = getattr(y, "dtype", type(y).__name__)
+        raise TypeError(f"y of (n, classes) must be an array of numbers, the share of each class, not {kind}")
+    y = np.asarray(y)
+    own = loss.one_row == "binary" and y.shape[1] in (1, 2) and classes in (None, 1)
+    count = 1 if own else y.shape[1]
+    if len(y) != n or count == 0 or (classes is not None and count != classes) or (count == 1 and not own):
+        wanted = f"({n}, {classes or 'classes'})" + (f" or ({n}, 2)" if classes == 1 else "")
+        raise ValueError(
+            f"y must have shape {wanted}, the share of each class in each row, or ({n},), class numbers, not {y.shape}"
+        )
+    shares = np.ascontiguousarray(y, dtype)
+    bad = ~((shares >= 0) & (shares <= 1))
+    if bad.any():
+        row, c = map(int, np.unravel_index(int(np.argmax(bad)), bad.shape))
+        raise ValueError(f"y[{row}, {c}] is {y[row, c]}: shares of classes lie between 0 and 1")
+    if loss.one_row == "class" or y.shape[1] == 2 and own:
+        total = shares.sum(axis=1, dtype=np.float64)
+        off = np.abs(total - 1) > SHARES_OFF
+        if off.any():
+            row = int(np.argmax(off))
+            labels = ": pass classes=2 for two labels of their own" if own else ""
+            raise ValueError(f"y[{row}] sums to {total[row]:.6g}, not 1: divide each row by its sum{labels}")
+    return (np.ascontiguousarray(shares[:, -1:]) if own else shares), count
 
 
 def checked_labels(y, n=None):

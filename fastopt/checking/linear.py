@@ -33,7 +33,12 @@ def numeric_linear_gradient(loss, W, X, y, b=None, *, l2=0.0, sample_weight=None
         X = np.asarray(rows.X, np.float64) * rows.scale
     else:
         X = rows.matrix(slice(None)).astype(np.float64)
-    y = np.asarray(y, np.float64) if rows.y.dtype.kind == "f" else rows.labels(loss)
+    if rows.y.dtype.kind != "f":
+        y = rows.labels(loss)
+    elif not rows.soft:
+        y = np.asarray(y, np.float64)
+    else:
+        y, loss = rows.y.astype(np.float64), rows.formula(loss)
     n = rows.n
     weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     scores = np.asarray(X @ W.T, dtype=np.float64)
@@ -49,7 +54,7 @@ def numeric_linear_gradient(loss, W, X, y, b=None, *, l2=0.0, sample_weight=None
 
 
 def _weights(loss, scores, X, y, weight, steps):
-    if choose.has_numba():
+    if choose.has_numba() and y.ndim == 1:
         from fastopt.kernels.differences.linear_differences import differences
 
         return differences(loss, scores, X, y, weight, steps)
@@ -62,7 +67,7 @@ def by_formula(loss, scores, X, y, weight, steps):
     k = tuple(float(v) for v in loss)
     for first in range(0, X.shape[0], _ROWS):
         rows = slice(first, first + _ROWS)
-        block, columns, labels = _dense(X[rows]), list(scores[rows].T[:, :, None]), y[rows][:, None]
+        block, columns, labels = _dense(X[rows]), list(scores[rows].T[:, :, None]), y[rows].T[..., None]
         for begin in range(0, steps.shape[1], _CHUNK):
             features = slice(begin, begin + _CHUNK)
             for c in range(len(steps)):

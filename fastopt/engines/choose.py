@@ -45,7 +45,8 @@ def resolve(name=None, rule=None, loss=None):
         return "numpy" if name == "c" and own is not None else name
     _require(name)
     if name == "c" and own is not None:
-        raise ValueError(f'{type(own).__name__} is not in the C library: use backend "numba" or "numpy"')
+        what = "the formula of soft labels" if getattr(own, "one_row", "") == "shares" else type(own).__name__
+        raise ValueError(f'{what} is not in the C library: use backend "numba" or "numpy"')
     return name
 
 

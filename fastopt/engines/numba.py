@@ -57,6 +57,7 @@ def bind_look(table, threads):
 def bind_gradient(loss, rows, threads, unchecked=False):
     from fastopt.kernels.gradient.problem import BoundGradient
 
+    loss = rows.formula(loss)
     unchecked = unchecked and rows.sparse is not None
     bound = BoundGradient(rows, loss, threads, unchecked)
     if not unchecked:
@@ -74,10 +75,10 @@ def bind_gradient(loss, rows, threads, unchecked=False):
 def bind_passes(loss, rows, threads):
     from fastopt.kernels.solvers.bound import Passes
 
-    return Passes(rows, loss, threads)
+    return Passes(rows, rows.formula(loss), threads)
 
 
 def bind_epoch(rows, loss, rule, parameters, batch, l2, threads):
     from fastopt.kernels.training.epoch import bind
 
-    return bind(rows, loss, rule, parameters, batch, l2, threads)
+    return bind(rows, rows.formula(loss), rule, parameters, batch, l2, threads)

@@ -105,7 +105,8 @@ def sum_in_parts(values):
 
 
 def bind_gradient(loss, rows, threads=1, unchecked=False):
-    k, y = tuple(map(float, loss)), rows.labels(loss)
+    loss = rows.formula(loss)
+    k = tuple(map(float, loss))
 
     def run(W, b, dW, db, scale, l2):
         dW[...] = 0
@@ -118,7 +119,7 @@ def bind_gradient(loss, rows, threads=1, unchecked=False):
                 X = rows.matrix(part)
                 s = block_scores(X, W, b)
                 d = np.empty_like(s)
-                loss_rows = loss.rows(k, s, y[part], d)
+                loss_rows = loss.rows(k, s, rows.labels(loss, part), d)
                 if rows.weight is not None:
                     loss_rows = loss_rows * rows.weight[part]
                     d *= rows.weight[part]

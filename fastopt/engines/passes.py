@@ -9,8 +9,8 @@ class Passes:
     """See fastopt.kernels.solvers.bound.Passes; kept scores are (classes, n)."""
 
     def __init__(self, rows, loss, threads=1):
-        self.rows, self.loss, self.reads = rows, loss, 0
-        self._k, self._y = tuple(map(float, loss)), rows.labels(loss)
+        self.rows, self.loss, self.reads = rows, rows.formula(loss), 0
+        self._k = tuple(map(float, loss))
         self._parts = [slice(i, min(i + BLOCK, rows.n)) for i in range(0, rows.n, BLOCK)]
 
     def slot(self):
@@ -39,7 +39,7 @@ class Passes:
         def curved(part):
             d = np.empty_like(kept[:, part])
             s, v = (np.ascontiguousarray(a[:, part]) for a in (kept, directions))
-            self.loss.curvature(self._k, s, self._y[part], v, d)
+            self.loss.curvature(self._k, s, self._labels(part), v, d)
             return 0.0, d if self.rows.weight is None else d * self.rows.weight[part]
 
         self._add_up(HV, Hc, scale, curved)
@@ -76,10 +76,13 @@ class Passes:
         s = np.ascontiguousarray(s)
         d = np.empty_like(s)
         with np.errstate(all="ignore"):
-            losses = self.loss.rows(self._k, s, self._y[part], d)
+            losses = self.loss.rows(self._k, s, self._labels(part), d)
             if self.rows.weight is not None:
                 losses, d = losses * self.rows.weight[part], d * self.rows.weight[part]
         return float(np.sum(losses, dtype=np.float64)), d
+
+    def _labels(self, part):
+        return self.rows.labels(self.loss, part)
 
     def _add_up(self, dW, db, scale, slopes):
         self.reads += 1

@@ -17,14 +17,17 @@ which Newton's methods need; where the gradient has a kink it is that of the sid
 
 With one row of scores a "binary" loss sees y - 1 for y, so that `y == c` marks the positive rows
 there too.
+
+Softmax and Logistic take soft labels as well, a probability of each class: OF_SHARES has the formulas, with
+one_row = "shares", that stand for them; y[c] is then the share of class c.
 """
 
 from math import isfinite
 
 from fastopt.losses import contract
-from fastopt.losses.logistic import Logistic
+from fastopt.losses.logistic import Logistic, LogisticOfShares
 from fastopt.losses.robust import EpsilonInsensitive, Huber, Poisson, Quantile
-from fastopt.losses.softmax import Softmax
+from fastopt.losses.softmax import Softmax, SoftmaxOfShares
 from fastopt.losses.squared import SquaredError
 from fastopt.losses.svm import CrammerSinger, Hinge, ModifiedHuber, MulticlassHinge, SquaredHinge
 
@@ -35,6 +38,7 @@ IN_C = (
     EpsilonInsensitive, Quantile, Poisson,
 )  # fmt: skip
 LOSSES = (*IN_C, CrammerSinger)  # the C library has the others, in this order
+OF_SHARES = {Softmax: SoftmaxOfShares(), Logistic: LogisticOfShares()}
 
 __all__ = ["IN_C", "LOSSES", *(loss.__name__ for loss in LOSSES)]
 

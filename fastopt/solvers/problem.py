@@ -178,7 +178,7 @@ class Problem:
 def curvatures(loss, rows, scores):
     """D (classes, classes, n): the weighted second derivatives of each row's loss by its scores."""
     n, classes = scores.shape
-    k, y = tuple(map(float, loss)), rows.labels(loss)
+    k, formula = tuple(map(float, loss)), rows.formula(loss)
     D = np.empty((classes, classes, n), scores.dtype)
     for begin in range(0, n, BLOCK):
         part = slice(begin, begin + BLOCK)
@@ -186,6 +186,6 @@ def curvatures(loss, rows, scores):
         for c in range(classes):
             unit, d = np.zeros_like(s), np.empty_like(s)
             unit[c] = 1
-            loss.curvature(k, s, y[part], unit, d)
+            formula.curvature(k, s, rows.labels(loss, part), unit, d)
             D[c, :, part] = d
     return D if rows.weight is None else D * rows.weight

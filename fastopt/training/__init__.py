@@ -71,7 +71,8 @@ def train(
         Or X: a source (fo.source), which has y and weights: parts in an order drawn for each epoch, rows
         shuffled within windows of eight of them (sources that can be read in order only: in that order).
     y: (n,) class numbers 0, 1, ...; or labels of text, which `classes` of the result then lists; or
-        numbers of any kind for the regression that SquaredError is unless `classes` are named.
+        numbers of any kind for the regression that SquaredError is unless `classes` are named. Of Softmax and
+        Logistic also soft labels, (n, classes): the probability of each class in each row.
     schedule: a schedule of the learning rate, or a dict {hyperparameter: schedule}, over steps.
     batch_size: None is batch gradient descent, 1 plain SGD. The last batch may be smaller.
     sampling: "shuffle" (a new order every epoch), "replacement" (drawn independently) or
@@ -123,7 +124,7 @@ def train(
     refuse_for_epochs({"penalty": (penalty, None), "tol": (tol, None), "max_seconds": (max_seconds, None),
                        "standardize": (standardize, False), "bounds": (bounds, None)})  # fmt: skip
     settings = checked_settings(
-        examples.rows.n, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads,
+        examples.rows, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads,
         early_stopping=early_stopping, average=average, has_validation=examples.validation is not None,
     )  # fmt: skip
     run = (Run if examples.rows.in_memory else StreamedRun)(examples, settings, start, checkpoint)

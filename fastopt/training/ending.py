@@ -30,13 +30,13 @@ class Diverged(FloatingPointError):
 
 def loss_of_zeros(loss, rows, chosen):
     """The mean loss where all scores are 0: of all rows in regression, else of some."""
-    y = rows.y if chosen is None else rows.y[chosen]
-    if y.dtype.kind != "f":
-        y = y[:: -(-len(y) // SAMPLE)].astype(np.int64)
-    y = rows._replace(y=y).labels(loss)
-    s = np.zeros((rows.classes, len(y)))
+    numbers = np.arange(rows.n) if chosen is None else chosen
+    if rows.soft or rows.y.dtype.kind != "f":
+        numbers = numbers[:: -(-len(numbers) // SAMPLE)]
+    y, formula = rows.labels(loss, numbers), rows.formula(loss)
+    s = np.zeros((rows.classes, len(numbers)))
     with np.errstate(all="ignore"):
-        return float(np.mean(loss.rows(tuple(map(float, loss)), s, y, np.empty_like(s))))
+        return float(np.mean(formula.rows(tuple(map(float, loss)), s, y, np.empty_like(s))))
 
 
 def has_grown(mean, first, previous):

@@ -37,7 +37,8 @@ def checked_examples(loss, X, y, seed, *, scale, classes, validation, sample_wei
         classes = checked_classes(X.classes) if classes is None else classes
         X, y, scale, sample_weight = _arrays(rows, X)
     checked_matrix(X)
-    y, classes = _as_numbers(y, classes)
+    if getattr(y, "ndim", 1) != 2:
+        y, classes = _as_numbers(y, classes)
     rows = checked_rows(loss, X, y, classes=_model_rows(loss, y, classes), scale=scale, weight=sample_weight)
     if rows.n == 0:
         raise ValueError("X has no rows: there is nothing to train on")
@@ -105,6 +106,8 @@ def _model_rows(loss, y, classes):
     """The rows of W for all classes there are, also those of which no row will be trained on; or None."""
     if classes is None and loss.one_row == "real":
         return 1
+    if getattr(y, "ndim", 1) == 2:
+        return None if classes is None or len(classes) == 2 and loss.one_row == "binary" else len(classes)
     if y.dtype.kind not in "iub" or not y.size:
         return None
     count = int(y.max()) + 1
@@ -135,7 +138,8 @@ def _hold_out(rows, validation, seed):
 def _validation_rows(loss, rows, X, y, classes):
     """The pair (X, y) as Rows, checked before the first step; its floats may be wider than those of X."""
     try:
-        y, _ = _as_numbers(y, classes)
+        if getattr(y, "ndim", 1) != 2:
+            y, _ = _as_numbers(y, classes)
         checked_matrix(X)
         found = checked_rows(
             loss, X, y, classes=rows.classes, scale=rows.scale if X.dtype == np.uint8 else None
@@ -153,7 +157,8 @@ def _weighted(rows, chosen, class_weight, classes):
     weight = rows.weight
     if class_weight is not None:
         if rows.y.dtype.kind == "f":
-            raise ValueError("class_weight is for classes; this is a regression: use sample_weight")
+            kind = "y has shares of them" if rows.soft else "this is a regression"
+            raise ValueError(f"class_weight is for class numbers; {kind}: use sample_weight")
         of_class = _class_weights(class_weight, rows.y if chosen is None else rows.y[chosen], rows, classes)
         weight = of_class[rows.y] if weight is None else of_class[rows.y] * weight
     if weight is None:

@@ -42,10 +42,10 @@ class Settings(NamedTuple):
 
 
 def checked_settings(
-    n, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads, *, early_stopping, average, has_validation
+    rows, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads, *, early_stopping, average, has_validation
 ):  # fmt: skip
-    """Settings of a run over n rows, or TypeError/ValueError naming the argument that does not fit."""
-    rule, epochs = rules.checked(rule), checked_whole(epochs, "epochs", 0)
+    """Settings of a run over rows, or TypeError/ValueError naming the argument that does not fit."""
+    rule, epochs, n = rules.checked(rule), checked_whole(epochs, "epochs", 0), rows.n
     if sampling not in SAMPLING:
         raise ValueError(f'sampling must be "shuffle", "replacement" or "sequential", not {sampling!r}')
     batch = n if batch_size is None else min(n, checked_whole(batch_size, "batch_size", 1))
@@ -62,7 +62,7 @@ def checked_settings(
         l2=checked_l2(l2),
         sampling=sampling,
         seed=checked_whole(seed, "seed", 0),
-        backend=choose.resolve(backend, rule, loss),
+        backend=choose.resolve(backend, rule, rows.formula(loss)),
         threads=checked_threads(threads),
         patience=_patience(early_stopping, has_validation),
         average=_average(average),

@@ -37,7 +37,8 @@ from fastopt.kernels.language.table import Table
 from fastopt.kernels.step.elementwise import read_coefficients
 
 # numbers: float64 factor of a uint8 X, then the loss's coefficients.  y_shift: subtracted from y.
-# y_kind: size of an integer label, 0 for targets of X's dtype.  x_kind: 1 for uint8, 32 or 64 for
+# y_kind: size of an integer label, 0 for targets of X's dtype.  shares: of soft labels, numbers a row of y,
+# else 0.  x_kind: 1 for uint8, 32 or 64 for
 # CSR with such indices, else 0.  width: see sparse.py; dense: the classes.  unchecked: column numbers
 # are looked at on the way, and bad is set to 1 where one is wrong.  half: the first feature of the second half
 # where scores are summed by halves (pair.py), else 0; w_stride: from class to class of W and dW; jump: bytes
@@ -45,7 +46,7 @@ from fastopt.kernels.step.elementwise import read_coefficients
 # kernels/solvers/passes.py.
 PROBLEM = Table(
     "problem",
-    "W b X x_stride x_kind y y_kind y_shift weights order classes features numbers block_rows"
+    "W b X x_stride x_kind y y_kind y_shift shares weights order classes features numbers block_rows"
     " add_rows scores loss gradient indices indptr width unchecked bad half w_stride jump"
     " pass_kind kept out line",
 )
@@ -62,9 +63,20 @@ def _loss_rows(k, s, y, d):
     return s.loss.formula.rows
 
 
-def scratch_bytes(classes, features, itemsize, x_kind, width):
+def labels_at(h, targets, j, classes):
+    """y of rows from j on, in the form that the formula of h takes: a register, or one a class of soft labels."""
+
+
+@overload(labels_at)
+def _labels_at(h, targets, j, classes):
+    if h.formula.one_row == "shares":
+        return lambda h, targets, j, classes: scores_at(h, targets + j * element_size(h), classes)
+    return lambda h, targets, j, classes: load_lanes(h, targets, j, BLOCK)
+
+
+def scratch_bytes(classes, features, itemsize, x_kind, width, shares):
     """Memory one thread needs beside its gradient."""
-    size = 4 * BLOCK * 8 + (2 * classes + 2) * BLOCK * itemsize + 192
+    size = 4 * BLOCK * 8 + (2 * classes + 1 + max(1, shares)) * BLOCK * itemsize + 192
     if x_kind == 1:
         size += BLOCK * _widened_stride(features, itemsize)
     elif x_kind:
@@ -131,6 +143,14 @@ def label(h, problem, row):
 
 
 @kernel
+def load_shares(h, problem, row, r, targets):
+    """Soft labels of a row, one a class, to place r of the block."""
+    shares, size = problem.shares, BLOCK * element_size(h)
+    for c in range(shares):
+        write(targets + c * size, r, read_element(h, problem.y, row * shares + c))
+
+
+@kernel
 def weight(h, problem, row):
     """The weight of a row, 1 where there are none."""
     w = problem.weights
@@ -142,10 +162,14 @@ def load_rows(h, problem, begin, end, targets, weights):
     """Labels and weights of a block as numbers of its dtype; the weight past the end is 0."""
     for i in range(begin, end):
         row, r = row_at(problem, i), i - begin
-        write(targets, r, label(h, problem, row))
+        if problem.shares:
+            load_shares(h, problem, row, r, targets)
+        else:
+            write(targets, r, label(h, problem, row))
         write(weights, r, weight(h, problem, row))
     for r in range(end - begin, BLOCK):
-        write(targets, r, zero(h))
+        for c in range(max(1, problem.shares)):
+            write(targets + c * BLOCK * element_size(h), r, zero(h))
         write(weights, r, zero(h))
 
 
@@ -199,7 +223,7 @@ def block_loss(h, problem, rows, scores, dscores, targets, weights, db):
     total = 0.0
     for j in range(0, rows, lane_count(h)):
         d = scores_at(h, dscores + j * size, classes)
-        y = load_lanes(h, targets, j, BLOCK)
+        y = labels_at(h, targets, j, classes)
         loss = loss_rows(k, scores_at(h, scores + j * size, classes), y, d)
         if weighted:
             w = load_lanes(h, weights, j, BLOCK)
@@ -246,7 +270,8 @@ def block_memory(h, problem, scratch):
     scores = (scratch + 63) // 64 * 64
     dscores = scores + problem.classes * size
     targets = dscores + problem.classes * size
-    return scores, dscores, targets, targets + size, targets + 2 * size
+    weights = targets + max(1, problem.shares) * size
+    return scores, dscores, targets, weights, weights + size
 
 
 @kernel

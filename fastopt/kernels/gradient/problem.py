@@ -55,6 +55,7 @@ class Problem:
         table[PROBLEM.numbers], table[PROBLEM.y] = address(self.numbers), address(rows.y)
         table[PROBLEM.y_kind] = 0 if rows.y.dtype.kind == "f" else rows.y.itemsize
         table[PROBLEM.y_shift] = int(self.classes == 1 and loss.one_row == "binary")
+        table[PROBLEM.shares] = rows.y.shape[1] if rows.soft else 0
         table[PROBLEM.weights] = 0 if rows.weight is None else address(rows.weight)
         table[PROBLEM.block_rows] = BLOCK if self.sparse else _block_rows(self.features * itemsize)
         table[PROBLEM.unchecked] = int(unchecked)
@@ -71,7 +72,7 @@ class Problem:
         self.table = table
         self.at = address(self.table)
         self.scratch_bytes = linear.scratch_bytes(
-            self.classes, self.features, itemsize, table[PROBLEM.x_kind], self.width
+            self.classes, self.features, itemsize, table[PROBLEM.x_kind], self.width, table[PROBLEM.shares]
         )
         self._set, self.halves = {}, None
 

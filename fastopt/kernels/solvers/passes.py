@@ -47,7 +47,8 @@ def block_curvature(h, problem, rows, scores, directions, dscores, targets, weig
     k = read_coefficients(h, problem.numbers + 8)
     for j in range(0, rows, lane_count(h)):
         d, v = scores_at(h, dscores + j * size, classes), scores_at(h, directions + j * size, classes)
-        loss_curvature(k, scores_at(h, scores + j * size, classes), load_lanes(h, targets, j, BLOCK), v, d)
+        y = linear.labels_at(h, targets, j, classes)
+        loss_curvature(k, scores_at(h, scores + j * size, classes), y, v, d)
         w = load_lanes(h, weights, j, BLOCK)
         for c in range(classes):
             d[c] = d[c] * w

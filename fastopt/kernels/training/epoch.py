@@ -27,6 +27,8 @@ def bind(rows, loss, rule, parameters, batch, l2, threads):
     partial = problem.partial_elements() * rows.dtype.itemsize
     shape = strategies.Shape(rows.n, rows.features, problem.sparse, rows.work, partial)
     strategy = strategies.choose(shape, batch, threads, is_linear(rule), cpus())
+    if rows.soft and strategy.name == strategies.SINGLE_ROWS:  # whose loop reads a label as one number
+        strategy = strategy._replace(name=strategies.SCALED_WEIGHTS)
     _LOG.debug("%s: batches of %d of %d x %d x %d", strategy, batch, rows.n, rows.features, rows.classes)
     return _classes()[strategy.name](problem, rule, parameters, batch, l2, strategy)
 

@@ -31,11 +31,11 @@ SMALLEST, LARGEST = 1e-6, 1e6
 AHEAD = BLOCK  # rows between the one at hand and the one that is fetched
 
 
-def scaled_bytes(classes, width, batch, itemsize, features):
+def scaled_bytes(classes, width, batch, itemsize, features, shares):
     """Scratch memory of a batch; features: of a dense row, else 0."""
     rows = -(-batch // BLOCK) * BLOCK
     row = rows * max(64, width * itemsize) + features * itemsize
-    return (2 * classes + 2) * BLOCK * itemsize + (rows + BLOCK + NEAR) * SPAN + row + 192
+    return (2 * classes + 1 + max(1, shares)) * BLOCK * itemsize + (rows + BLOCK + NEAR) * SPAN + row + 192
 
 
 @kernel
@@ -55,7 +55,10 @@ def _row_slopes(h, problem, run, position, alpha):
     b, db = run.p.b, run.g.b
     row, factor = linear.row_at(problem, position), as_element(h, alpha)
     features, size = problem.features, element_size(h)
-    store_first(h, targets, linear.label(h, problem, row))
+    if problem.shares:
+        linear.load_shares(h, problem, row, 0, targets)
+    else:
+        store_first(h, targets, linear.label(h, problem, row))
     store_first(h, weights, linear.weight(h, problem, row))
     after = min(position + 2, worker.n)
     reach = features * linear.feature_bytes(h, problem) - 1

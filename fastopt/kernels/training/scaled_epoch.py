@@ -19,9 +19,9 @@ class ScaledWeights(Epoch):
 
     def scratch_bytes(self):
         problem = self.problem
-        features = 0 if problem.sparse else problem.features
+        features, shares = 0 if problem.sparse else problem.features, problem.table[PROBLEM.shares]
         return scaled.scaled_bytes(
-            problem.classes, problem.width, self.batch, problem.dtype.itemsize, features
+            problem.classes, problem.width, self.batch, problem.dtype.itemsize, features, shares
         )
 
     def prepare(self, fields):
