@@ -1,243 +1,314 @@
-"""Solvers of linear models against scikit-learn: seconds to a relative gap of the best objective known.
+"""Solvers of linear models beside other libraries': seconds to a relative gap to the best objective known.
 
-    python bench/solvers.py [--data FOLDER] [--threads 2] [--float32] [--only NAME] [--gap 1e-6] [--svg FILE]
+    python bench/solvers.py [--data FOLDER] [--only WORD] [--gap 1e-6] [--limit 10] [--out FILE.md] [--svg FILE.svg]
 
-Each contestant runs on each problem with a rising number of iterations (peers) or notes its history (fastopt);
-the time is the first at which its objective, measured by one function in float64, is within the gap. Times
-are the least of --rounds, interleaved. `--svg` draws gap against time. Peers that are not installed are left out.
+Each contestant is a process of its own, one after the other, with a pause before each of its runs. fastopt's objective
+is measured in float64 at every iterate, with the clock stopped; times include the checks of the data. Peers keep no
+such history: they run anew with a doubled number of iterations (or a tenth of the tolerance), and the time at the gap is
+interpolated between two runs, log(gap) against seconds. Times are the least of --rounds. A peer of which a run takes
+longer than --limit (MNIST's 60,000 rows: four times that) is not run further. Peers that are not installed are named.
 """
 
 import argparse
-import io
-import lzma
+import json
+import os
+import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
 
-import fastopt as fo
-from fastopt.solvers import solve
-
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 warnings.simplefilter("ignore")
 NEVER = float("inf")
-
-
-def labels_of(path):
-    from sklearn.datasets import load_svmlight_file
-
-    with lzma.open(path) as file:
-        X, y = load_svmlight_file(io.BytesIO(file.read()), n_features=123)
-    X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
-    return X, (y > 0).astype(int)
-
-
-def letter(folder):
-    lines = (folder / "letter.csv").read_text().splitlines()[1:]
-    table = [line.split(",") for line in lines]
-    X = np.array([row[:16] for row in table], float) / 15
-    return X, np.array([ord(row[16].strip()) - ord("A") for row in table])
-
-
-def mnist(folder, count):
-    with np.load(folder / "mnist.npz") as file:
-        return file["x_train"][:count].reshape(count, -1) / 255.0, file["y_train"][:count].astype(int)
-
-
-def small(name, standard=True):
-    from sklearn import datasets
-
-    X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
-    return ((X - X.mean(axis=0)) / np.maximum(X.std(axis=0), 1e-12) if standard else X / 16), y
-
-
-def made(n, features, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n, features))
-    return X, (X[:, : min(10, features)].sum(axis=1) / 2 + rng.logistic(size=n) > 0).astype(int)
-
-
-def wide(n=5000, features=50_000, seed=0):
-    from scipy.sparse import csr_matrix
-
-    rng = np.random.default_rng(seed)
-    columns = (features * rng.random((n, 60)) ** 3).astype(np.int32)  # some are in many rows, most in few
-    X = csr_matrix(
-        (np.abs(rng.normal(size=n * 60)), columns.reshape(-1), np.arange(0, n * 60 + 1, 60)), (n, features)
-    )
-    X.sum_duplicates()
-    w = np.zeros(features)
-    w[rng.integers(0, 2000, 200)] = rng.normal(size=200) * 3
-    return X, (X @ w + rng.logistic(size=n) > 0).astype(int)
-
-
-def problems(folder):
-    """(name, X, y, loss, l1 * n, l2 * 2 n): the last two are 1 / C of scikit-learn."""
-    yield "digits softmax L2", *small("digits", False), fo.Softmax(), 0, 1
-    yield "wine softmax L2", *small("wine"), fo.Softmax(), 0, 1
-    yield "cancer logistic L2", *small("breast_cancer"), fo.Logistic(), 0, 1
-    yield "made 100,000 x 50 logistic L2", *made(100_000, 50), fo.Logistic(), 0, 1
-    yield "made 10,000 x 10 logistic L1", *made(10_000, 10), fo.Logistic(), 10, 0
-    yield "digits softmax L1", *small("digits", False), fo.Softmax(), 1, 0
-    yield "wide 5,000 x 50,000 logistic L1", *wide(), fo.Logistic(), 2, 0
-    if not folder.exists():
-        return
-    a9a = labels_of(folder / "a9a.svm.xz")
-    yield "a9a logistic L2", *a9a, fo.Logistic(), 0, 1
-    yield "a9a logistic L1", *a9a, fo.Logistic(), 1, 0
-    yield "a9a logistic elastic net", *a9a, fo.Logistic(), 0.5, 0.5
-    yield "a9a squared hinge L2", *a9a, fo.SquaredHinge(), 0, 1
-    yield "a9a hinge L2", *a9a, fo.Hinge(), 0, 100
-    yield "letter softmax L2", *letter(folder), fo.Softmax(), 0, 1
-    yield "MNIST 5,000 softmax L2", *mnist(folder, 5000), fo.Softmax(), 0, 1
-    yield "MNIST 60,000 softmax L2", *mnist(folder, 60_000), fo.Softmax(), 0, 1
+OURS = ("auto", "lbfgs", "newton", "prox-newton", "dual")
+SETTINGS = (("float64", 2), ("float64", 1), ("float32", 2), ("float32", 1))
+PAUSE = 0.1
 
 
 class Problem:
-    def __init__(self, name, X, y, loss, l1, l2, dtype, threads):
+    """X, y in the dtype to be raced, and the objective in float64."""
+
+    def __init__(self, name, folder, dtype="float64"):
+        from solver_problems import problems
+
+        import fastopt as fo
+
+        get, self.loss, l1, l2 = problems(folder)[name]
+        X, self.y = get()
         n = X.shape[0]
-        self.name, self.loss, self.y, self.threads = name, loss, y, threads
-        self.l1, self.l2, self.X = l1 / n, l2 / (2 * n), X.astype(dtype)
-        # liblinear penalises b: hinges are compared without one
-        self.intercept = type(loss) not in (fo.Hinge, fo.SquaredHinge)
-        options = {"fit_intercept": self.intercept, "threads": threads}
-        penalty = fo.ElasticNet(self.l1, self.l2) if l1 else fo.L2(self.l2)
-        self.objective = fo.Objective(loss, self.X, y, penalty=penalty, **options)
-        self.exact = fo.Objective(loss, X.astype(np.float64), y, penalty=penalty, **options)
+        self.name, self.l1, self.l2 = name, l1 / n, l2 / (2 * n)
+        self.X = X.astype(dtype)
+        # liblinear's dual penalises b: hinges are compared without one
+        self.intercept = type(self.loss) not in (fo.Hinge, fo.SquaredHinge)
+        self.penalty = fo.ElasticNet(self.l1, self.l2) if l1 else fo.L2(self.l2)
+        self._exact = self.objective(X.astype(np.float64), None)
+
+    def objective(self, X, threads):
+        import fastopt as fo
+
+        return fo.Objective(
+            self.loss, X, self.y, penalty=self.penalty, fit_intercept=self.intercept, threads=threads
+        )
 
     def value(self, W, b):
-        W = np.asarray(W, np.float64)
-        return self.exact.value(W, np.asarray(b, np.float64)) if self.intercept else self.exact.value(W)
+        W = np.ascontiguousarray(W, np.float64)
+        return self._exact.value(W, np.asarray(b, np.float64)) if self.intercept else self._exact.value(W)
 
 
-def ours(problem, solver):
-    """[(seconds, objective)] along one run."""
-    seen = []
-    try:
-        report = solve(problem.objective, solver, callback=lambda now: seen.append((now["seconds"], now["objective"])),
-                       max_iter=3000, max_seconds=60, **({"tol": 1e-9} if solver == "dual" else {})).report  # fmt: skip
-    except ValueError:
-        return []
-    return [*seen[:-1], (report.seconds, report.objective)]
+def run_ours(problem, solver, threads, rounds, tight=False):
+    """[(seconds, objective)] along the fastest of the runs."""
+    from fastopt.solvers import solve
+
+    best = []
+    for turn in range(rounds + 1):
+        time.sleep(PAUSE)
+        points, stopped, began = [], 0.0, time.perf_counter()
+
+        def watch(now, at, points=points, began=began):
+            nonlocal stopped
+            seconds = time.perf_counter() - began - stopped
+            points.append((seconds, problem.value(*at())))
+            stopped = time.perf_counter() - began - seconds
+            return False
+
+        try:
+            gap = solver == "dual" or type(problem.loss).__name__ == "Hinge"
+            tol = {"tol": 1e-8} if gap else {"tol": 1e-10} if tight else {}
+            solve(
+                problem.objective(problem.X, threads),
+                solver,
+                watch=watch,
+                max_iter=2000 if turn else 2,
+                max_seconds=60,
+                **tol,
+            )
+        except ValueError:
+            return []
+        if turn and (not best or points[-1][0] < best[-1][0]):
+            best = points
+    return best
 
 
-def peers(problem):
-    """{name: function(iterations) -> (W, b)} of scikit-learn."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.svm import LinearSVC
+def run_peer(problem, fit, threads, rounds, goal, limit, least=0):
+    """[(seconds, objective)] of runs of more and more effort, until the goal is met or one takes too long."""
+    from threadpoolctl import threadpool_limits
 
-    n, loss, found = problem.X.shape[0], problem.loss, {}
-    C = 1 / (n * (problem.l1 + 2 * problem.l2))
-    ratio = problem.l1 / (problem.l1 + 2 * problem.l2)
-
-    def logistic(solver):
-        def fit(iterations):
-            model = LogisticRegression(C=C, l1_ratio=ratio, solver=solver, tol=1e-14, max_iter=iterations)
-            model.fit(problem.X, problem.y)
-            return model.coef_, model.intercept_
-
-        return fit
-
-    def svm(iterations):
-        name = "hinge" if isinstance(loss, fo.Hinge) else "squared_hinge"
-        model = LinearSVC(loss=name, C=C, fit_intercept=False, tol=1e-14, max_iter=iterations, dual=True)
-        return model.fit(problem.X, problem.y).coef_, None
-
-    if isinstance(loss, fo.Softmax | fo.Logistic):
-        wide = problem.X.shape[1] * len(np.unique(problem.y)) > 3000
-        names = ["saga"] if problem.l1 else ["lbfgs", "saga", *([] if wide else ["newton-cholesky"])]
-        found = {f"sklearn {name}": logistic(name) for name in names}
-    elif isinstance(loss, fo.Hinge | fo.SquaredHinge):
-        found = {"liblinear": svm}
-    return found
+    points = []
+    with threadpool_limits(threads):
+        fit(problem, 0, threads)  # compile, import
+        for effort in range(least, 24):
+            times = []
+            while len(times) < rounds and sum(times) < limit / 10:
+                time.sleep(PAUSE)
+                began = time.perf_counter()
+                W, b = fit(problem, effort, threads)
+                times.append(time.perf_counter() - began)
+            points.append((min(times), problem.value(W, b)))
+            stuck = len(points) > 4 and points[-1][1] >= points[-3][1] * (1 - 1e-12)
+            if points[-1][1] <= goal or points[-1][0] > limit or stuck:
+                return points
+    return points
 
 
-def along(problem, fit, limit):
-    """[(seconds, objective)] of runs with more and more iterations, until one takes longer than the limit."""
-    points, iterations = [], 2
-    while True:
-        start = time.perf_counter()
-        W, b = fit(iterations)
-        points.append((time.perf_counter() - start, problem.value(W, b)))
-        if points[-1][0] > limit or len(points) > 3 and points[-1][1] >= points[-2][1] == points[-3][1]:
-            return points
-        iterations = int(iterations * 1.6) + 1
+def work(options):
+    """One contestant's runs: {"dtype threads": points} as the last line of the output."""
+    found, goal = {}, options.goal
+    big = options.problem.startswith("MNIST 60,000")
+    limit = options.limit * (4 if big else 1)
+    for dtype, threads in SETTINGS:
+        problem = Problem(options.problem, options.data, dtype)
+        if options.contestant.startswith("fastopt"):
+            points = run_ours(problem, options.contestant.split()[1], threads, options.rounds)
+        else:
+            from solver_peers import peers
+
+            fit, threads_matter = peers(problem)[options.contestant]
+            if threads == 2 and not threads_matter:
+                continue
+            try:
+                points = run_peer(problem, fit, threads, options.rounds, goal, limit)
+            except Exception as error:
+                if not found:
+                    raise
+                print(f"{dtype}: {error}", file=sys.stderr)
+                continue
+        if not points:
+            break
+        found[f"{dtype} {threads}"] = points
+        if points[-1][1] > goal and not options.contestant.startswith("fastopt"):
+            break  # what did not get there is not tried with less
+    print(json.dumps(found))
 
 
-def reached(points, goal):
-    return next((seconds for seconds, value in points if value <= goal), NEVER)
+def contestant(options, problem, name, goal):
+    """What `work` printed in a process of its own, or why there is none."""
+    command = [sys.executable, __file__, "--problem", problem, "--contestant", name, "--goal", repr(goal),
+               "--data", str(options.data), "--limit", str(options.limit), "--rounds", str(options.rounds)]  # fmt: skip
+    result = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}
+    )
+    if result.returncode:
+        return {}, result.stderr.strip().splitlines()[-1][:120]
+    return json.loads(result.stdout.strip().splitlines()[-1]), None
 
 
-def race(problem, gap, rounds, limit):
-    """({contestant: seconds}, {contestant: points}, the best objective)."""
-    curves = {}
-    for _ in range(rounds):
-        for solver in ("auto", "lbfgs", "newton", "prox-newton", "dual"):
-            curves.setdefault(f"fastopt {solver}", []).append(ours(problem, solver))
-        for name, fit in peers(problem).items():
-            curves.setdefault(name, []).append(along(problem, fit, limit))
-    best = min(value for runs in curves.values() for points in runs for _, value in points)
-    goal = best + gap * abs(best)
-    times = {name: min(reached(points, goal) for points in runs) for name, runs in curves.items()}
-    return times, {name: runs[0] for name, runs in curves.items()}, best
+def best_known(problem):
+    """The objective of a run to a tight tolerance, in float64."""
+    solver = "dual" if problem.loss.__class__.__name__ == "Hinge" else "auto"
+    return min(value for _, value in run_ours(problem, solver, None, 1, tight=True))
 
 
-def draw(curves, best, path):
+def reached(points, goal, best):
+    """Seconds to the goal: of a history the first, between two of a peer's runs interpolated."""
+    before = None
+    for seconds, value in points:
+        if value <= goal:
+            if before is None:
+                return seconds
+            gaps = [np.log(max(v / best - 1, 1e-16)) for v in (before[1], value, goal)]
+            share = (gaps[0] - gaps[2]) / max(gaps[0] - gaps[1], 1e-12)
+            return before[0] + min(max(share, 0.0), 1.0) * (seconds - before[0])
+        before = seconds, value
+    return NEVER
+
+
+def race(options, name):
+    """({contestant: {setting: points}}, the best objective)."""
+    from solver_peers import peers
+
+    problem = Problem(name, options.data)
+    best = best_known(problem)
+    found, missing = {}, {}
+    smooth = type(problem.loss).__name__ != "Hinge"
+    ours = [s for s in OURS if (s != "dual" or not problem.intercept) and (smooth or s in ("auto", "dual"))
+            and not (problem.l1 and s == "newton") and (problem.l1 or s != "prox-newton")]  # fmt: skip
+    for who in [*(f"fastopt {s}" for s in ours), *peers(problem)]:
+        found[who], missing[who] = contestant(options, name, who, best + options.gap * abs(best))
+        if missing[who]:
+            print(f"    {who}: {missing[who]}", file=sys.stderr, flush=True)
+    values = [v for by_setting in found.values() for points in by_setting.values() for _, v in points]
+    return {who: points for who, points in found.items() if points}, min([best, *values])
+
+
+def seconds_of(curves, best, gap):
+    """{contestant: {setting: seconds}}; a peer's one thread is its two, where that is faster or all there is."""
+    goal, table = best + gap * abs(best), {}
+    for who, by_setting in curves.items():
+        times = {setting: reached(points, goal, best) for setting, points in by_setting.items()}
+        if not who.startswith("fastopt"):
+            for dtype in ("float64", "float32"):
+                one = times.get(f"{dtype} 1", NEVER)
+                times[f"{dtype} 2"] = min(times.get(f"{dtype} 2", NEVER), one)
+        table[who] = times
+    return table
+
+
+def shown(seconds):
+    if seconds is None:
+        return ""
+    return (
+        "not reached"
+        if seconds == NEVER
+        else f"{1e3 * seconds:.3g} ms"
+        if seconds < 1
+        else f"{seconds:.3g} s"
+    )
+
+
+def rows_of(name, table, curves, limit):
+    """Markdown rows of a problem: the fastest first; * the least."""
+    first = f"{SETTINGS[0][0]} {SETTINGS[0][1]}"
+    order = sorted(table, key=lambda who: table[who].get(first, NEVER))
+    for who in order:
+        cells = []
+        for dtype, threads in SETTINGS:
+            seconds = table[who].get(f"{dtype} {threads}")
+            longest = max((points[-1][0] for points in curves[who].values()), default=0)
+            late = seconds == NEVER and longest > limit
+            text = f"> {shown(longest)}" if late else shown(seconds)
+            cells.append(f"**{text}**" if seconds == min(t.get(f"{dtype} {threads}", NEVER) for t in table.values())
+                         and seconds < NEVER else text)  # fmt: skip
+        yield f"| {name} | {who} | {' | '.join(cells)} |"
+        name = ""
+
+
+def verdict(table):
+    """How many times as long as auto the best peer takes, and auto's time over the best of fastopt, per setting."""
+    lines = []
+    for dtype, threads in SETTINGS:
+        times = {who: by.get(f"{dtype} {threads}", NEVER) for who, by in table.items()}
+        auto = times.get("fastopt auto", NEVER)
+        own = min(t for who, t in times.items() if who.startswith("fastopt"))
+        peer = min((t for who, t in times.items() if not who.startswith("fastopt")), default=NEVER)
+        lines.append(f"{dtype}/{threads}: peer/auto {peer / auto:.2g}, auto/own best {auto / own:.2f}")
+    return "; ".join(lines)
+
+
+def draw(curves, bests, path):
     import matplotlib
 
     matplotlib.use("svg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(curves), figsize=(5 * len(curves), 4), squeeze=False)
-    for axis, (title, by_name) in zip(axes[0], curves.items(), strict=True):
-        for name, points in by_name.items():
-            if points:
-                seconds, values = zip(*points, strict=True)
-                gaps = np.maximum(np.array(values) / best[title] - 1, 1e-12)
-                axis.loglog(seconds, gaps, "-" if name.startswith("fastopt") else "--", label=name, lw=1.2)
-        axis.set(title=title, xlabel="seconds", ylabel="relative gap", ylim=(1e-10, 10))
-        axis.legend(fontsize=7)
+    matplotlib.rcParams["svg.hashsalt"] = "fastopt"
+    columns = min(4, len(curves))
+    lines = -(-len(curves) // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(4.2 * columns, 3.4 * lines), squeeze=False)
+    for axis in axes.flat[len(curves) :]:
+        axis.set_axis_off()
+    for axis, (title, by_name) in zip(axes.flat, curves.items(), strict=False):
+        for name, by_setting in by_name.items():
+            seconds, values = zip(*next(iter(by_setting.values())), strict=True)
+            gaps = np.maximum(np.array(values) / bests[title] - 1, 1e-10)
+            axis.loglog(seconds, gaps, "-" if name.startswith("fastopt") else "--", label=name, lw=1.2)
+        axis.set_title(title, fontsize=9)
+        axis.set(xlabel="seconds", ylabel="relative gap", ylim=(5e-11, 10))
+        axis.legend(fontsize=5)
     figure.tight_layout()
-    figure.savefig(path)
+    figure.savefig(path, metadata={"Date": None})
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--float32", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--gap", type=float, default=1e-6)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--limit", type=float, default=20.0, help="seconds of a peer's longest run")
-    parser.add_argument("--svg", type=Path)
+    parser.add_argument("--limit", type=float, default=10.0, help="seconds of a peer's longest run")
+    parser.add_argument("--out", type=Path, help="the Markdown table")
+    parser.add_argument("--svg", type=Path, help="gap against time")
+    for inner in ("--problem", "--contestant"):
+        parser.add_argument(inner, help=argparse.SUPPRESS)
+    parser.add_argument("--goal", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    dtype, curves, bests = np.float32 if options.float32 else np.float64, {}, {}
-    print(
-        f"seconds to a relative gap of {options.gap:g}, {np.dtype(dtype)}, threads: {options.threads or 'all'}\n"
-    )
-    for name, *given in problems(options.data):
-        if options.only not in name:
+    if options.problem:
+        work(options)
+        return
+    from solver_problems import problems
+
+    curves, bests = {}, {}
+    head = [
+        f"| problem | solver | {' | '.join(f'{d}, {t} threads' for d, t in SETTINGS)} |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines, began = [], time.perf_counter()
+    for name in problems(options.data):
+        if options.only not in name or name.split(",")[0] in ("a9a", "letter") and not options.data.exists():
             continue
-        problem = Problem(name, *given, dtype, options.threads)
-        for solver in ("lbfgs", "newton", "prox-newton", "dual"):  # compile
-            try:
-                solve(problem.objective, solver, max_iter=1)
-            except ValueError:
-                continue
-        times, curves[name], bests[name] = race(problem, options.gap, options.rounds, options.limit)
-        print(f"{name}: best objective {bests[name]:.10g}")
-        for who, seconds in sorted(times.items(), key=lambda item: item[1]):
-            if curves[name][who]:
-                print(f"    {who:24} {'not reached' if seconds == NEVER else f'{seconds:9.4f} s'}")
-        own = min(seconds for who, seconds in times.items() if who.startswith("fastopt"))
-        auto = times["fastopt auto"]
-        peer = min(
-            (seconds for who, seconds in times.items() if not who.startswith("fastopt")), default=NEVER
-        )
+        curves[name], bests[name] = race(options, name)
+        table = seconds_of(curves[name], bests[name], options.gap)
+        lines += rows_of(name, table, curves[name], options.limit)
         print(
-            f"    auto / best of fastopt {auto / own:.2f}, best peer / auto {peer / auto:.1f}\n", flush=True
+            "\n".join(
+                [*lines[-len(table) :], f"    {verdict(table)}; {time.perf_counter() - began:.0f} s so far\n"]
+            ),
+            flush=True,
         )
+    if options.out:
+        options.out.write_text("\n".join([*head, *lines]) + "\n")
     if options.svg:
         draw(curves, bests, options.svg)
 
