@@ -6,7 +6,7 @@ import pytest
 import fastopt as fo
 from fastopt import engines
 from fastopt.rows import checked_rows
-from fastopt.training.coefficients import coefficient_table
+from fastopt.stepping.coefficients import coefficient_table
 
 SOFTMAX, MOMENTUM = fo.Softmax(), fo.Momentum(0.05)
 compiled = pytest.mark.parametrize("backend", ["numba", "c"])

@@ -64,6 +64,43 @@ def test_rules(rule):
     assert (result.status == 0) == (np.abs(f.gradient(result.x)).max() <= 1e-5)
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"schedules": {"lr": fo.schedules.Cosine(steps=700)}}, {"bounds": [(-1, 3), (0, 2)]}]
+)
+@pytest.mark.parametrize(
+    "rule", [fo.SGD(lr=1e-3), fo.Adam(lr=0.01), fo.Averaged(fo.Momentum(lr=1e-4)), fo.LARS(lr=0.01)]
+)
+def test_compiled_descent_takes_the_same_steps(rule, options, numba):
+    f = fo.functions.himmelblau
+    plain = fo.minimize(f, [-1.0, 0.5], jac=f.gradient, rule=rule, maxiter=900, **options)
+    compiled = fo.minimize(
+        f.compiled.value, [-1.0, 0.5], jac=f.compiled.gradient, rule=rule, maxiter=900, **options
+    )
+    np.testing.assert_allclose(compiled.x, plain.x, rtol=1e-12, atol=1e-12)
+    assert (compiled.nit, compiled.nfev, compiled.status) == (plain.nit, plain.nfev, plain.status)
+
+
+def test_limits_of_compiled_descent(numba):
+    f = fo.functions.rosenbrock().compiled
+    start, rule = [-1.2, 1.0], fo.SGD(lr=1e-4)
+    assert fo.minimize(f.value, start, jac=f.gradient, rule=rule, maxfev=10_000, maxiter=10**6).nfev == 10_000
+    assert (
+        fo.minimize(f.value, start, jac=f.gradient, rule=rule, maxiter=10**12, seconds=0.2, gtol=0).status
+        == 7
+    )
+    diverged = fo.minimize(f.value, start, jac=f.gradient, rule=fo.SGD(lr=1.0))
+    assert diverged.status == 14 and np.isfinite(diverged.x).all() and diverged.fun <= 24.2
+    seen = []
+    found = fo.minimize(
+        f.value, start, jac=f.gradient, rule=rule, maxiter=50, callback=lambda x: seen.append(x)
+    )
+    assert len(seen) == found.nit == 50
+    with pytest.raises(ValueError, match="schedules are for a rule"):
+        fo.minimize(f.value, start, schedules={"lr": fo.schedules.Cosine(steps=10)})
+    with pytest.raises(ValueError, match="not both"):
+        fo.minimize(f.value, start, rule=rule, method="lbfgs")
+
+
 def test_a_rule_takes_the_steps_of_the_optimizer():
     f = fo.functions.rosenbrock()
     x = f.start.copy()

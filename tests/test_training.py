@@ -9,7 +9,7 @@ from fastopt import checkpoint as files
 from fastopt import data as datasets
 from fastopt.fit import Fit
 from fastopt.schedules import Cosine, Linear, Warmup
-from fastopt.training.coefficients import coefficient_table
+from fastopt.stepping.coefficients import coefficient_table
 
 LOSSES = [fo.Softmax(), fo.MulticlassHinge(), fo.MulticlassHinge(squared=True), fo.SquaredError(), fo.Hinge()]
 

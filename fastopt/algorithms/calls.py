@@ -27,3 +27,8 @@ def residuals(fun, x, r):
 def jacobian(fun, x, r, J):
     """The Jacobian at x, where the residuals are r, goes to the flat J, row by row."""
     fun.jacobian(x, r, J)
+
+
+def rule_step(rule, number):
+    """The rule's step on x with the gradient in g; number: of this stretch."""
+    rule.step(number)

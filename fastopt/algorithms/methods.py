@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from fastopt.algorithms.bfgs import bfgs, bfgs_size
+from fastopt.algorithms.descent import descent, descent_size
 from fastopt.algorithms.lbfgs import lbfgs, lbfgs_size
 from fastopt.algorithms.levenberg_marquardt import levenberg_marquardt, levenberg_size
 from fastopt.algorithms.nelder_mead import nelder_mead, nelder_mead_size
@@ -35,6 +36,8 @@ METHODS = {
         xtol=1e-12,
     ),
 }
+DESCENT = Method(descent, descent_size, bounds=True)  # by a rule, which the solver takes besides
+SOLVERS = {**METHODS, "descent": DESCENT}
 
 ALIASES = {"l-bfgs": "lbfgs", "l-bfgs-b": "lbfgs", "neldermead": "nelder-mead", "newtoncg": "newton-cg",
            "levenberg-marquardt": "lm"}  # fmt: skip

@@ -1,57 +1,67 @@
-"""Gradient descent by any update rule and schedule, as a solver among the others."""
-
-import math
+"""Gradient descent by any update rule and schedule: a rule's steps as descent.py of the algorithms takes them."""
 
 import numpy as np
 
+from fastopt import rules
 from fastopt.algorithms import state
-from fastopt.algorithms.calls import evaluate
-from fastopt.algorithms.methods import Method
-from fastopt.algorithms.state import accept, begin, finish, note, running
+from fastopt.algorithms.methods import DESCENT
+from fastopt.arrays import address
 from fastopt.optimizer import Optimizer
+from fastopt.schedules import checked_schedules
+from fastopt.stepping.coefficients import coefficient_table
+from fastopt.stepping.table import Table
+
+MOST_STEPS = 4096  # of a compiled stretch: rows of coefficients
 
 
 def by_rule(rule, schedules):
-    return Method(descent(rule, schedules), lambda n, memory, rows: 2 * n, bounds=True)
+    """A solver among the others, for Python functions."""
 
-
-def descent(rule, schedules):
-    """A solver(fun, x, g, bounds, head, work) that steps by the rule; x goes back inside the bounds after a step."""
-
-    def solver(fun, x, g, bounds, head, work, made=[]):  # noqa: B006  the optimizer of this run
+    def solver(fun, x, g, bounds, head, work, made=[]):  # noqa: B006  the steps of this run
         if head[state.STATUS] == state.NEW:
-            begin(fun, x, g, bounds, head, work)
-            made[:] = [Optimizer(x, rule, schedules=schedules, nonfinite="allow", threads=1)]
-        steps = 0
-        while steps < head[state.STRETCH] or head[state.STATUS] != state.RUNNING:
-            steps += 1
-            if head[state.STATUS] == state.RUNNING:
-                running(x, g, bounds, head, work)
-            if finish(x, g, bounds, head, work):
-                break
-            before = x.copy() if head[state.XTOL] > 0 else None
-            made[0].step(g)
-            if head[state.BOUNDED]:
-                np.clip(x, bounds[0], bounds[1], out=x)
-            f = evaluate(fun, x, g)
-            head[state.EVALUATIONS] += 1
-            if not (math.isfinite(f) and np.isfinite(g).all()):
-                leave(f, x, g, head, work)
-                continue
-            note(f, x, g, head, work)
-            accept(f, head)
-            head[state.STALLED] = 0  # a step of a rule may lead upwards
-            if before is not None:
-                head[state.STEP] = np.max(np.abs(x - before) / np.maximum(1, np.abs(x)))
-        return head[state.F]
+            made[:] = [Steps(rule, schedules, x, g)]
+        DESCENT.solver(fun, x, g, bounds, head, work, made[0])
 
-    return solver
+    return DESCENT._replace(solver=solver)
 
 
-def leave(f, x, g, head, work):
-    """The run has diverged: back to the best point."""
-    n = x.size
-    x[:], g[:] = work[:n], work[n : 2 * n]
-    head[state.F] = head[state.BEST]
-    head[state.STATUS] = state.UNBOUNDED if f == -math.inf else state.DIVERGED
-    head[state.NORM] = np.max(np.abs(g))
+class Steps:
+    """The optimizer's steps on x."""
+
+    def __init__(self, rule, schedules, x, g):
+        self.optimizer, self.g = Optimizer(x, rule, schedules=schedules, nonfinite="allow", threads=1), g
+
+    def step(self, _number):
+        self.optimizer.step(self.g)
+
+
+def compiles(rule):
+    """Whether the rule works element by element, with no norms of whole arrays."""
+    return not (rules.has_norms(rule) or rules.is_whole(rule))
+
+
+class CompiledSteps:
+    """The same without Python between: a table of one array, and coefficients for the next stretch of steps."""
+
+    def __init__(self, rule, schedules, x, g):
+        from fastopt.kernels.minimization.descent import step_address
+
+        self.rule, self.schedules = rules.checked(rule, {x.dtype}), checked_schedules(schedules, rule)
+        self.table = Table([0], [x], rule, [0])
+        self.table.take([g])
+        self.table.place_gradient(0, g)
+        self.columns = self.table.k.shape[1]
+        self.address = step_address(type(rule), x.dtype.name, self.columns)
+
+    def run(self, entry, given, head):
+        """A stretch: entry(fun, x, g, bounds, head, work, numbers of the rule)."""
+        wanted, left = head[state.STRETCH], head[state.MAX_ITERATIONS] - head[state.ITERATIONS]
+        count = int(max(1, min(wanted, left, MOST_STEPS)))
+        table = self.table
+        K = np.ascontiguousarray(coefficient_table(self.rule, self.schedules, table.clock[0], count))
+        head[state.STRETCH] = count
+        numbers = self.address, table.plan, len(table.chunks), address(table.k), address(K), self.columns
+        try:
+            entry(*given, numbers)
+        finally:
+            head[state.STRETCH] = wanted

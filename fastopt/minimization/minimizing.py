@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from fastopt.algorithms import differences, state
-from fastopt.algorithms.methods import METHODS, method_name
-from fastopt.minimization.descent import by_rule
+from fastopt.algorithms.methods import DESCENT, METHODS, method_name
+from fastopt.minimization.descent import CompiledSteps, by_rule, compiles
 from fastopt.minimization.problem import (
     Functions,
     bounds_array,
@@ -63,7 +63,7 @@ def minimize(
     target: a value that is good enough. maxiter, maxfev, seconds: limits (200 n + 1000 iterations).
     memory: pairs that "lbfgs" keeps.
     rule: an update rule such as fo.Adam(lr=0.1): gradient descent by it instead of a solver, with its schedules
-        {"lr": fo.schedules.Cosine(...)}; bounds by projection. (A Python loop, whatever fun is.)
+        {"lr": fo.schedules.Cosine(...)}; bounds by projection.
     perturb: where the gradient has vanished, move by a random vector of this length (from `seed`) and go on; the
         lower end is returned. It leaves saddles.
     callback(intermediate_result) or callback(x) after each iteration; StopIteration ends the run.
@@ -74,22 +74,29 @@ def minimize(
     Raises ValueError or TypeError, naming the argument, before fun is called.
     """
     name, functions = _what(fun, residual, method, jac, hess, hessp)
+    args = args if type(args) is tuple else (args,)
     if perturb:
         given = dict(jac=jac, hess=hess, hessp=hessp, residual=residual, method=method, bounds=bounds, gtol=gtol,
                      ftol=ftol, xtol=xtol, target=target, maxiter=maxiter, maxfev=maxfev, seconds=seconds,
                      memory=memory, callback=callback, rule=rule, schedules=schedules)  # fmt: skip
         return _perturbed(fun, x0, args, limit(perturb, "perturb", 0.0), seed, given)
-    kind = METHODS[name] if rule is None else by_rule(checked(rule), schedules)
+    if schedules and rule is None:
+        raise ValueError("schedules are for a rule: pass rule= too")
+    if rule is not None and method is not None:
+        raise ValueError("give method or rule, not both")
+    rule = None if rule is None else checked(rule)
     x = start_point(x0)
+    fast = is_compiled(functions, args) and (rule is None or compiles(rule))
+    kind = METHODS[name] if rule is None else DESCENT if fast else by_rule(rule, schedules)
     low_high = bounds_array(bounds, x.size, x.dtype)
     if low_high is not None and not kind.bounds:
         raise ValueError(f'method "{name}" takes no bounds: use "lbfgs", "nelder-mead" or "lm"')
-    args = args if type(args) is tuple else (args,)
     head = initial_head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory)
     seconds = None if seconds is None else limit(seconds, "seconds", None)
     callback = checked_callback(callback)
-    fast = rule is None and is_compiled(functions, args)
-    engine = (Compiled if fast else Plain)(kind, name, functions, jac, args, x, low_high, head)
+    engine = (Compiled if fast else Plain)(
+        kind, name, functions, jac, args, x, low_high, head, rule, schedules
+    )
     maxfev = limit(maxfev, "maxfev", math.inf)
     if not maxfev >= 1:
         raise ValueError(f"maxfev must be at least 1, not {maxfev:g}")
@@ -171,7 +178,7 @@ def is_compiled(functions, args):
 class Plain:
     """A solver's text run as it is, calling Python functions."""
 
-    def __init__(self, kind, name, functions, jac, args, x, low_high, head):
+    def __init__(self, kind, name, functions, jac, args, x, low_high, head, rule=None, schedules=None):
         if "jac" not in functions and jac in (True, "complex"):
             functions = {**functions, "jac": jac}
         if kind.needs == "residuals":
@@ -198,11 +205,12 @@ class Plain:
 class Compiled:
     """A solver compiled, calling compiled functions by their addresses."""
 
-    def __init__(self, kind, name, functions, jac, args, x, low_high, head):
+    def __init__(self, kind, name, functions, jac, args, x, low_high, head, rule=None, schedules=None):
         from fastopt.kernels.minimization import binding
 
         n = x.size
         jac = jac if jac in (True, "complex") else None
+        name = name if rule is None else "descent"
         bound = binding.bind(name, tuple(functions), tuple(functions.values()), jac, x.dtype.name, args)
         rows = bound.count_residuals(x, args) if kind.needs == "residuals" else 0
         head[state.ROWS] = rows
@@ -211,7 +219,8 @@ class Compiled:
         self.numeric = "jac" not in functions and jac is None
         self.cost = 2 * n + 1 if self.numeric and kind.needs not in ("value", "residuals") else 1
         self.kind, self.n = kind, n
-        self.solve = bound.solve(x, self.g, low_high, head, self.work, args)
+        steps = None if rule is None else CompiledSteps(rule, schedules, x, self.g)
+        self.solve = bound.solve(x, self.g, low_high, head, self.work, args, steps)
 
     def counts(self, head):
         nfev, njev, nhev = (int(head[i]) for i in (state.EVALUATIONS, state.GRADIENTS, state.HESSIANS))

@@ -2,7 +2,6 @@
 
 examples.py      X, y, weights and held-out rows, checked once
 settings.py      what a run is asked to do, and what tells one run from another
-coefficients.py  the rule's coefficients of a stretch of steps
 run.py           the run: stretches, epochs, where it stands
 streamed.py      the same over a source, window by window
 exact.py         a run by a solver instead

@@ -12,9 +12,9 @@ from fastopt.arrays import aligned_zeros
 from fastopt.fit import Fit
 from fastopt.rows import check_all_finite
 from fastopt.schedules import values_at
+from fastopt.stepping.coefficients import coefficient_table
 from fastopt.training import resume
 from fastopt.training.averaging import Average
-from fastopt.training.coefficients import coefficient_table
 from fastopt.training.ending import NOTHING_YET, Diverged, has_grown, loss_of_zeros
 from fastopt.training.history import History
 from fastopt.training.settings import identity

@@ -6,7 +6,7 @@ import numpy as np
 from numba.core import types
 
 from fastopt.algorithms import differences
-from fastopt.algorithms.methods import METHODS
+from fastopt.algorithms.methods import SOLVERS
 from fastopt.kernels.language.compile import entry, kernel
 from fastopt.kernels.language.memory import native_address
 from fastopt.kernels.minimization import user
@@ -36,7 +36,7 @@ def jac_fills(jac, arguments):
 
 def needed_kernels(method):
     """[(place in the table, kernel, number of integers)] for a method."""
-    needs = METHODS[method].needs
+    needs = SOLVERS[method].needs
     if needs == "value":
         return [(0, user.value_at, 3)]
     if needs == "residuals":
@@ -54,7 +54,9 @@ class Bound:
 
     def __init__(self, method, problem, addresses):
         self.method, self.problem, self.addresses = method, problem, addresses
-        self.entry = solver_entry(method, problem.element.name)
+        self.entry = (
+            solver_entry(method, problem.element.name) if method != "descent" else None
+        )  # see descent.py
         self.store = storer(problem.args) if len(problem.args) else None
 
     def stored(self, args):
@@ -84,12 +86,17 @@ class Bound:
     def row(block):
         return int(block[DATA_ROW])
 
-    def solve(self, x, g, low_high, head, work, args):
-        """A function without arguments that runs the solver for a stretch."""
+    def solve(self, x, g, low_high, head, work, args, rule=None):
+        """A function without arguments that runs the solver for a stretch; rule: of descent, its CompiledSteps."""
         data, kept = self.data(x, args, low_high)
         bounds = np.empty((2, 0), x.dtype) if low_high is None else low_high
         given = (*self.addresses, data.ctypes.data), x, g, bounds, head, work
         entry = self.entry
+        if rule is not None:
+            from fastopt.kernels.minimization.descent import descent_entry
+
+            entry = descent_entry(x.dtype.name)
+            return lambda kept=(data, kept): rule.run(entry, given, head)
 
         def call(kept=(data, kept)):
             entry(*given)

@@ -11,6 +11,7 @@ from numba.extending import register_jitable
 
 from fastopt.algorithms import (
     bfgs,
+    descent,
     lbfgs,
     levenberg_marquardt,
     line_search,
@@ -19,11 +20,21 @@ from fastopt.algorithms import (
     state,
     trust_region,
 )
-from fastopt.algorithms.methods import METHODS
+from fastopt.algorithms.methods import SOLVERS
 from fastopt.kernels.language.compile import entry, kernel
 from fastopt.kernels.minimization import calls, vectors  # noqa: F401  register what solvers call
 
-for _module in (state, line_search, trust_region, lbfgs, bfgs, newton, nelder_mead, levenberg_marquardt):
+for _module in (
+    state,
+    line_search,
+    trust_region,
+    lbfgs,
+    bfgs,
+    newton,
+    nelder_mead,
+    levenberg_marquardt,
+    descent,
+):
     for _function in list(vars(_module).values()):
         if isinstance(_function, python_types.FunctionType) and _function.__module__ == _module.__name__:
             register_jitable(_function)
@@ -33,7 +44,7 @@ ADDRESSES = types.UniTuple(types.int64, calls.FUNCTIONS)
 
 @cache
 def solver_kernel(method):
-    return kernel(METHODS[method].solver, counted=False)
+    return kernel(SOLVERS[method].solver, counted=False)
 
 
 def solver_types(dtype):
