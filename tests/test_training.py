@@ -1,5 +1,8 @@
 """Training runs: what they reach, that they are the same again, and how they end badly."""
 
+import gc
+import weakref
+
 import naive
 import numpy as np
 import pytest
@@ -288,3 +291,13 @@ def test_classes_are_kept(tmp_path):
         fo.train(X, y, classes=["a", "b"])
     with pytest.raises(TypeError, match="objects"):
         fo.train(X, y, classes=np.array([1, None, "c"], object)).save(tmp_path / "o.npz")
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, None])
+def test_a_run_keeps_nothing_of_its_data(batch_size):
+    X = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32)
+    alive = weakref.ref(X)
+    fo.train(X, np.arange(64) % 3, epochs=1, batch_size=batch_size)
+    del X
+    gc.collect()
+    assert alive() is None

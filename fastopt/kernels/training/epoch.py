@@ -109,7 +109,8 @@ class Epoch:
         self.run[RUN.k_count] = self._K.shape[1] if len(self._K) > 1 else 0
         self.numbers[NUMBERS.loss] = loss
         self.move_in(begin)
-        loop = steps_entry(self.problem.dtype_name, self.kernel)
+        # of `self` it would be a bound method, which the cache keeps for ever, and with it X
+        loop = steps_entry(self.problem.dtype_name, type(self).kernel)
         stopped = self.share(lambda: loop(None, self.problem.at, address(self.run), begin, end), begin, end)
         self.move_out()
         return stopped, float(self.numbers[NUMBERS.loss]), float(self.numbers[NUMBERS.norm])
