@@ -291,7 +291,7 @@ DAMAGED = {
     "one field more.csv": (GOOD.encode() + b"1,2,r,x,9\n", "line 62: 5 fields where 4"),
     "text among numbers.csv": (GOOD.encode() + b"1,many,r,x\n", "'many' in row 61"),
     "infinite.csv": (GOOD.encode() + b"-inf,2,r,x\n", "infinite in row 61"),
-    "1e30.csv": (GOOD.encode() + b"1e30,2,r,x\n", "reaches 1e+30"),
+    "1e30.csv": (GOOD.encode() + b"1e30,2,r,x\n", "is 1e+30 in row 61"),
     "not utf-8.csv": (GOOD.replace("r", "\xe9").encode("latin1"), "not UTF-8"),
     "zero bytes.csv": (GOOD.encode() + b"\0\0", "zero bytes"),
     "one class.csv": (GOOD.replace("x\n", "y\n").encode(), "all labels are y"),

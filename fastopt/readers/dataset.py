@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastopt.readers import labels
-from fastopt.readers.preparation import LARGE, Preparation, prepared
+from fastopt.readers.preparation import Preparation, prepared
 from fastopt.readers.scan import scan
-from fastopt.readers.sources import Matrix, ReadError, Table, in_parts
+from fastopt.readers.sources import LARGE, Matrix, ReadError, Table, in_parts
 
 
 class Dataset(NamedTuple):
@@ -240,15 +240,25 @@ def prepared_parts(data, record, features, dtype, scale):
             raise ReadError(
                 f"{data.name} is a table, but the model was trained on a matrix of {features} features"
             )
-        yield from Preparation.of_record(record).parts(data)
+        yield from _some(Preparation.of_record(record).parts(data), data.name)
         return
     if kind == "table":
         raise ReadError(f"{data.name} is a matrix, but the model was trained on the columns of a table")
     if data.features != features:
         raise ReadError(f"{data.name} has {data.features:,} features; the model was trained on {features:,}")
     source = in_parts(*data.test()) if data.test is not None else data.parts()
-    for X, y in source:
+    for X, y in _some(source, data.name):
         X = _as_trained(X, record or {}, dtype, scale)
         if X.dtype.kind == "f":
             _check_values(X, data.name)
         yield X, y, np.ones(X.shape[0], bool)
+
+
+def _some(parts, name):
+    """The parts as they are; ReadError at their end where there was no row."""
+    rows = 0
+    for part in parts:
+        rows += part[0].shape[0]
+        yield part
+    if not rows:
+        raise ReadError(f"{name} has no rows")

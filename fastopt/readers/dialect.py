@@ -48,7 +48,7 @@ def _first_lines(path, name, encoding):
     try:
         codecs.lookup(encoding)
     except LookupError:
-        raise ReadError(f"--encoding {encoding}: there is no such encoding") from None
+        raise ReadError(f"{name}: --encoding {encoding}: there is no such encoding") from None
     with opened(path) as file:
         start = file.read(LOOKED_AT)
         if len(start) == LOOKED_AT:
@@ -60,14 +60,26 @@ def _first_lines(path, name, encoding):
     try:
         text = start.decode("utf-8-sig" if encoding.lower() in ("utf8", "utf-8") else encoding)
     except UnicodeDecodeError:
-        raise ReadError(
-            f"{name} is not {_upper(encoding)} text: say --encoding latin1, or what it is"
-        ) from None
+        raise ReadError(not_this_text(path, name, encoding)) from None
     return text.splitlines(keepends=True)
 
 
-def _upper(encoding):
-    return "UTF-8" if encoding.lower() in ("utf8", "utf-8") else encoding
+def not_this_text(path, name, encoding):
+    """What is said of a file whose text is not in this encoding, with the first line that is not."""
+    shown = "UTF-8" if encoding.lower() in ("utf8", "utf-8") else encoding
+    line = None if "16" in encoding or "32" in encoding else _line_not_in(path, encoding)
+    where = f", line {line}," if line else ""
+    return f"{name}{where} is not {shown} text: say --encoding latin1, or what it is"
+
+
+def _line_not_in(path, encoding):
+    with opened(path) as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError:
+                return number
+    return None
 
 
 def _delimiter(lines):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fastopt.readers.sources import ReadError, reading
 
+STANDARD_INPUT = "standard input"
 FORMATS = ("csv", "parquet", "arrow", "svmlight", "npz", "npy", "idx", "images")
 _SUFFIXES = {
     ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".txt": "csv", ".data": "csv",
@@ -39,16 +40,17 @@ def open_data(name, format=None, **options):
         from fastopt.readers.arrays import digits
 
         return digits()
-    with reading(name):
+    shown = STANDARD_INPUT if name == "-" else str(name)
+    with reading(shown):
         path = _path(str(name))
-        kind = format or _format(path, str(name))
-        return _READERS[kind](path, str(name), options)
+        kind = format or _format(path, shown)
+        return _READERS[kind](path, shown, options)
 
 
 def _path(name):
     """A path that can be read again and again: what comes through a pipe is kept in a temporary file."""
     if name == "-":
-        return _spooled(sys.stdin.buffer, "standard input")
+        return _spooled(sys.stdin.buffer, STANDARD_INPUT)
     path = Path(name)
     try:
         mode = path.stat().st_mode
@@ -81,7 +83,9 @@ def _format(path, name):
     for magic, kind in _MAGIC:
         if start.startswith(magic):
             return kind
-    found = _SUFFIXES.get(_suffix(path), "csv" if name in ("-",) or name.startswith("/dev/fd/") else None)
+    found = _SUFFIXES.get(
+        _suffix(path), "csv" if name == STANDARD_INPUT or name.startswith("/dev/fd/") else None
+    )
     if found in ("npz", "npy"):
         raise ReadError(f"{name} cannot be read: it is no .npy or .npz file")
     if found in ("parquet", "arrow", "idx"):

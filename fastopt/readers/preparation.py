@@ -4,14 +4,13 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from fastopt.readers.scan import MAX_CATEGORIES, as_numbers
-from fastopt.readers.sources import ReadError
+from fastopt.readers.scan import MAX_CATEGORIES, absent, as_numbers
+from fastopt.readers.sources import LARGE, ReadError
 
 MISSING = ("refuse", "drop", "mean", "zero")
 UNKNOWN = ("ignore", "refuse")
 TARGETS = ("label", "target", "class", "y")
 SPARSE_FROM = 256  # features of a table above which one-hot rows are CSR
-LARGE = 1e15  # float32 overflows at its square's products
 
 
 @dataclass
@@ -93,20 +92,21 @@ class Preparation:
         for feature in self.features:
             array = batch.column(batch.schema.get_field_index(feature.name))
             where = f"{table.name}: column {feature.name!r}"
-            if array.null_count and self.missing == "refuse":
-                row = begin + array.is_null().to_pylist().index(True) + 1
+            gone, (text, numbers) = array.is_null(), as_numbers(array, table.text, table.decimal)
+            gone = absent(gone, numbers)
+            if gone.any() and self.missing == "refuse":
+                row = begin + int(np.argmax(gone)) + 1
                 raise ReadError(f"{where} has no value in row {row}: {HINT_MISSING}")
-            text, numbers = as_numbers(array, table.text, table.decimal)
             if feature.kind == "number":
                 blocks.append(_number(feature, text, numbers, where, begin, whole))
             else:
-                blocks.append(self._category(feature, text, where, begin, whole))
+                blocks.append(self._category(feature, text, gone, where, begin, whole))
         y = None
         if self.target in table.columns:
             y = _labels(batch.column(batch.schema.get_field_index(self.target)), table)
         return _joined(blocks, self.width, batch.num_rows), y, whole
 
-    def _category(self, feature, array, where, begin, whole):
+    def _category(self, feature, array, gone, where, begin, whole):
         """(position of each row's category in the feature's values, or -1; how many there are)."""
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -116,7 +116,7 @@ class Preparation:
         array = pc.cast(array, pa.string())
         found = pc.index_in(array, value_set=pa.array(feature.values, pa.string()))
         found = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        there = array.is_valid().to_numpy(zero_copy_only=False)
+        there = ~gone
         if self.unknown == "refuse" and ((found < 0) & there).any():
             row = int(np.argmax((found < 0) & there))
             raise ReadError(f"{where} has the new category {array[row].as_py()!r} in row {begin + row + 1}")
@@ -232,7 +232,8 @@ def guessed_target(columns, dropped):
 def _feature(column, file, categorical, missing, standardize):
     where = f"{file}: column {column.name!r}"
     if column.missing and missing == "refuse":
-        raise ReadError(f"{where} has no value in {column.missing:,} of {column.rows:,} rows: {HINT_MISSING}")
+        raise ReadError(f"{where} has no value in {column.missing:,} of {column.rows:,} rows, "
+                        f"first in row {column.gap:,}: {HINT_MISSING}")  # fmt: skip
     kind = column.kind
     if kind == "date":
         raise ReadError(f"{where} holds dates, which are no features as they stand: leave it out (--drop "
@@ -246,9 +247,10 @@ def _feature(column, file, categorical, missing, standardize):
     if kind != "number" or categorical:
         return _one_hot(column, where)
     fill = {"mean": column.mean, "zero": 0.0}.get(missing)
-    if max(abs(column.low), abs(column.high)) >= LARGE:
-        worst = column.low if abs(column.low) > abs(column.high) else column.high
-        raise ReadError(f"{where} reaches {worst:g}, beyond what float32 can work with: mend it or --drop it")
+    if column.large:
+        row, value = column.large
+        raise ReadError(f"{where} is {value:g} in row {row:,}, beyond what float32 can work with: mend it, or "
+                        f"--drop {column.name!r}")  # fmt: skip
     if not standardize:
         return Feature(column.name, "number", fill=fill)
     spread = column.deviation

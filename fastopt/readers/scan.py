@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastopt.readers.sources import ReadError
+from fastopt.readers.sources import LARGE, ReadError
 
 MAX_CATEGORIES = 1000
 _NUMBER = r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$"
@@ -21,6 +21,8 @@ class Column:
         self.rows = self.missing = self.numbers = self.dates = 0
         self.values: dict | None = {}  # of categories, how often; None: too many
         self.odd: tuple | None = None  # (row, value): the first that is no number
+        self.large: tuple | None = None  # (row, value): the first that is too large to work with
+        self.gap: int | None = None  # the first row without a value
         self.shift, self.sums, self.squares = None, 0.0, 0.0
         self.low, self.high = np.inf, -np.inf
         self.other: str | None = None  # a type that is neither text nor number
@@ -28,8 +30,11 @@ class Column:
     def add(self, array, text, decimal, begin):
         """The values of a pyarrow array, rows `begin` and on."""
         self.rows += len(array)
-        self.missing += array.null_count
-        array, numbers = as_numbers(array, text, decimal)
+        gone, (array, numbers) = array.is_null(), as_numbers(array, text, decimal)
+        gone = absent(gone, numbers)
+        self.missing += int(gone.sum())
+        if self.gap is None and gone.any():
+            self.gap = begin + int(np.argmax(gone)) + 1
         if numbers is None and array is None:
             return
         if numbers is None:
@@ -37,14 +42,14 @@ class Column:
         else:
             self.numbers += int(np.isfinite(numbers).sum())
             self._add_numbers(numbers, begin)
-        self._count(array)
+        self._count(array.filter(~gone))
 
     def _count(self, array):
         import pyarrow.compute as pc
 
         if self.values is None:
             return
-        for pair in pc.value_counts(array.drop_null()).to_pylist():
+        for pair in pc.value_counts(array).to_pylist():
             key = pair["values"]
             self.values[key] = self.values.get(key, 0) + pair["counts"]
         if len(self.values) > MAX_CATEGORIES:
@@ -69,6 +74,9 @@ class Column:
             return
         if self.shift is None:
             self.shift = float(found[0])
+        large = np.abs(numbers) >= LARGE
+        if self.large is None and large.any():
+            self.large = begin + int(np.argmax(large)) + 1, float(numbers[large][0])
         with np.errstate(over="ignore"):
             moved = found - self.shift
             self.sums += float(moved.sum())
@@ -127,6 +135,11 @@ def as_numbers(array, text, decimal):
         return array, _float64(pc.cast(array, pa.float64()))
     except pa.ArrowInvalid:
         return array, None
+
+
+def absent(null, numbers):
+    """Where there is no value: null, or a NaN among numbers."""
+    return null.to_numpy(zero_copy_only=False) if numbers is None else np.isnan(numbers)
 
 
 def _float64(array):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 PART_ROWS = 16384  # rows that are prepared and predicted at once
+LARGE = 1e15  # float32 overflows at its square's products
 
 
 class ReadError(ValueError):

@@ -5,9 +5,12 @@ import io
 import numpy as np
 
 from fastopt.readers.formats import opened
-from fastopt.readers.sources import Matrix, ReadError
+from fastopt.readers.sources import LARGE, Matrix, ReadError
 
 PIECE = 8 << 20  # bytes of text parsed at once
+MOST_FEATURES = (
+    1 << 27
+)  # 0.5 GB of float32 weights a class; the largest of LIBSVM's collection has 54.7 million
 
 
 def svmlight(path, name, features=None):
@@ -44,29 +47,33 @@ def _pieces(path, name, columns):
 
 
 def _parsed(text, name, line, columns=None):
+    try:
+        return _rows(text, columns)
+    except Exception as error:
+        raise ReadError(f"{name}, line {_bad_line(text, line, columns)}: {error}") from error
+
+
+def _rows(text, columns):
+    """(CSR rows, labels) of lines of text; ValueError for what cannot be used."""
     from scipy.sparse import csr_array
     from sklearn.datasets import load_svmlight_file
 
-    try:
-        X, y = load_svmlight_file(
-            io.BytesIO(text), n_features=columns, dtype=np.float32, zero_based=False, multilabel=False
-        )
-    except Exception as error:
-        raise ReadError(f"{name}, line {_bad_line(text, line, columns)}: {error}") from error
-    if not np.isfinite(X.data).all():
-        row = int(np.searchsorted(X.indptr, np.argmin(np.isfinite(X.data)), side="right"))
-        raise ReadError(f"{name}, line {line + row - 1} or after: a value is NaN or infinite")
-    return csr_array(X), y.astype(np.int64) if (np.floor(y) == y).all() and np.abs(y).max(
-        initial=0
-    ) < 2**53 else y
+    X, y = load_svmlight_file(
+        io.BytesIO(text), n_features=columns, dtype=np.float32, zero_based=False, multilabel=False
+    )
+    usable = np.abs(X.data) < LARGE
+    if not usable.all():
+        raise ValueError(f"a value is {X.data[~usable][0]:g}: NaN, infinite, or too large to work with")
+    if X.shape[1] > MOST_FEATURES:
+        raise ValueError(f"a feature has the number {X.shape[1]:,}; more than {MOST_FEATURES:,} are not read")
+    whole = (np.floor(y) == y).all() and np.abs(y).max(initial=0) < 2**53
+    return csr_array(X), y.astype(np.int64) if whole else y
 
 
 def _bad_line(text, first, columns):
-    from sklearn.datasets import load_svmlight_file
-
     for number, line in enumerate(text.splitlines(keepends=True)):
         try:
-            load_svmlight_file(io.BytesIO(line), n_features=columns, zero_based=False)
+            _rows(line, columns)
         except Exception:
             return first + number
     return first

@@ -4,7 +4,7 @@ import csv as python_csv
 import itertools
 from typing import Any
 
-from fastopt.readers.dialect import Dialect, found_dialect
+from fastopt.readers.dialect import Dialect, found_dialect, not_this_text
 from fastopt.readers.formats import opened
 from fastopt.readers.sources import ReadError, Table, reading
 
@@ -60,15 +60,18 @@ def _csv_batches(file, path, name, dialect, columns, nulls):
             rows += batch.num_rows
             yield batch
     except pa.ArrowException as error:
+        _refuse_open_quote(path, name, dialect)
         raise ReadError(_csv_error(error, path, name, dialect, columns, bad)) from error
     if rows == 0:
         raise ReadError(f"{name} has no rows")
+    if any("\n" in (column[-1].as_py() or "") for column in batch):
+        _refuse_open_quote(path, name, dialect)
 
 
 def _csv_error(error, path, name, dialect, columns, bad):
     text = str(error)
     if "UTF8" in text or "UTF-8" in text:
-        return f"{name} is not UTF-8 text: say --encoding latin1, or what it is"
+        return not_this_text(path, name, dialect.encoding)
     if bad:
         line = _line_of_bad_row(path, dialect, len(columns))
         where = f", line {line}" if line else ""
@@ -92,13 +95,17 @@ def _line_of_bad_row(path, dialect, fields):
     return None
 
 
-def unclosed_quote(path, dialect_encoding):
-    """Whether the file ends inside a quoted field, as one does that was cut off."""
-    if dialect_encoding.lower().replace("-", "") not in ("utf8", "latin1", "ascii", "cp1252"):
-        return False
+def _refuse_open_quote(path, name, dialect):
+    """ReadError where the file ends inside a quoted field, as one does that was cut off."""
+    if "16" in dialect.encoding or "32" in dialect.encoding:
+        return
+    inside, opening = False, 0
     with opened(path) as file:
-        count = sum(piece.count(b'"') for piece in iter(lambda: file.read(1 << 20), b""))
-    return count % 2 == 1
+        for number, line in enumerate(file, 1):
+            if line.count(b'"') % 2:
+                inside, opening = not inside, number
+    if inside:
+        raise ReadError(f"{name}, line {opening}: a quote opens and is never closed")
 
 
 def parquet(path, name, **_):
@@ -111,7 +118,8 @@ def parquet(path, name, **_):
     def batches():
         for group in range(groups):
             try:
-                yield from reader.ParquetFile(path).iter_batches(row_groups=[group])
+                file = reader.ParquetFile(path, page_checksum_verification=True)
+                yield from file.iter_batches(row_groups=[group])
             except Exception as error:  # a damaged page raises many kinds
                 first = str(error).splitlines()[0] if str(error) else type(error).__name__
                 raise ReadError(f"{name}, row group {group} of {groups}: {first}") from error
