@@ -1,5 +1,6 @@
 """fo.jit: what a user's own @njit code may call.
 
+step(rule, p, g, state, t)       one step of a rule; state(rule, p) makes its state
 minimize(fun, x0, jac, ...)      the minimizers, inside compiled code
 workspace(n, method)             memory for them, so that nothing is allocated
 """
@@ -7,6 +8,8 @@ workspace(n, method)             memory for them, so that nothing is allocated
 import importlib
 
 _HOME = {
+    "step": "fastopt.kernels.step.inside",
+    "state": "fastopt.kernels.step.inside",
     "minimize": "fastopt.kernels.minimization.inside",
     "workspace": "fastopt.kernels.minimization.inside",
     "Minimum": "fastopt.kernels.minimization.inside",

@@ -81,16 +81,18 @@ def _class(base, name, make, count, fields):
     """The class of rules around this base; `base` and `around` are what a compiler needs to build update anew."""
     own, extra, slot, averaged = make(base.update, count, len(base.slots))
     parent = namedtuple(name + base.__name__, base._fields + fields)
+    of_base, start_of_base = base.coefficients, getattr(base, "initial", None)
 
     def coefficients(h, t):
-        return (*base.coefficients(h, t), *extra(h, t))
+        return of_base(h, t) + extra(h, t)  # a sum of tuples, which Numba compiles
 
     def around(base_update):
         return make(base_update, count, len(base.slots))[0]
 
+    zeros = (0.0,) * (len(base.slots) + 1)
+
     def initial(h):
-        start = base.initial(h) if hasattr(base, "initial") else (0.0,) * len(base.slots)
-        return (*start, 0.0)
+        return zeros if start_of_base is None else start_of_base(h) + (0.0,)
 
     members = {
         "__doc__": f"{name} around {base.__name__}.",

@@ -73,14 +73,14 @@ def read_coefficients(typing, h, k):
         for j in range(result.count):
             value = _read(builder, args[1], ir.Constant(_INT64, j), ir.DoubleType())
             values.append(
-                _narrow(builder, context.cast(builder, value, types.float64, h.element), value, tiny)
+                narrow(builder, context.cast(builder, value, types.float64, h.element), value, tiny)
             )
         return context.make_tuple(builder, result, values)
 
     return result(h, k), codegen
 
 
-def _narrow(builder, value, wide, tiny):
+def narrow(builder, value, wide, tiny):
     least, wide_zero = ir.Constant(value.type, tiny), ir.Constant(wide.type, 0.0)
     negative = builder.fcmp_ordered("<", wide, wide_zero)
     size = builder.select(negative, builder.fneg(value), value)
