@@ -112,6 +112,7 @@ def _projected(problem, x):
     x = problem.within(x)
     f, g = problem.evaluate(x)
     yield x, f, g
+    patience = Patience(problem.whole(f, x), problem.steepest(x, g))
     while True:
         pseudo, whole = problem.steepest(x, g), problem.whole(f, x)
         d = pairs.direction(pseudo)
@@ -129,7 +130,9 @@ def _projected(problem, x):
                 x_new[problem.weights & (x_new * sign < 0)] = 0
             x_new = problem.within(x_new)
             f_new, g_new = problem.evaluate(x_new)
-            if problem.whole(f_new, x_new) <= whole + 1e-4 * float(pseudo @ (x_new - x)):
+            moved = (x_new - x) / t
+            slope, slope_new = float(pseudo @ moved), float(problem.steepest(x_new, g_new) @ moved)
+            if falls(problem.whole(f_new, x_new), slope_new, whole, slope, t, problem.rounding):
                 break
             t /= 2
         else:
@@ -137,7 +140,7 @@ def _projected(problem, x):
                 return
             pairs.clear()
             continue
-        if not problem.whole(f_new, x_new) < whole:
+        if not (x_new - x).any():
             if not pairs:
                 return
             pairs.clear()
@@ -145,3 +148,5 @@ def _projected(problem, x):
         pairs.add(x_new - x, g_new - g)
         x, f, g = x_new, f_new, g_new
         yield x, f, g
+        if patience.is_over(problem.whole(f, x), problem.steepest(x, g)):
+            return

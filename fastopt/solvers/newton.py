@@ -22,7 +22,7 @@ def newton(problem, x):
     yield x, f, g
     while True:
         if problem.size <= FACTORED:
-            d = -solved(_grounded(problem, problem.hessian(kept)), g)
+            d = -solved(grounded(problem, problem.hessian(kept)), g)
         else:
             d = _conjugate(problem, kept, g, inverse or (lambda v: v))
         slope = float(d @ g)
@@ -47,7 +47,7 @@ def newton(problem, x):
         yield x, f, g
 
 
-def _grounded(problem, H):
+def grounded(problem, H):
     """H, not singular where the loss does not change with a number added to every b (softmax): no step has one."""
     b = H[problem.count :, problem.count :]
     if len(b) > 1 and np.abs(b.sum(axis=1)).max() <= 1e-6 * np.trace(b):

@@ -4,8 +4,10 @@ import numpy as np
 
 from fastopt.objective import Objective
 from fastopt.solvers.lbfgs import lbfgs
+from fastopt.solvers.newton import grounded
 from fastopt.solvers.problem import Problem
 from fastopt.solvers.quadratic import minimize_quadratic
+from fastopt.solvers.searches import Patience
 
 GRAM = 2500  # coefficients up to which the Hessian of the working set is formed: 50 MB
 FIRST, ALL = 100, 200  # features of the first working set; up to so many all of them are in it
@@ -94,18 +96,22 @@ def _newton_steps(problem, x):
     yield x, f, g
     l1 = np.where(problem.weights, problem.l1, 0.0)
     low, high = problem.limits()
+    rounding = max(1e-12, problem.rounding)
+    patience = Patience(problem.whole(f, x), problem.steepest(x, g), 5)
     while True:
-        norm, H = problem.norm(x, g), problem.hessian(kept)
+        norm, H = problem.norm(x, g), grounded(problem, problem.hessian(kept))
         z = minimize_quadratic(H, g, x, l1, low, high, max(norm * min(0.1, norm**0.5), 1e-16))
         d, whole = z - x, problem.whole(f, x)
-        gain = float(g @ d) + problem.whole(0.0, z) - problem.whole(0.0, x)
-        if not gain < 0:
+        gain = float(g @ d) + float(l1 @ (np.abs(z) - np.abs(x)))
+        if not d.any():
             return
         f_new, g_new = problem.evaluate(z, trial)
         if problem.whole(f_new, z) <= whole + 1e-4 * gain or (
-            problem.norm(z, g_new) < 0.5 * norm and problem.whole(f_new, z) <= whole + 1e-12 * abs(whole)
+            problem.norm(z, g_new) < norm and problem.whole(f_new, z) <= whole + rounding * abs(whole)
         ):
             kept, trial = trial, kept
+        elif not gain < 0:
+            return
         else:
             trial -= kept
             phi, t = problem.along(x, d, kept, trial), 0.5
@@ -119,3 +125,5 @@ def _newton_steps(problem, x):
             f_new, g_new = problem.gradient_at(z, kept)
         x, f, g = z, f_new, g_new
         yield x, f, g
+        if patience.is_over(problem.whole(f, x), problem.steepest(x, g)):
+            return
