@@ -51,6 +51,7 @@ class Fit:
         and for regression. history: dict of arrays, one entry an epoch. classes: what the class
         numbers stand for, or None. scale: the factor that uint8 features are multiplied by.
     interrupted: whether Ctrl-C ended the run before its last epoch. steps: updates made.
+    average: which average of a run's parameters W and b are, in words, or None: those of its last step.
     report: of a solver, how it ended (fastopt.solvers.Report); None after epochs of a rule and in a file.
     preparation: how the columns of a file became X, as a dict that JSON can hold, or None; the command line
         sets and reads it (fastopt.readers), so that it can take the raw file again.
@@ -60,7 +61,7 @@ class Fit:
         self.W, self.b, self.loss, self.scale = W, b, loss, scale
         self.classes, self.history = checked_classes(classes), history or {}
         self.steps, self.interrupted = steps, interrupted
-        self.preparation = self.report = None
+        self.preparation = self.report = self.average = None
 
     def __repr__(self):
         rows, features = self.W.shape
@@ -187,6 +188,7 @@ class Fit:
             "hyperparameters": self.loss._asdict(),
             "scale": float(self.scale),
             "steps": self.steps,
+            "average": self.average,
             "preparation": self.preparation,
         }
         if type(self.loss) not in losses.LOSSES:
@@ -233,6 +235,9 @@ def _checked_model(cls, meta, arrays, loss):
     loss = _loss_of(meta) if loss is None else losses.checked(loss)
     _check_class_count(loss, W, classes)
     fit = cls(W, b, loss, scale=scale, classes=classes, history=history, steps=steps)
+    fit.average = meta.get("average")
+    if not isinstance(fit.average, (str, type(None))):
+        raise ValueError(f"its average is {fit.average!r:.60}, not words")
     fit.preparation = meta.get("preparation")
     if not isinstance(fit.preparation, (dict, type(None))):
         raise ValueError("its preparation is no dict")

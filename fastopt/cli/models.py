@@ -1,5 +1,6 @@
 """The losses, rules and schedules that options name, and the file of a model."""
 
+import functools
 import os
 import re
 import tempfile
@@ -9,6 +10,7 @@ import click
 
 from fastopt import losses, rules, schedules
 from fastopt.fit import Fit
+from fastopt.stepping import ascent
 
 LOSSES = {
     "softmax": losses.Softmax(),
@@ -29,7 +31,14 @@ for _loss in losses.LOSSES:
     if _loss not in _NAMED:
         _name = _kebab(_loss.__name__)
         LOSSES[f"binary-{_name}" if _name in LOSSES else _name] = _loss()
-RULES = {rule.__name__.lower(): rule for rule in rules.RULES}
+RULES = {rule.__name__.lower(): rule for rule in (*rules.RULES, *rules.FURTHER)}
+# Rules around another one, the base: what makes them, and the hyperparameters that are theirs.
+AROUND = {
+    "sam": (rules.SAM, ("rho", "p")),
+    "asam": (functools.partial(rules.SAM, adaptive=True), ("rho", "eta")),
+    "lookahead": (rules.Lookahead, ("every", "alpha")),
+    "averaged": (rules.Averaged, ("decay", "begin")),
+}
 SCHEDULES = {
     "constant": schedules.Constant(),
     "cosine": schedules.Cosine(),
@@ -39,8 +48,25 @@ SCHEDULES = {
 }
 
 
-def rule(name, lr, options=()):
-    """The rule called so, with its fields set by "name=value" texts."""
+def rule(name, lr, options=(), base=None):
+    """The rule called so, with its fields set by "name=value" texts; base: the name of the one inside it."""
+    if name not in AROUND:
+        if base is not None:
+            raise click.BadParameter(f"--base goes with --rule {', '.join(AROUND)}, not {name}")
+        return _plain_rule(name, lr, options)
+    make, own = AROUND[name]
+    mine = {
+        text.partition("=")[0]: text.partition("=")[2] for text in options if text.partition("=")[0] in own
+    }
+    theirs = [text for text in options if text.partition("=")[0] not in own]
+    try:
+        found = make(_plain_rule(base or "momentum", lr, theirs), **{k: float(v) for k, v in mine.items()})
+        return ascent.checked(found) if isinstance(found, rules.SAM) else rules.checked(found)
+    except (TypeError, ValueError) as error:
+        raise click.BadParameter(f"{name}: {error}; it has {', '.join(own)} of its own") from None
+
+
+def _plain_rule(name, lr, options):
     kind = RULES[name]
     fields = {} if lr is None else {"lr": lr}
     for text in options:

@@ -22,13 +22,14 @@ def chosen(rule, lr, found, loss, batch, l2, seed):
     some rows ends below that of weights of 0 and does not rise from epoch to epoch; then one step
     further, if that is better: the largest that does not diverge is often not the best.
     """
-    if lr is not None or "lr" not in rule._fields:
+    if lr is not None or "lr" not in base(rule)._fields:
         return rule, None
-    first = rule._replace(lr=USUAL.get(type(rule).__name__, rule.lr))
+    first = _with_lr(rule, USUAL.get(_kind(rule).__name__, base(rule).lr))
+    usual = base(first).lr
     sample, start = _sample(found, seed), loss_of_zeros(found, loss)
     best = None
     for rung in range(RUNGS):
-        now = first._replace(lr=first.lr / FACTOR**rung)
+        now = _with_lr(first, usual / FACTOR**rung)
         end, good = _trial(now, sample, found, loss, batch, l2, start)
         if best is None and good and rung == 0:
             return now, None
@@ -39,10 +40,27 @@ def chosen(rule, lr, found, loss, batch, l2, seed):
     if best is None:
         return (
             first,
-            f"no learning rate from {first.lr:g} down trains a sample of the rows: it may not be possible",
+            f"no learning rate from {usual:g} down trains a sample of the rows: it may not be possible",
         )
-    return best[0], (f"learning rate {best[0].lr:.3g}: at the usual {first.lr:g} a sample of "
+    return best[0], (f"learning rate {base(best[0]).lr:.3g}: at the usual {usual:g} a sample of "
                      f"{len(sample[1]):,} rows diverges")  # fmt: skip
+
+
+def base(rule):
+    """The rule that takes the step: of SAM its base."""
+    return rule.base if isinstance(rule, fo.SAM) else rule
+
+
+def _kind(rule):
+    """The class of the innermost rule."""
+    kind = type(base(rule))
+    return getattr(kind, "base", kind)  # Averaged and Lookahead make a class
+
+
+def _with_lr(rule, lr):
+    if isinstance(rule, fo.SAM):
+        return rule._replace(base=rule.base._replace(lr=lr))
+    return rule._replace(lr=lr)
 
 
 def _sample(found, seed):

@@ -70,7 +70,22 @@ SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual")
     "--loss", type=click.Choice(list(models.LOSSES)), help="[default: softmax; squared-error in regression]"
 )
 @click.option(
-    "--rule", "rule_name", type=click.Choice(list(models.RULES)), default="momentum", show_default=True
+    "--rule",
+    "rule_name",
+    type=click.Choice([*models.RULES, *models.AROUND]),
+    default="momentum",
+    show_default=True,
+)
+@click.option(
+    "--base",
+    type=click.Choice(list(models.RULES)),
+    help=f"The rule inside {', '.join(models.AROUND)}.  [default: momentum]",
+)
+@click.option(
+    "--average",
+    metavar="mean|tail|DECAY",
+    callback=lambda _, __, text: _average(text),
+    help="The mean of the parameters over the run, over its second half, or an exponential one of this decay a step.",
 )
 @click.option(
     "--lr", type=float, help="Learning rate.  [default: one that suits the rule, tried on some rows]"
@@ -78,7 +93,11 @@ SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual")
 @click.option(
     "--set", "fields", multiple=True, metavar="NAME=VALUE", help="Another hyperparameter of the rule."
 )
-@click.option("--schedule", type=click.Choice(list(models.SCHEDULES)), default="cosine", show_default=True)
+@click.option(
+    "--schedule",
+    type=click.Choice(list(models.SCHEDULES)),
+    help="[default: cosine; constant for schedule-free rules]",
+)
 @click.option("--epochs", type=click.IntRange(1), default=50, show_default=True)
 @click.option(
     "--batch-size", type=click.IntRange(0), default=128, show_default=True, help="Rows a step; 0: all rows."
@@ -118,7 +137,7 @@ SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual")
 @options.json_option
 def train(data_name, target, drop, categorical, missing, unknown, standardize, test, regression, loss, rule_name,
           lr, fields, schedule, epochs, batch_size, l2, seed, validation, solver, l1, tol, max_iter, balanced,
-          early_stopping, backend, threads, out, log_file, quiet, as_json, **reading):  # fmt: skip
+          early_stopping, base, average, backend, threads, out, log_file, quiet, as_json, **reading):  # fmt: skip
     """Train a linear model on DATA: 'digits', a file, a folder of images, or - for standard input.
 
     \b
@@ -156,30 +175,55 @@ def train(data_name, target, drop, categorical, missing, unknown, standardize, t
             raise click.UsageError(
                 "--l1 needs a --solver, such as auto: epochs of a rule do not make weights 0"
             )
-        chosen, tried = rates.chosen(models.rule(rule_name, lr, fields), lr, found, loss, batch, l2, seed)
+        chosen, tried = rates.chosen(
+            models.rule(rule_name, lr, fields, base), lr, found, loss, batch, l2, seed
+        )
         if tried and not quiet and not as_json:
             click.echo(tried)
+        schedule = schedule or ("constant" if rule_name.startswith("schedulefree") else "cosine")
         run |= {"rule": chosen, "schedule": models.SCHEDULES[schedule], "epochs": epochs, "batch_size": batch,
-                "early_stopping": early_stopping}  # fmt: skip
+                "early_stopping": early_stopping, "average": average}  # fmt: skip
     else:
+        if average is not None:
+            raise click.UsageError("--average is of epochs of a rule; a solver's end is the optimum itself")
         run |= {"solver": solver, "max_iter": max_iter, "tol": tol, "penalty": fo.L1(l1) if l1 else None}
     with _logged(log_file, data_name, run):
         fit = _fitted(found, run, out, quiet, epochs)
     if chosen is not None and not balanced:
-        _refuse_growth(fit, found, loss, chosen.lr)
+        _refuse_growth(fit, found, loss, rates.base(chosen).lr)
     fit.preparation = found.record
     if out is not None:
         out = models.save(fit, out)
     seconds = time.perf_counter() - began
-    record = _record(fit, found, chosen, choose.resolve(backend, chosen, loss), out, seconds)
+    record = _record(fit, found, chosen, choose.resolve(backend, rates.base(chosen), loss), out, seconds)
     if chosen is not None:
         findings = fo.diagnose(
-            fit, found.x_train, found.y_train, rule=chosen, l2=l2, names=feature_names(found.record)
+            fit,
+            found.x_train,
+            found.y_train,
+            rule=rates.base(chosen),
+            l2=l2,
+            names=feature_names(found.record),
         )
         record["diagnosis"] = [str(finding) for finding in findings]
     options.echo_json(record) if as_json else _say(fit, record, chosen)
     if fit.interrupted:
         sys.exit(130)
+
+
+def _average(text):
+    """What fo.train takes for --average."""
+    if text is None or text == "tail":
+        return text
+    if text == "mean":
+        return True
+    try:
+        decay = float(text)
+    except ValueError:
+        decay = -1.0
+    if not 0 < decay < 1:
+        raise click.BadParameter(f"{text!r}: mean, tail, or a decay between 0 and 1")
+    return decay
 
 
 @contextmanager
@@ -242,7 +286,9 @@ def _record(fit, found, rule, backend, out, seconds):
         "classes": None if found.classes is None else len(found.classes),
         "loss": type(fit.loss).__name__,
         "rule": None if rule is None else type(rule).__name__,
-        "lr": getattr(rule, "lr", None),
+        "base": type(rule.base).__name__ if isinstance(rule, fo.SAM) else None,
+        "average": fit.average,
+        "lr": getattr(rates.base(rule), "lr", None),
         "solver": getattr(getattr(fit, "report", None), "solver", "sgd"),
         "converged": getattr(getattr(fit, "report", None), "converged", None),
         "objective": last.get("objective"),
@@ -277,8 +323,9 @@ def _rmse(fit, found):
 def _method(rule, record):
     if rule is None:
         return f"solver {record['solver']}"
-    lr = f"lr={rule.lr:g}" if hasattr(rule, "lr") else ""
-    return f"{record['rule']}({lr})"
+    lr = f"lr={record['lr']:g}" if record["lr"] is not None else ""
+    inside = f"{record['base']}({lr})" if record["base"] else lr
+    return f"{record['rule']}({inside})"
 
 
 def _say(fit, record, rule):
@@ -287,6 +334,8 @@ def _say(fit, record, rule):
         f"{record['data']}: {record['rows']:,} rows x {record['features']} features, {kinds}; "
         f"{record['loss']}, {_method(rule, record)}, back end {record['backend']}"
     )
+    if fit.average is not None:
+        click.echo(f"parameters: an average, {fit.average}")
     if fit.interrupted:
         click.echo("interrupted: this is the model so far")
     if rule is None:

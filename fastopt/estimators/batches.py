@@ -5,6 +5,7 @@ import numpy as np
 from fastopt import penalties
 from fastopt.objective import Objective
 from fastopt.optimizer import Optimizer
+from fastopt.rules import SAM
 
 
 class Batches:
@@ -18,6 +19,8 @@ class Batches:
     def __init__(self, loss, rule, start, *, l1, l2, fit_intercept, average, schedule=None, threads=None):
         self.loss, self.rule, self.l1, self.l2 = loss, rule, l1, l2
         self.fit_intercept, self.schedule, self.threads = fit_intercept, schedule, threads
+        if l1 and isinstance(rule, SAM):
+            raise ValueError("SAM goes with no l1: where it climbs to, no weight is 0")
         self.W, self.b = start
         self._mean = (self.W.copy(), self.b.copy()) if average else None
         self._bind()
@@ -51,13 +54,11 @@ class Batches:
 
     def _step(self, rows):
         objective = Objective.of_rows(self.loss, rows, fit_intercept=self.fit_intercept, threads=self.threads)
-        loss, dW, db, _ = objective.gradient_sums(self.W, self.b if self.fit_intercept else None)
-        dW /= dW.dtype.type(rows.n)
-        penalties.L2(self.l2).add_gradient(self.W, dW)  # type: ignore[attr-defined]
-        grads = {"W": dW}
-        if self.fit_intercept:
-            grads["b"] = db / db.dtype.type(rows.n)
-        before = self._with_l1(dW) if self.l1 else None
+        loss, grads = self._gradient(objective)
+        if isinstance(self.rule, SAM):
+            self.optimizer.ascend(grads)
+            _, grads = self._gradient(objective)
+        before = self._with_l1(grads["W"]) if self.l1 else None
         self.optimizer.step(grads)
         if before is not None:
             self.W[self.W * before < 0] = 0  # no weight changes its sign within a step
@@ -66,6 +67,16 @@ class Batches:
             for mean, now in zip(self._mean, (self.W, self.b), strict=True):
                 mean += share * (now - mean)
         return loss
+
+    def _gradient(self, objective):
+        """(the sum of losses of the rows, their mean gradient)"""
+        loss, dW, db, _ = objective.gradient_sums(self.W, self.b if self.fit_intercept else None)
+        dW /= dW.dtype.type(objective.n)
+        penalties.L2(self.l2).add_gradient(self.W, dW)  # type: ignore[attr-defined]
+        grads = {"W": dW}
+        if self.fit_intercept:
+            grads["b"] = db / db.dtype.type(objective.n)
+        return loss, grads
 
     def _with_l1(self, dW):
         """Make dW the subgradient nearest to 0 of the whole objective, whatever the rule does; W as it is."""
@@ -77,4 +88,7 @@ class Batches:
     @property
     def parameters(self):
         """(W, b): copies of the parameters, or of their average."""
+        if hasattr(self.rule, "averaged"):
+            averaged = self.optimizer.averaged()
+            return averaged["W"], averaged.get("b", self.b.copy())
         return tuple(np.array(a) for a in (self._mean or (self.W, self.b)))

@@ -187,7 +187,7 @@ def rule_for(settings, task):
     Momentum of 0.9 moves ten times as far as its lr says; a batch's curvature is at most bend * mean |x|^2.
     """
     if settings.rule is not None:
-        return rules.checked(settings.rule)
+        return settings.rule if isinstance(settings.rule, rules.SAM) else rules.checked(settings.rule)
     bend = _BEND.get(type(task.loss).__name__, 1.0)
     return rules.Momentum(min(0.1, 1 / (10 * bend * (1 + features.mean_square(task.X)))))
 

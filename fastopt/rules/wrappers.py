@@ -71,9 +71,19 @@ def _lookahead(base_update, count, slots):
 
 
 def _wrapped(base, name, make, **fields):
+    if isinstance(base, SAM) or hasattr(base, "measure") or getattr(base, "whole", False):
+        raise TypeError(
+            f"{name} goes around rules that update element by element, not around {type(base).__name__}"
+            + (f": write SAM({name}(...))" if isinstance(base, SAM) else "")
+        )
     count = len(base.coefficients(base, 1.0))
     cls = _class(type(base), name, make, count, tuple(fields))  # type: ignore[arg-type]
     return cls(*base, *fields.values())
+
+
+def _again(base, name, make, count, fields, values):
+    """What a pickle calls: the class is none that a module has."""
+    return _class(base, name, make, count, fields)(*values)
 
 
 @functools.cache
@@ -104,6 +114,7 @@ def _class(base, name, make, count, fields):
         "update": staticmethod(own),
         "coefficients": staticmethod(coefficients),
         "initial": staticmethod(initial),
+        "__reduce__": lambda self: (_again, (base, name, make, count, fields, tuple(self))),
     }
     if averaged is not None:
         members["averaged"] = staticmethod(averaged)

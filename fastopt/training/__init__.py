@@ -7,6 +7,7 @@ streamed.py      the same over a source, window by window
 exact.py         a run by a solver instead
 history.py       what is noted of each epoch
 ending.py        how a run ends before its last epoch: divergence, early stopping
+wide.py          steps of rules that look at whole arrays or take two gradients
 resume.py        its file
 searching.py     very many runs: hyperparameters by held-out rows
 """
@@ -86,8 +87,12 @@ def train(
         scaled to the mean 1 and a batch's gradient is sum w_i g_i / rows of the batch, as in scikit-learn.
     early_stopping: end after so many epochs (True: 5) without a lower validation loss, with the
         parameters of the best epoch.
+    rule: any; also fo.SAM(...), Averaged, Lookahead, schedule-free ones, and those that look at whole arrays. SAM,
+        LARS, LAMB, Adafactor and Muon are stepped from Python (some 0.1 ms a step more). A rule with an average of
+        its own (Averaged, ScheduleFree...) has it in the result and shows it to validation.
     average: True for the mean of the parameters over the run (at 32 evenly spaced steps of each epoch, or at every
-        one), or the decay a step of an exponential average; then the result has it, and validation looks at it.
+        one), "tail" for that of the second half of the epochs (Polyak & Juditsky 1992), or the decay a step of an
+        exponential average; then the result has it, validation looks at it, and `average` of the result says so.
     start: (W, b) to start from, or a Fit; copied.
     watch: called after each epoch, or iteration of a solver, with a dict of what the history notes of it and a
         function that gives copies of (W, b); where it is true the run ends.

@@ -18,6 +18,7 @@ from fastopt.training.averaging import Average
 from fastopt.training.ending import NOTHING_YET, Diverged, has_grown, loss_of_zeros
 from fastopt.training.history import History
 from fastopt.training.settings import identity
+from fastopt.training.wide import WideSteps, is_wide
 
 STRETCH = 0.05  # seconds inside the compiled loop between two looks at progress and Ctrl-C
 FIRST_STRETCH = 1 << 28  # multiply-adds of the first one: some 10 ms
@@ -40,17 +41,16 @@ class Run:
         self.examples, self.settings, self.rows = examples, settings, examples.rows
         self.step = self.epoch = 0
         self.history, self.best, self._average = History(), NOTHING_YET, None
-        rules.checked(settings.rule, {self.rows.dtype})
-        if not rules.is_elementwise(settings.rule):
-            name = type(settings.rule).__name__
-            raise TypeError(f"{name} looks at whole arrays; fo.train takes rules that go element by element")
+        self._base = settings.base_rule
+        rules.checked(self._base, {self.rows.dtype})
         start = checked_start(start, self.rows)
         self._allocate(start)
         self._first_loss = self._loss_at_start(start)
         self._path = _checked_path(path)
         self._identity = None if path is None else identity(settings, examples, start)
         decay = settings.average
-        self._average = decay and Average(decay, self.W, self.b, settings.steps_per_epoch)
+        begin = settings.average_from
+        self._average = decay and Average(decay, self.W, self.b, settings.steps_per_epoch, begin)
         if self._path is not None and self._path.exists():
             self._resume()
         self._good = (self.W.copy(), self.b.copy(), self.step)
@@ -59,17 +59,26 @@ class Run:
         self._steps_at_once = max(1, FIRST_STRETCH * settings.steps_per_epoch // max(1, self.rows.work))
 
     def _bind(self, rows):
+        if self._wide is not None:
+            return self._wide.over(rows)
         of, parameters = self.settings, ((self.W, self.W_slots), (self.b, self.b_slots))
         bind = engines.get(of.backend).bind_epoch
         return bind(rows, of.loss, of.rule, parameters, min(of.batch, rows.n), of.l2, of.threads)
 
     def _allocate(self, start):
         shape, dtype = (self.rows.classes, self.rows.features), self.rows.dtype
-        starts = rules.initial(self.settings.rule)
-        self.W, *self.W_slots = (_filled(shape, dtype, v) for v in (0.0, *starts))
-        self.b, *self.b_slots = (_filled(shape[:1], dtype, v) for v in (0.0, *starts))
+        self.W, self.b = _filled(shape, dtype, 0.0), _filled(shape[:1], dtype, 0.0)
         if start:
             self.W[...], self.b[...] = start
+        self._wide = WideSteps(self.W, self.b, self.settings) if is_wide(self.settings.rule) else None
+        if self._wide is not None:
+            self.W_slots, self.b_slots = self._wide.slots()
+            return
+        rule = self.settings.rule
+        starts = list(zip(rule.slots, rules.initial(rule), strict=True))
+        copies = getattr(rule, "copies", ())
+        for p, slots in ((self.W, "W_slots"), (self.b, "b_slots")):
+            setattr(self, slots, [_filled(p.shape, dtype, p if s in copies else v) for s, v in starts])
 
     def _loss_at_start(self, start):
         if not start:
@@ -115,7 +124,7 @@ class Run:
     def _stretch(self, order, begin, end, loss_sum):
         """The steps [begin, end) of a window: (the sum of losses with theirs, the last gradient's norm)."""
         of = self.settings
-        K = coefficient_table(of.rule, of.schedules, self.step, end - begin)
+        K = None if self._wide else coefficient_table(of.rule, of.schedules, self.step, end - begin)
         start = time.perf_counter()
         stopped, loss_sum, norm = self._epoch_loop(K, order, begin, end, loss_sum)
         self.step += stopped - begin
@@ -158,7 +167,7 @@ class Run:
         self.W, self.b, self.step = self._good
 
     def _diverge(self, step, reason):
-        lr = float(self._now().lr) if hasattr(self.settings.rule, "lr") else float("nan")
+        lr = float(self._now().lr) if hasattr(self._base, "lr") else float("nan")
         self.go_back()
         self._average = None
         raise Diverged(step, lr, self.fit(), reason)
@@ -166,7 +175,7 @@ class Run:
     def _now(self):
         """The rule with the hyperparameters of the last step."""
         of = self.settings
-        return of.rule._replace(**values_at(of.schedules, of.rule, max(0, self.step - 1)))
+        return self._base._replace(**values_at(of.schedules, self._base, max(0, self.step - 1)))
 
     def _note(self, loss, norm, seconds):
         held_out = float("nan"), float("nan")
@@ -191,13 +200,26 @@ class Run:
         W, b = self._parameters() if self.best is NOTHING_YET else (self.best.W, self.best.b)
         fit = self._fit_of(np.array(W), np.array(b))
         fit.history, fit.steps, fit.interrupted = self.history.arrays(), self.step, interrupted
+        fit.average = self._average_in_words()
         return fit
 
     def _parameters(self):
-        """(W, b), averaged where that is asked for."""
+        """(W, b), averaged where that is asked for, or where the rule says what its model is."""
         if self._average and self._average.has_points:
             return self._average.parameters(self.W.dtype)
+        rule = self.settings.rule
+        if hasattr(rule, "averaged") and self.step:
+            pairs = ((self.W, self.W_slots), (self.b, self.b_slots))
+            W, b = (rule.averaged(rule, p, dict(zip(rule.slots, s, strict=True))) for p, s in pairs)
+            return W.astype(self.W.dtype, copy=False), b.astype(self.b.dtype, copy=False)
         return self.W, self.b
+
+    def _average_in_words(self):
+        """Which average `_parameters` gives, or None."""
+        if self._average and self._average.has_points:
+            return str(self._average)
+        rule = self.settings.rule
+        return f"{type(rule).__name__}'s own" if hasattr(rule, "averaged") and self.step else None
 
     def _fit_of(self, W, b):
         return Fit(W, b, self.settings.loss, scale=self.rows.scale, classes=self.examples.classes)
@@ -207,7 +229,7 @@ class Run:
         return self.W.copy(), self.b.copy()
 
     def _arrays(self):
-        slots = self.settings.rule.slots
+        slots = self._base.slots
         of_W = {f"W_{s}": a for s, a in zip(slots, self.W_slots, strict=True)}
         of_b = {f"b_{s}": a for s, a in zip(slots, self.b_slots, strict=True)}
         of_average = self._average.arrays() if self._average else {}
@@ -223,8 +245,10 @@ class Run:
             self._path, self._identity, self._arrays(), self.history, of.epochs, of.steps_per_epoch
         )
         self.step, self.epoch = state["step"], state["epoch"]
+        if self._wide is not None:
+            self._wide.optimizer.t = self.step
         if self._average:
-            self._average.has_points = self.epoch > 0
+            self._average.has_points = self.epoch > self._average.begin
 
 
 def _checked_path(path):

@@ -12,8 +12,9 @@ from fastopt.arrays import checked_l2, checked_number, checked_whole
 from fastopt.engines import choose
 from fastopt.fingerprint import digest
 from fastopt.losses import LOSSES
-from fastopt.rules import RULES
+from fastopt.rules import RULES, SAM
 from fastopt.schedules import SCHEDULES, checked_schedules, for_run
+from fastopt.stepping import ascent
 from fastopt.threads import checked_threads
 
 SAMPLING = ("shuffle", "replacement", "sequential")
@@ -23,7 +24,7 @@ PATIENCE = 5  # epochs; of early_stopping=True
 class Settings(NamedTuple):
     """batch: rows a step. patience: epochs without a better validation loss that end the run, or None.
 
-    average: its decay a step, 1 for a plain mean, or None.
+    average: its decay a step, 1 for a plain mean, or None; average_from: the epoch in which it begins, from 0.
     """
 
     loss: Any
@@ -39,13 +40,20 @@ class Settings(NamedTuple):
     threads: int
     patience: int | None
     average: float | None
+    average_from: int = 0
+
+    @property
+    def base_rule(self):
+        """The rule that takes the step: of SAM its base."""
+        return self.rule.base if isinstance(self.rule, SAM) else self.rule
 
 
 def checked_settings(
     rows, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads, *, early_stopping, average, has_validation
 ):  # fmt: skip
     """Settings of a run over rows, or TypeError/ValueError naming the argument that does not fit."""
-    rule, epochs, n = rules.checked(rule), checked_whole(epochs, "epochs", 0), rows.n
+    rule, base = _checked_rule(rule)
+    epochs, n = checked_whole(epochs, "epochs", 0), rows.n
     if sampling not in SAMPLING:
         raise ValueError(f'sampling must be "shuffle", "replacement" or "sequential", not {sampling!r}')
     batch = n if batch_size is None else min(n, checked_whole(batch_size, "batch_size", 1))
@@ -55,28 +63,41 @@ def checked_settings(
     return Settings(
         loss=losses.checked(loss),
         rule=rule,
-        schedules=checked_schedules(schedules, rule),
+        schedules=checked_schedules(schedules, base),
         epochs=epochs,
         batch=batch,
         steps_per_epoch=steps,
         l2=checked_l2(l2),
         sampling=sampling,
         seed=checked_whole(seed, "seed", 0),
-        backend=choose.resolve(backend, rule, rows.formula(loss)),
+        backend=choose.resolve(backend, base, rows.formula(loss)),
         threads=checked_threads(threads),
         patience=_patience(early_stopping, has_validation),
-        average=_average(average),
+        average=_average(average, rule),
+        average_from=epochs // 2 if isinstance(average, str) else 0,
     )
 
 
-def _average(average):
+def _checked_rule(rule):
+    """(the rule, the one that takes the step)"""
+    if not isinstance(rule, SAM):
+        rule = rules.checked(rule)
+        return rule, rule
+    base = rules.checked(rule.base)
+    return ascent.checked(rule._replace(base=base)), base
+
+
+def _average(average, rule):
     if average is None or average is False:
         return None
-    if average is True:
+    if hasattr(rule, "averaged"):
+        raise ValueError(f"average: {type(rule).__name__} keeps an average of its own; leave average out")
+    if average is True or (isinstance(average, str) and average == "tail"):
         return 1.0
-    decay = checked_number(average, "average", "True, or a decay between 0 and 1")
+    wanted = 'True, "tail", or a decay between 0 and 1'
+    decay = checked_number(average, "average", wanted)
     if not 0 < decay < 1:
-        raise ValueError(f"average must be True, or a decay between 0 and 1, not {average!r}")
+        raise ValueError(f"average must be {wanted}, not {average!r}")
     return decay
 
 
@@ -107,6 +128,7 @@ def identity(settings, examples, start):
         "dtype": rows.dtype.name,
         "early_stopping": settings.patience,
         "average": settings.average,
+        "average_from": settings.average_from,
         "digest of X, y and weights": _digest(rows, examples.chosen),
         "digest of validation": _digest_of_validation(examples),
         "digest of start": _digest_of_arrays(start),
@@ -117,7 +139,11 @@ def _of_formula(what, formula, built_in):
     """Name, numbers and, of a user's own, a digest of the code: an edited formula is another one."""
     own = {} if type(formula) in built_in else {f"formula of the {what}": digest(type(formula))}
     hyper = "hyperparameters" if what == "rule" else "loss_hyperparameters"
-    return {what: type(formula).__name__, hyper: {k: plain(v) for k, v in formula._asdict().items()}, **own}
+    fields = {
+        k: _of_formula("rule", v, built_in) if hasattr(v, "_asdict") else plain(v)
+        for k, v in formula._asdict().items()
+    }
+    return {what: type(formula).__name__, hyper: fields, **own}
 
 
 def _of_schedule(schedule):
