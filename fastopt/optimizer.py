@@ -3,8 +3,7 @@
 import sys
 import time
 from threading import get_ident
-
-import numpy as np
+from typing import Any
 
 from fastopt import arrays, native, rules
 from fastopt.engines import choose
@@ -14,10 +13,12 @@ from fastopt.stepping import ascent, clipping, saved
 from fastopt.stepping.groups import FROZEN, assigned, rule_of
 from fastopt.stepping.parameters import Parameters
 from fastopt.stepping.table import Table
+from fastopt.stepping.tensors import forget_gradients, gradient_view, mark_changed
 from fastopt.stepping.work import Work
 from fastopt.threads import checked_threads
 
 NOTHING = object()  # no gradient so far; not None, which a user may pass by mistake
+OWN: Any = object()  # the gradients that torch's tensors have in .grad
 PATIENCE = 10  # seconds that a thread waits for another one's step
 ATTEMPTS = 4  # at a step that is interrupted again and again
 
@@ -48,7 +49,7 @@ class Optimizer:
 
     __slots__ = (
         "_params", "_rule", "_changes", "_schedules", "_clip", "_nonfinite", "_backend", "_tables", "_works",
-        "_threads", "_sam", "_origin", "_given", "_plain", "_users", "skipped", "__weakref__",
+        "_threads", "_sam", "_origin", "_given", "_groups", "_plain", "_users", "skipped", "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -62,21 +63,21 @@ class Optimizer:
         self._schedules = checked_schedules(schedules, self._rule)
         self._nonfinite, self._clip = _checked_policy(nonfinite), _checked_clip(clip)
         self.skipped, self._users, self._given = 0, {}, NOTHING
-        names = [i if k is None else k for i, k in enumerate(self._params.keys)]
-        self._changes = assigned(groups, names, self._params.arrays, self._rule)
+        self._groups = groups
+        self._changes = assigned(groups, self._params.names, self._params.given, self._rule)
         self._backend, self._threads = choose.resolve(backend, self._rule), checked_threads(threads)
-        self._make_tables()
+        self._tables, self._works = self._made_tables(self._params, self._changes)
         self._choose_way()
 
-    def _make_tables(self):
+    def _made_tables(self, params, changes):
         """A table for each dtype and kind of rule, and in it a row of coefficients for each of the rules' values."""
-        params, kinds = self._params.arrays, {}
-        for i, (p, change) in enumerate(zip(params, self._changes, strict=True)):
+        params, kinds = params.arrays, {}
+        for i, (p, change) in enumerate(zip(params, changes, strict=True)):
             if (rule := rule_of(self._rule, change)) is not None:
                 kinds.setdefault((str(p.dtype), type(rule)), []).append((i, rule))
         if not kinds:
             raise ValueError("groups: all arrays are frozen, there is nothing to update")
-        self._tables, self._works = [], []
+        tables, works = [], []
         dense = [p for p in params if arrays.axes_in_memory(p) is not None]
         for members in kinds.values():
             mine, values = [params[i] for i, _ in members], [rule for _, rule in members]
@@ -85,8 +86,31 @@ class Optimizer:
             others = [p for p in dense if not any(p is m for m in mine)]
             rows = [distinct.index(rule) for rule in values]
             table = Table([i for i, _ in members], mine, values[0], rows, others)
-            self._tables.append(table)
-            self._works.append(Work(table, values, self._backend_of(values[0]), self._threads))
+            tables.append(table)
+            works.append(Work(table, values, self._backend_of(values[0]), self._threads))
+        return tables, works
+
+    def _rebuild(self, params, changes):
+        """Tables over other memory, or over more arrays, with the state as it is."""
+        states, behind, t = self._states(), self._behind(), self.t
+        tables, works = self._made_tables(params, changes)
+        for table, work in zip(tables, works, strict=True):
+            for j, i in enumerate(table.members):
+                for slot, array in enumerate(states[i].values() if i < len(states) else ()):
+                    table.slot_in_shape(slot, j)[...] = array
+            work.set_behind([behind[i] if i < len(behind) else t for i in table.members])
+            table.clock[0] = t
+        self._params, self._changes, self._tables, self._works = params, changes, tables, works
+        self._given = NOTHING
+        self._choose_way()
+
+    def _behind(self):
+        """The steps that each array has missed; 0 for frozen ones."""
+        counts = [0] * len(self._params.arrays)
+        for work in self._works:
+            for i, count in zip(work.table.members, work.behind_of(), strict=True):
+                counts[i] = count
+        return counts
 
     def _backend_of(self, rule):
         return choose.resolve(self._backend if type(rule) is type(self._rule) else "auto", rule)
@@ -98,9 +122,12 @@ class Optimizer:
 
     # ---- the step ----
 
-    def step(self, grads):
+    def step(self, grads=OWN):
         """Take one step with gradients in the form of the parameters: an array, a sequence, a dict.
 
+        Without gradients those are taken that backward() left in .grad of torch's tensors. Where an array's gradient is
+        None, the array and its state stay as they are, and the step is none of its own: a rule that counts steps goes
+        on later where it was.
         Raises FloatingPointError for NaN or inf under nonfinite="raise", and TypeError or
         ValueError for gradients of another form, shape or dtype; nothing is changed then.
         """
@@ -108,12 +135,13 @@ class Optimizer:
         if self._users.setdefault("step", me) != me:
             self._wait(me)
         try:
-            table = self._tables[0]
             if self._origin is not None:
                 self._descend()
+            table = self._tables[0]
             if grads is not self._given or table.watch.again(0) != native.SAME:
                 self._take(grads)
-            if self._plain and not table.refreshed:
+                table = self._tables[0]
+            if self._plain and not table.uneven:
                 work = self._works[0]
                 work.fill(work.rules[0], table.clock[0] + 1)
                 bad = work.run(self._nonfinite != "allow")
@@ -124,27 +152,37 @@ class Optimizer:
         finally:
             self._users.pop("step", None)
 
-    def ascend(self, grads):
+    def ascend(self, grads=OWN):
         """With a rule SAM(base): move the parameters to where the gradient of the next step is to be taken.
 
         `step` brings them back, bit by bit, before it takes the base's step. Raises as `step` does.
         """
         if self._sam is None:
             raise TypeError("ascend needs a rule fo.SAM(base, ...)")
-        if self._origin is not None:
-            self._descend()
-        self._take(grads)
-        given = self._params.gradients(grads)
-        members = sorted(i for table in self._tables for i in table.members)
+        me = get_ident()
+        if self._users.setdefault("step", me) != me:
+            self._wait(me)
+        try:
+            if self._origin is not None:
+                self._descend()
+            self._take(grads)
+            self._climb()
+        finally:
+            self._users.pop("step", None)
+
+    def _climb(self):
         if self._nonfinite != "allow":
-            for i in members:
-                if not np.isfinite(given[i]).all():
-                    self._refuse(i)
-                    return
-        params = [self._params.arrays[i] for i in members]
-        steps = ascent.climb(self._sam, params, [given[i] for i in members])
-        origin = [p.copy() for p in params]
-        self._origin = params, origin
+            _, _, bad = self._look()
+            if bad is not None:
+                self._refuse(bad)
+                return
+        given = [
+            (i, g) for table in self._tables for i, g in zip(table.members, table.gradients, strict=True)
+        ]
+        given = sorted((i, g) for i, g in given if g is not None)
+        params = [self._params.arrays[i] for i, _ in given]
+        steps = ascent.climb(self._sam, params, [g for _, g in given])
+        self._origin = params, [p.copy() for p in params]
         ascent.write(params, [p + e for p, e in zip(params, steps, strict=True)])
 
     def _descend(self):
@@ -154,14 +192,46 @@ class Optimizer:
     def step_closure(self, fn):
         """Take one step with what fn() gives at the parameters as they then stand: grads, or (loss, grads).
 
+        Of torch's tensors a function that gives the loss alone is enough, once it has called backward().
         With SAM fn is called twice, the second time where `ascend` has led. Returns the first loss, or None.
         """
-        loss, grads = _loss_and_gradients(fn())
+        loss, grads = self._loss_and_gradients(fn())
         if self._sam is not None:
             self.ascend(grads)
-            _, grads = _loss_and_gradients(fn())
+            _, grads = self._loss_and_gradients(fn())
         self.step(grads)
         return loss
+
+    def zero_grad(self, set_to_none=True):
+        """Forget what is in .grad of torch's tensors: None, or with set_to_none=False filled with 0."""
+        if not self._params.tensors:
+            raise TypeError(
+                "zero_grad is for torch's tensors: NumPy arrays have no .grad, their gradients are yours"
+            )
+        forget_gradients(self._params.tensors, set_to_none)
+
+    def add_params(self, params, changes=None):
+        """Take more arrays, in the form of those that are there; from the next step on they have gradients too.
+
+        params: a dict of new names, or a sequence that is put behind the others. changes: as in `groups`; the
+        groups given at first select among the new arrays as well. Each new array counts its own steps from 0.
+        Raises ValueError for a name that is taken, before anything is changed.
+        """
+        if self._origin is not None:
+            raise RuntimeError("add_params between ascend and step: take the step first")
+        more = self._params.with_more(params)
+        count = len(self._params.given)
+        names, given = more.names[count:], more.given[count:]
+        groups = list(self._groups or ())
+        if changes is not None:
+            groups.append((lambda name, array: True, changes))
+        fresh = assigned(groups, names, given, self._rule, each_selects=False)
+        self._rebuild(more, [*self._changes, *fresh])
+
+    @property
+    def params(self):
+        """The parameters, in the form in which they were given: the arrays themselves."""
+        return self._params.in_form(self._params.given)
 
     def averaged(self):
         """The averaged parameters of a rule that keeps them (Averaged, ScheduleFree...), as new arrays.
@@ -176,7 +246,15 @@ class Optimizer:
                 raise TypeError(f"{name} keeps no average: use fo.Averaged({name}(...))")
             for i, rule in zip(work.table.members, work.rules, strict=True):
                 values[i][...] = rule.averaged(rule, self._params.arrays[i], states[i])
-        return self._params.in_form(values)
+        return self._params.in_kind(values)
+
+    def _loss_and_gradients(self, answer):
+        """(loss or None, grads) of what a closure gives: a pair with a number in front has a loss."""
+        if isinstance(answer, tuple) and len(answer) == 2 and _is_number(answer[0]):
+            return answer
+        if self._params.tensors and (answer is None or _is_number(answer)):
+            return answer, OWN
+        return None, answer
 
     def _step_general(self):
         """A step with copies, schedules, clipping or several tables."""
@@ -189,9 +267,18 @@ class Optimizer:
             return
         factors = (1.0, 1.0) if self._clip is None else clipping.factors(norm, unit, self._clip)
         for work in self._works:
+            work.settle()
             work.table.factors[:] = factors
             work.prepare(t, self._schedules)
+            work.leave_out(t)
+        some_missing = any(table.missing for table in self._tables)
+        if some_missing:
+            self._plain = False  # until it is settled, which Ctrl-C may put off to the next step
         self._commit(t)
+        if some_missing:
+            for work in self._works:
+                work.settle()
+            self._choose_way()
 
     def _look(self):
         """(norm * unit, unit, first parameter with NaN or inf or None) of the gradients, as far as it is needed."""
@@ -252,7 +339,10 @@ class Optimizer:
     def _take(self, grads):
         """Check gradients, and note their addresses."""
         self._given = NOTHING
-        given = self._params.gradients(grads)
+        if self._params.moved():
+            self._rebuild(self._params.looked_anew(), self._changes)
+        given = self._params.own_gradients() if grads is OWN else self._params.gradients(grads)
+        may_miss = self._params.may_miss()
         for table in self._tables:
             mine = given if len(table.members) == len(given) else [given[i] for i in table.members]
             odd = table.take(mine)
@@ -260,10 +350,16 @@ class Optimizer:
                 self._refuse_parameter(table)
             while odd >= 0:
                 i = table.members[odd]
-                p, name = self._params.arrays[i], self._params.name(i, "grads")
-                table.place_gradient(odd, arrays.check_gradient(mine[odd], p, name))
+                if mine[odd] is None and may_miss:
+                    table.leave_out(odd)
+                else:
+                    p, name = self._params.arrays[i], self._params.name(i, "grads")
+                    g = gradient_view(mine[odd], name)
+                    table.place_gradient(odd, arrays.check_gradient(g, p, name))
                 odd = table.watch.again(odd + 1)
-        if self._params.kind == "array":
+        if self._params.tensors:
+            mark_changed(self._params.tensors)
+        elif self._params.kind == "array":
             self._given = grads
 
     def _refuse_parameter(self, table):
@@ -284,8 +380,10 @@ class Optimizer:
     @t.setter
     def t(self, t):
         t = saved.checked_count(t, "t")
-        for table in self._tables:
-            table.clock[0] = t
+        for work in self._works:
+            work.set_behind([min(count, t) for count in work.behind_of()])
+            work.table.clock[0] = t
+        self._choose_way()
 
     @property
     def rule(self):
@@ -399,16 +497,10 @@ class Optimizer:
         )
 
 
-def _loss_and_gradients(answer):
-    """(loss or None, grads) of what a closure gives: a pair with a number in front has a loss."""
-    if (
-        isinstance(answer, tuple)
-        and len(answer) == 2
-        and np.ndim(answer[0]) == 0
-        and not hasattr(answer[0], "keys")
-    ):
-        return answer
-    return None, answer
+def _is_number(value):
+    return (
+        not hasattr(value, "keys") and not isinstance(value, (list, tuple)) and getattr(value, "ndim", 0) == 0
+    )
 
 
 def _checked_policy(nonfinite):

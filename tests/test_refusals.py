@@ -92,7 +92,7 @@ GRADIENTS = {
     "integers": (np.zeros((2, 3), int), TypeError, "int64"),
     "swapped": (np.zeros((2, 3), np.dtype("f8").newbyteorder()), TypeError, "f8"),
     "list": ([[0.0] * 3] * 2, TypeError, "not list"),
-    "None": (None, TypeError, "not NoneType"),
+    "text": ("x", TypeError, "not str"),
 }
 
 

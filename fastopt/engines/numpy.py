@@ -1,5 +1,6 @@
 """The engine that needs nothing but NumPy: the formulas as they are written."""
 
+import functools
 from collections import deque
 from operator import setitem
 
@@ -12,13 +13,12 @@ BLOCK = 2048  # rows scored at once
 
 
 def bind_step(rule, table, threads=1):
-    n, keys = len(table.parameters), [...] * (len(table.parameters) * (1 + len(rule.slots)))
     shaped = [arrays.in_shape(p, *form) for p, form in zip(table.parameters, _forms(table), strict=True)]
     targets = shaped if table.whole else table.parameters
 
-    def new_values():
+    def new_values(present):
         p, slots = [], [[] for _ in rule.slots]
-        for j in range(n):
+        for j in present:
             k, g = in_dtype(table.k_of(j), table.dtype), scaled_gradient(table, j)
             given = tuple(slot[j] for slot in table.slots)
             g = arrays.in_shape(g, table.shapes[j], table.axes[j]) if table.whole else g
@@ -29,18 +29,28 @@ def bind_step(rule, table, threads=1):
         return [*p, *(new for slot in slots for new in slot)]
 
     def run(check):
-        if check:
-            for i, g in enumerate(table.gradients):
-                if not np.isfinite(g).all():
-                    return i
+        if check and (bad := _first_bad(table)) >= 0:
+            return bad
+        present = _present(table)
         with np.errstate(all="ignore"), native.denormals_flushed():
-            new = new_values()
+            new = new_values(present)
         # One call of C, within which no Ctrl-C is looked at: all of it is written, or nothing.
-        written = [*targets, *(a for slot in table.slots for a in slot), table.clock]
-        deque(map(setitem, written, [*keys, 0], [*new, table.clock[0] + 1]), maxlen=0)
+        written = [targets[j] for j in present] + [slot[j] for slot in table.slots for j in present]
+        keys = [...] * len(written)
+        deque(map(setitem, [*written, table.clock], [*keys, 0], [*new, table.clock[0] + 1]), maxlen=0)
         return -1
 
     return run
+
+
+def _present(table):
+    """The arrays that have a gradient this time."""
+    return [j for j in range(len(table.parameters)) if j not in table.missing]
+
+
+def _first_bad(table):
+    with np.errstate(all="ignore"):
+        return next((j for j in _present(table) if not np.isfinite(table.gradients[j]).all()), -1)
 
 
 def _forms(table):
@@ -57,8 +67,8 @@ def bind_measure(rule, table, threads=1):
 
     def run():
         with np.errstate(all="ignore"), native.denormals_flushed():
-            values = [
-                rule.measure(
+            values = {
+                j: rule.measure(
                     rule,
                     in_dtype(table.k_of(j)[:count], table.dtype),
                     p,
@@ -66,26 +76,24 @@ def bind_measure(rule, table, threads=1):
                     tuple(slot[j] for slot in table.slots),
                 )
                 for j, p in enumerate(table.parameters)
-            ]
+                if j not in table.missing
+            }
         with np.errstate(all="ignore"):
             for c, (j, begin, end) in enumerate(table.chunks.tolist()):
-                for i, value in enumerate(values[j]):
+                for i, value in enumerate(values.get(j, ())):
                     table.measured[c, i] = sum_of_squares(value[begin:end], 1.0)
 
     return run
 
 
 def bind_look(table, threads=1):
-    def first_bad():
-        with np.errstate(all="ignore"):
-            return next((j for j, g in enumerate(table.gradients) if not np.isfinite(g).all()), -1)
-
     def squares(unit):
         with np.errstate(all="ignore"):
             for c, (j, begin, end) in enumerate(table.chunks.tolist()):
-                table.sums[c] = sum_of_squares(table.flat_gradient(j)[begin:end], unit)
+                missing = j in table.missing
+                table.sums[c] = 0.0 if missing else sum_of_squares(table.flat_gradient(j)[begin:end], unit)
 
-    return first_bad, squares
+    return functools.partial(_first_bad, table), squares
 
 
 def sum_of_squares(x, unit):

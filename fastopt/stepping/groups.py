@@ -8,12 +8,12 @@ from fastopt import rules
 FROZEN = "frozen"
 
 
-def assigned(groups, names, arrays, rule):
+def assigned(groups, names, arrays, rule, each_selects=True):
     """For each array its changes: a dict of hyperparameters, a rule of its own, or FROZEN.
 
     groups: [(selector, changes), ...]; where several select an array, later ones go before earlier ones.
     A selector is a name ("b", as in a dict, or a position), a pattern of names ("layers.*.bias"), a function
-    (name, array) -> bool, or a list of selectors.
+    (name, array) -> bool, or a list of selectors. each_selects: a group that selects none is an error.
     """
     changes = [{} for _ in arrays]
     if groups is None:
@@ -28,7 +28,7 @@ def assigned(groups, names, arrays, rule):
         chosen = [
             i for i, (n, a) in enumerate(zip(names, arrays, strict=True)) if _selects(selector, n, a, where)
         ]
-        if not chosen:
+        if not chosen and each_selects:
             raise ValueError(f"{where} selects no array: {selector!r:.60}; there are {names!r:.200}")
         change = _checked_change(change, rule, where)
         for i in chosen:

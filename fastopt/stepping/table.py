@@ -39,12 +39,16 @@ class Table:
         self.slots = self._allocate(rule)
         self.gradients = [None] * len(parameters)
         self.refreshed = {}  # position -> gradient that is copied before every step
-        self.rows = list(range(len(parameters))) if rules.has_norms(rule) else rows
-        self.k = np.zeros((max(self.rows) + 1, rules.coefficient_count(rule)))
+        self.missing = []  # positions that have no gradient this time
+        self.uneven = False  # whether there are such
+        self._coefficients = rules.coefficient_count(rule)
+        self._k = np.zeros(len(parameters), np.int64)
+        self.set_rows(list(range(len(parameters))) if rules.has_norms(rule) else rows)
         self.factors = np.ones(2)
         self._clock = np.zeros(1, np.int64)
         self.clock = memoryview(self._clock.data)  # of a memoryview a number is read in 30 ns
         self.chunks = _chunks(self.parameters)
+        self._ends = self.chunks[:, 2].copy()
         self.first_chunk = np.searchsorted(self.chunks[:, 0], np.arange(len(parameters) + 1)).tolist()
         self.sums = np.zeros(len(self.chunks))
         self.measured = np.zeros((len(self.chunks), rules.norm_count(rule)))
@@ -52,7 +56,6 @@ class Table:
 
     def _make_plan(self, rule, parameters, others):
         n = len(parameters)
-        self._k = arrays.address(self.k) + self.k.strides[0] * np.array(self.rows, np.int64)
         self._p = _addresses(self.parameters)
         self._g = np.zeros(n, np.int64)
         self._s = _addresses([s for slot in self.slots for s in slot] or self.parameters[:1])
@@ -90,6 +93,12 @@ class Table:
                     view[...] = p
         return slots
 
+    def set_rows(self, rows):
+        """Give each array the row of coefficients that it takes."""
+        self.k = np.zeros((max(rows) + 1, self._coefficients))
+        self._k[:] = arrays.address(self.k) + self.k.strides[0] * np.array(rows, np.int64)
+        self.rows = rows
+
     def k_of(self, j):
         """The coefficients of array j, float64."""
         return self.k[self.rows[j]]
@@ -113,9 +122,23 @@ class Table:
     def take(self, gradients):
         """Use these from now on: native.SAME, native.PARAMETER_CHANGED, or the first that must be placed alone."""
         self.gradients = list(gradients)
-        if self.refreshed:
-            self.refreshed.clear()
+        if self.uneven:
+            self._take_back()
         return self.watch.look(gradients)
+
+    def _take_back(self):
+        self.refreshed.clear()
+        if self.missing:
+            self.chunks[:, 2] = self._ends
+            self.missing = []
+        self.uneven = False
+
+    def leave_out(self, j):
+        """No step for array j this time: its chunks are empty until other gradients are taken."""
+        self.missing.append(j)
+        mine = slice(self.first_chunk[j], self.first_chunk[j + 1])
+        self.chunks[mine, 2] = self.chunks[mine, 1]
+        self.uneven = True
 
     def place_gradient(self, j, g):
         """Use the checked gradient g for parameter j, if need be through a copy, made anew before every step."""
@@ -126,6 +149,7 @@ class Table:
             copy = arrays.in_shape(work, g.shape, axes)
             copy[...] = g
             self.refreshed[j] = (g, copy)
+            self.uneven = True
             g, begin = copy, arrays.address(work)
         self.gradients[j], self._g[j] = g, begin
 

@@ -18,13 +18,70 @@ class Work:
         rule, engine = values[0], engines.get(backend)
         self.run = engine.bind_step(rule, table, threads)
         self._count = len(rule.coefficients(rule, 1.0))
+        self._measure = engine.bind_measure(rule, table, threads) if rules.has_norms(rule) else None
+        self.behind, self._left_out = [0] * len(table.k), None
+        self._bind_rows()
+
+    def _bind_rows(self):
+        table, rule = self.table, self.rules[0]
         self._fills = [bind_coefficients(rule, row[: self._count]) for row in table.k]
         self.fill = self._fills[0]
-        self._measure = engine.bind_measure(rule, table, threads) if rules.has_norms(rule) else None
         self._rows = list(
             {row: j for j, row in reversed([*enumerate(table.rows)])}.items()
         )  # row, its first array
-        self.plain = len(table.k) == 1 and self._measure is None
+
+    @property
+    def plain(self):
+        return len(self.table.k) == 1 and self._measure is None and not self.behind[0]
+
+    # ---- arrays that take fewer steps than the optimizer ----
+
+    def leave_out(self, t):
+        """Note, before step t is taken, which arrays take no part in it."""
+        self._left_out = (t, self.table.missing) if self.table.missing else None
+
+    def settle(self):
+        """Count for the arrays that were left out of the last step, if it was taken, one step less.
+
+        behind[row] is how many steps those with this row of coefficients have missed; a row whose arrays part gets
+        a second one.
+        """
+        if self._left_out is None:
+            return
+        t, missing = self._left_out
+        behind = self.behind
+        if self.table.clock[0] >= t:
+            behind, rows = list(behind), list(self.table.rows)
+            for row in {rows[j] for j in missing}:
+                mine = [j for j in missing if rows[j] == row]
+                if len(mine) < rows.count(row):
+                    behind.append(behind[row])
+                    row = len(behind) - 1
+                    for j in mine:
+                        rows[j] = row
+                behind[row] += 1
+            if rows != self.table.rows:
+                self.table.set_rows(rows)
+                self._bind_rows()
+        self.behind, self._left_out = behind, None
+
+    def set_behind(self, counts):
+        """counts: the steps that each array has missed."""
+        rows, behind, known = [], [], {}
+        for j, count in enumerate(counts):
+            key = (self.table.rows[j] if self._measure is not None else self.rules[j], count)
+            if key not in known:
+                known[key] = len(behind)
+                behind.append(count)
+            rows.append(known[key])
+        self.table.set_rows(rows)
+        self.behind, self._left_out = behind, None
+        self._bind_rows()
+
+    def behind_of(self):
+        """The steps that each array has missed."""
+        self.settle()
+        return [self.behind[row] for row in self.table.rows]
 
     @functools.cached_property
     def look(self):
@@ -39,7 +96,7 @@ class Work:
             rule = self.rules[j]
             if rule not in now:
                 now[rule] = scheduled(rule, schedules, t - 1)
-            self._fills[row](now[rule], t)
+            self._fills[row](now[rule], t - self.behind[row])
         if self._measure is not None:
             self._measure()
             for row, j in self._rows:
