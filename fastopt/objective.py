@@ -1,5 +1,6 @@
 """fo.Objective: data, loss and penalty of a linear model, checked and bound once."""
 
+import functools
 import threading
 
 import numpy as np
@@ -127,10 +128,8 @@ class Objective:
     def scores(self, W, b=None):
         """X W^T + b: (n, classes)."""
         W, b = self._checked(W, b)
-        result = np.empty((self.n, self.classes), self.dtype)
-        for part, X, _, _ in self._blocks():
-            result[part] = block_scores(X, W, b).T
-        return result
+        found = list(self.rows.map(functools.partial(_scores_of, W=W, b=b)))
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
     def hessian_product(self, W, b, V, c=None):
         """(HV, Hc), the second derivative of the smooth part at (W, b) times (V, c); HV alone without b.
@@ -140,19 +139,13 @@ class Objective:
         """
         W, b = self._checked(W, b)
         V, c = self._checked(V, c, "V", "c")
-        curvature = self._curvature()
-        k = tuple(map(float, self.loss))
+        self._check_curvature()
         HV, Hc = np.zeros_like(W), None if b is None else np.zeros_like(b)
-        with np.errstate(all="ignore"):
-            for _, X, y, weight in self._blocks():
-                s, v = block_scores(X, W, b), block_scores(X, V, c)
-                d = np.empty_like(s)
-                curvature(k, s, y, v, d)
-                if weight is not None:
-                    d *= weight
-                HV += (X.T @ d.T).T
-                if Hc is not None:
-                    Hc += d.sum(axis=1)
+        product = functools.partial(_product_of, loss=self.loss, W=W, b=b, V=V, c=c)
+        for own_HV, own_Hc in self.rows.map(product):
+            HV += own_HV
+            if Hc is not None:
+                Hc += own_Hc
         HV *= self.dtype.type(self._factor)
         self.penalty.add_gradient(V, HV)
         if Hc is None:
@@ -175,23 +168,12 @@ class Objective:
             unit[i] = 0
         return (result + result.T) / 2
 
-    def _curvature(self):
+    def _check_curvature(self):
         if not losses.has_curvature(self.loss):
             raise ValueError(
                 f"{self.loss} has no second derivative in the scores (`curvature`, see fastopt.losses): "
                 "use a method that needs the gradient only"
             )
-        return self.rows.formula(self.loss).curvature
-
-    def _blocks(self):
-        """(which rows, X, labels, weights or None) of up to BLOCK rows each."""
-        for first, rows in self.rows.parts():
-            weight = rows.weight
-            for begin in range(0, rows.n, BLOCK):
-                end = min(begin + BLOCK, rows.n)
-                part = slice(begin, end)
-                of_rows, y = None if weight is None else weight[part], rows.labels(self.loss, part)
-                yield slice(first + begin, first + end), rows.matrix(part), y, of_rows
 
     def fitting(self, W, b=None):
         """(W, b) as arrays of the objective's shapes and dtype; TypeError or ValueError where they do not fit."""
@@ -233,6 +215,36 @@ class Objective:
         _check_outputs(given, wanted, self._spans)
         self._known = now
         return given if b is not None else (given[0], None)
+
+
+def _blocks(rows):
+    """Slices of up to BLOCK rows."""
+    return (slice(begin, min(begin + BLOCK, rows.n)) for begin in range(0, rows.n, BLOCK))
+
+
+def _scores_of(rows, W, b):
+    result = np.empty((rows.n, rows.classes), rows.dtype)
+    for part in _blocks(rows):
+        result[part] = block_scores(rows.matrix(part), W, b).T
+    return result
+
+
+def _product_of(rows, loss, W, b, V, c):
+    """(HV, Hc or None): sums over the rows of the loss's second derivative at (W, b) times (V, c)."""
+    k, curvature = tuple(map(float, loss)), rows.formula(loss).curvature
+    HV, Hc = np.zeros_like(W), None if b is None else np.zeros_like(b)
+    with np.errstate(all="ignore"):
+        for part in _blocks(rows):
+            X = rows.matrix(part)
+            s, v = block_scores(X, W, b), block_scores(X, V, c)
+            d = np.empty_like(s)
+            curvature(k, s, rows.labels(loss, part), v, d)
+            if rows.weight is not None:
+                d *= rows.weight[part]
+            HV += (X.T @ d.T).T
+            if Hc is not None:
+                Hc += d.sum(axis=1)
+    return HV, Hc
 
 
 def _split(penalty):

@@ -62,6 +62,15 @@ class Source:
             yield X.shape[0], y, weight
 
 
+class SourceLost(ConnectionError):
+    """Rows that were there cannot be had any more, such as those of a cluster whose scheduler is gone.
+
+    W, b: where a solver stood at the best, or None.
+    """
+
+    W = b = None
+
+
 def is_source(X):
     return isinstance(X, Source)
 
@@ -170,7 +179,8 @@ class PartedRows:
         self.entries = n * source.features if not source.is_sparse else source.entries
         self._kept = 0
 
-    in_memory = False
+    in_memory = is_remote = False
+    map = Rows.map
     work = Rows.work
     weight_sum = Rows.weight_sum
     one_over_weights = Rows.one_over_weights

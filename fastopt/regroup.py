@@ -12,13 +12,13 @@ def regrouped(pieces, size):
         while rows - begin >= size - count:
             end = begin + size - count
             waiting.append(_slice(piece, begin, end, rows))
-            yield _joined(waiting)
+            yield together(waiting)
             waiting, count, begin = [], 0, end
         if begin < rows:
             waiting.append(_owned(_slice(piece, begin, rows, rows)))
             count += rows - begin
     if waiting:
-        yield _joined(waiting)
+        yield together(waiting)
 
 
 def _slice(piece, begin, end, rows):
@@ -33,7 +33,8 @@ def _owned(piece):
     return (X.copy() if isinstance(X, np.ndarray) and X.base is not None else X, *piece[1:])
 
 
-def _joined(pieces):
+def together(pieces):
+    """Pieces (X, y, weight) as one."""
     if len(pieces) == 1:
         return pieces[0]
     Xs, *rest = zip(*pieces, strict=True)

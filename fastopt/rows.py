@@ -43,6 +43,7 @@ class Rows(NamedTuple):
     scale: float
 
     in_memory = True  # a source's rows are not
+    is_remote = False  # other processes' rows are
 
     @property
     def is_sparse(self):
@@ -132,6 +133,10 @@ class Rows(NamedTuple):
             return
         for begin in range(0, self.n, size):
             yield begin, self.slice(begin, min(begin + size, self.n))
+
+    def map(self, function):
+        """function(part) of each of the parts, in order."""
+        return (function(part) for _, part in self.parts())
 
     def without_features(self):
         """The parts as far as their labels and weights are concerned."""

@@ -11,6 +11,8 @@ from fastopt import engines, penalties
 
 def bind_gradient(backend, loss, rows, threads, unchecked=False):
     """`bind_gradient` of the engine (fastopt.engines), part by part."""
+    if rows.is_remote:
+        return rows.bind_gradient(backend, loss, threads)
     bind = engines.get(backend).bind_gradient
     if is_one(rows):
         return bind(loss, rows, threads, unchecked)
@@ -27,6 +29,8 @@ def bind_gradient(backend, loss, rows, threads, unchecked=False):
 
 def bind_passes(backend, loss, rows, threads):
     """`bind_passes` of the engine, part by part."""
+    if rows.is_remote:
+        return rows.bind_passes(backend, loss, threads)
     if is_one(rows):
         return engines.get(backend).bind_passes(loss, rows, threads)
     return PartedPasses(engines.get(backend).bind_passes, loss, rows, threads)
@@ -45,8 +49,10 @@ class Sums:
         self.loss = 0.0
         self._dW, self._db = np.zeros(dW.shape), None if db is None else np.zeros(db.shape)
 
-    def add(self, loss):
-        dW, db = self.room
+    def add(self, loss, dW=None, db=None):
+        """A part's sums, in the room or as given."""
+        if dW is None:
+            dW, db = self.room
         self.loss += loss
         self._dW += dW
         if db is not None:

@@ -110,7 +110,7 @@ class Problem:
         """The second derivative of f at kept scores, (size, size). One read, and one a class for b."""
         classes, features = self.shape
         pairs = [(c, k) for c in range(classes) for k in range(c, classes)]
-        blocks = sum(self._weighted_grams(own, rows, scores, pairs) for own, rows, scores in self._each(kept))
+        blocks = sum(self._grams(kept, pairs))
         H = np.empty((self.size, self.size))
         for (c, k), block in zip(pairs, blocks, strict=True):
             own, other = (slice(i * features, (i + 1) * features) for i in (c, k))
@@ -128,16 +128,13 @@ class Problem:
         H[np.arange(self.count), np.arange(self.count)] += 2 * self.l2
         return H
 
-    def _each(self, kept):
-        """(passes, rows, kept scores) of every part of the rows."""
-        if isinstance(kept, parted.Slots):
-            return self.passes.each(kept)
-        return [(self.passes, self.objective.rows, kept)]
-
-    def _weighted_grams(self, own, rows, kept, pairs):
-        """X' D X of some rows for every pair of classes, D their second derivatives times the factor."""
-        D = curvatures(self.objective.loss, rows, own.by_row(kept)) * self.objective.dtype.type(self.factor)
-        return own.gram(np.ascontiguousarray(np.stack([D[c, k] for c, k in pairs])))
+    def _grams(self, kept, pairs):
+        """weighted_grams of every part of the rows."""
+        rows, loss = self.objective.rows, self.objective.loss
+        if rows.is_remote:
+            return self.passes.grams(kept, pairs, self.factor)
+        each = self.passes.each(kept) if isinstance(kept, parted.Slots) else [(self.passes, rows, kept)]
+        return (weighted_grams(loss, part, own, scores, pairs, self.factor) for own, part, scores in each)
 
     def along(self, x, d, kept, direction):
         """t -> (f, df/dt) at x + t d, from kept scores of x and d. No read."""
@@ -173,6 +170,15 @@ class Problem:
     def norm(self, x, g):
         """The largest entry of the gradient of the whole objective, without its sign."""
         return float(np.abs(self.steepest(x, g)).max(initial=0.0))
+
+
+def weighted_grams(loss, rows, own, kept, pairs, factor):
+    """X' D X for every pair of classes, D the second derivatives of the rows at kept scores times the factor.
+
+    own: the rows' passes.
+    """
+    D = curvatures(loss, rows, own.by_row(kept)) * rows.dtype.type(factor)
+    return own.gram(np.ascontiguousarray(np.stack([D[c, k] for c, k in pairs])))
 
 
 def curvatures(loss, rows, scores):

@@ -54,13 +54,21 @@ class Scaling(NamedTuple):
 def column_moments(rows):
     """(mean, mean square) of each column, float64; weights are not looked at."""
     total, squares = np.zeros(rows.features), np.zeros(rows.features)
-    for _, part in rows.parts():
-        for begin in range(0, part.n, BLOCK):
-            X = part.matrix(slice(begin, min(begin + BLOCK, part.n)))
-            total += np.asarray(X.sum(axis=0), np.float64).reshape(-1)
-            square = X.multiply(X) if hasattr(X, "indptr") else np.square(X, dtype=np.float64)
-            squares += np.asarray(square.sum(axis=0), np.float64).reshape(-1)
+    for own_total, own_squares in rows.map(column_sums):
+        total += own_total
+        squares += own_squares
     return total / max(rows.n, 1), squares / max(rows.n, 1)
+
+
+def column_sums(part):
+    """(sums, sums of squares) of the columns of some rows, float64."""
+    total, squares = np.zeros(part.features), np.zeros(part.features)
+    for begin in range(0, part.n, BLOCK):
+        X = part.matrix(slice(begin, min(begin + BLOCK, part.n)))
+        total += np.asarray(X.sum(axis=0), np.float64).reshape(-1)
+        square = X.multiply(X) if hasattr(X, "indptr") else np.square(X, dtype=np.float64)
+        squares += np.asarray(square.sum(axis=0), np.float64).reshape(-1)
+    return total, squares
 
 
 def column_scaling(rows, centred=True):

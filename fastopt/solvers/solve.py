@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastopt.arrays import checked_number, checked_whole
+from fastopt.parts import SourceLost
 from fastopt.solvers.choose import check_choice, choose_solver
 from fastopt.solvers.dual import dual
 from fastopt.solvers.lbfgs import lbfgs
@@ -93,7 +94,11 @@ def solve(
     if name == "dual":
         measure, iterates = "gap", dual(problem, x)
     run = _Run(problem, tol, relative, max_iter, max_seconds, callback, began, measure, watch)
-    x, lower, reason = run.follow(iterates or _measured(problem, _SMOOTH[name], x))
+    try:
+        x, lower, reason = run.follow(iterates or _measured(problem, _SMOOTH[name], x))
+    except SourceLost as error:
+        error.W, error.b = problem.split(run.best)
+        raise
     report = _report(problem, name, x, lower, reason, run)
     if not report.converged:
         warnings.warn(str(report), stacklevel=2)
@@ -156,11 +161,12 @@ class _Run:
         self.problem, self.tol, self.relative = problem, tol, relative
         self.callback, self.began, self.watch = callback, began, watch
         self.max_iter, self.max_seconds, self.measure = max_iter, max_seconds, measure
+        self.best = np.zeros(problem.size)
         self.iterations, self.history = 0, {k: [] for k in ("objective", measure, "reads", "seconds")}
 
     def follow(self, iterates):
         """(the best x, a lower bound of the optimum or None, why it ended)."""
-        best, best_value, lower = np.zeros(self.problem.size), np.inf, None
+        best, best_value, lower = self.best, np.inf, None
         try:
             for i, (x, value, measure) in enumerate(iterates):
                 self.iterations = i
@@ -173,7 +179,8 @@ class _Run:
                 if not np.isfinite(value):
                     return best, lower, "the objective is not finite"
                 if value <= best_value or measure <= self.tol:
-                    best, best_value = x, value
+                    best = self.best = x
+                    best_value = value
                 if reason := self._stop(i, measure) or self._watched(x):
                     return best, lower, reason
         except KeyboardInterrupt:

@@ -1,0 +1,160 @@
+"""What a worker does: its partitions, and functions of their parts with scores that are kept between calls."""
+
+import threading
+
+import numpy as np
+
+from fastopt import engines
+from fastopt.rows import part_rows
+
+
+class PartitionError(RuntimeError):
+    """A partition that cannot be read, or whose rows cannot be used: its number, where it is from, and why."""
+
+
+class Partition:
+    """The rows of a partition, in parts; `kept`: by the number of a Kept, arrays for the parts.
+
+    load: a function that gives the Rows; they are held (`hold`), or read anew at every call.
+    """
+
+    def __init__(self, number, where, load, hold):
+        self.number, self.where, self._load, self._hold = number, where, load, hold
+        self._held, self.kept, self.lock = None, {}, threading.Lock()
+        self.entries = self.weight_sum = self.bytes = 0
+
+    def take(self, rows):
+        """Its rows, from which it is known what it holds."""
+        self.entries, self.weight_sum = rows.entries, rows.weight_sum
+        if self._hold:
+            self._held, self.bytes = _cut(rows), sum(a.nbytes for a in rows.arrays())
+
+    def rows(self):
+        """Rows of at most a part's number each."""
+        if self._held is not None:
+            return self._held
+        try:
+            return _cut(self._load())
+        except Exception as error:
+            raise PartitionError(f"partition {self.number} ({self.where}): {error}") from error
+
+    def __sizeof__(self):
+        return 1000 + self.bytes
+
+    def __getstate__(self):
+        return self.__dict__ | {"kept": {}, "lock": None}
+
+    def __setstate__(self, state):
+        self.__dict__ |= state | {"lock": threading.Lock()}
+
+
+def _cut(rows):
+    size = part_rows(rows.features, 0 if rows.X is None else rows.X.itemsize, rows.is_sparse)
+    return [rows.slice(i, min(i + size, rows.n)) for i in range(0, max(1, rows.n), size)]
+
+
+class Kept:
+    """Scores of all rows as a recipe, so that a worker which does not have them (any more) makes them anew.
+
+    kind: "scores" of (W, b); or "add", "subtract" of two others, "times" of another and a number.
+    """
+
+    def __init__(self, number, kind, *operands):
+        self.number, self.kind, self.operands = number, kind, operands
+
+
+class Part:
+    """A part of a partition as a function of the client's gets it."""
+
+    def __init__(self, partition, index, rows, backend, loss, threads):
+        self.partition, self.index, self.rows = partition, index, rows
+        self._bind = lambda: engines.get(backend).bind_passes(loss, rows, threads)
+        self._passes = None
+
+    @property
+    def passes(self):
+        if self._passes is None:
+            self._passes = self._bind()
+        return self._passes
+
+    def keep(self, kept, slot):
+        self.partition.kept.setdefault(kept.number, {})[self.index] = slot
+
+    def kept(self, kept):
+        """The slot of a Kept, from what is there or by its recipe."""
+        found = self.partition.kept.get(kept.number, {}).get(self.index)
+        if found is None:
+            found = self._made(kept)
+            self.keep(kept, found)
+        return found
+
+    def _made(self, kept):
+        if kept.kind == "scores":
+            slot = self.passes.slot()
+            self.passes.scores(*kept.operands, slot)
+            return slot
+        first = self.kept(kept.operands[0])
+        if kept.kind == "times":
+            return first * first.dtype.type(kept.operands[1])
+        second = self.kept(kept.operands[1])
+        return first + second if kept.kind == "add" else first - second
+
+
+def run(partitions, function, live, backend, loss, threads):
+    """[(number of the partition, [function(Part) of its parts])] for each of these partitions.
+
+    live: numbers of the Kept that the client may ask for again; others are forgotten.
+    """
+    results = []
+    for partition in partitions:
+        with partition.lock:
+            for number in [k for k in partition.kept if k not in live]:
+                del partition.kept[number]
+            parts = [
+                Part(partition, i, rows, backend, loss, threads) for i, rows in enumerate(partition.rows())
+            ]
+            results.append((partition.number, [function(part) for part in parts]))
+    return results
+
+
+def of_rows(part, function):
+    """A function of rows alone."""
+    return function(part.rows)
+
+
+def gradient(part, W, b, backend, loss, threads):
+    dW, db = np.empty_like(W), None if b is None else np.empty_like(b)
+    bound = engines.get(backend).bind_gradient(loss, part.rows, threads)
+    return bound(W, b, dW, db, 1.0, 0.0), dW, db
+
+
+def evaluate(part, W, b, kept):
+    dW, db = np.empty_like(W), None if b is None else np.empty_like(b)
+    slot = None if kept is None else part.passes.slot()
+    value = part.passes.evaluate(W, b, dW, db, 1.0, slot)
+    if kept is not None:
+        part.keep(kept, slot)
+    return value, dW, db
+
+
+def gradient_at(part, kept, shape, intercept):
+    dW, db = _room(part, shape, intercept)
+    return part.passes.gradient_at(part.kept(kept), dW, db, 1.0), dW, db
+
+
+def hessian_product(part, kept, V, c):
+    HV, Hc = np.empty_like(V), None if c is None else np.empty_like(c)
+    part.passes.hessian_product(part.kept(kept), V, c, HV, Hc, 1.0)
+    return 0.0, HV, Hc
+
+
+def line(part, kept, direction, t):
+    return part.passes.line(part.kept(kept), part.kept(direction), t)
+
+
+def value_at(part, kept):
+    return part.passes.value_at(part.kept(kept))
+
+
+def _room(part, shape, intercept):
+    return np.empty(shape, part.rows.dtype), np.empty(shape[:1], part.rows.dtype) if intercept else None
