@@ -32,7 +32,14 @@ class DistributedObjective(Objective):
         penalty = penalties.checked(penalty, checked_l2(l2))
         backend = choose.resolve(backend, loss=loss)
         rows = remote_rows(
-            loss, X, y, client=client, sample_weight=sample_weight, classes=classes, scale=scale
+            loss,
+            X,
+            y,
+            client=client,
+            sample_weight=sample_weight,
+            classes=classes,
+            scale=scale,
+            threads=threads,
         )
         self.classes_ = rows.data.names
         self._bind(loss, rows, penalty, fit_intercept, backend, threads, False)

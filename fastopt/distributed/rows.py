@@ -23,8 +23,8 @@ class RemoteRows:
     in_memory, is_remote, soft = False, True, False
     work, one_over_weights, is_sparse = Rows.work, Rows.one_over_weights, False
 
-    def __init__(self, data, found):
-        self.data = data
+    def __init__(self, data, found, threads=None):
+        self.data, self.threads = data, threads
         for name, value in found.items():
             setattr(self, name, value)
         self._slots = weakref.WeakSet()
@@ -54,17 +54,16 @@ class RemoteRows:
         return joined(found)
 
     def bind_gradient(self, backend, loss, threads):
-        self.context = (backend, loss, threads)
+        self.context = (backend, loss, self.threads)
 
         def run(W, b, dW, db, scale, l2):
-            given = {"W": W, "b": b, "backend": backend, "loss": loss, "threads": threads}
-            sums = self._sums(partial(worker.gradient, **given), dW, db)
+            sums = self._sums(partial(worker.gradient, W=W, b=b), dW, db)
             return finish_sums(sums.write(dW, db, 1.0), W, dW, db, scale, l2)
 
         return run
 
     def bind_passes(self, backend, loss, threads):
-        self.context = (backend, loss, threads)
+        self.context = (backend, loss, self.threads)
         return RemotePasses(self)
 
     def _sums(self, function, dW, db):
@@ -164,10 +163,10 @@ def _taken(part, wanted):
     return part.rows.take(own) if len(own) else None
 
 
-def remote_rows(loss, X, y=None, *, client=None, sample_weight=None, classes=None, scale=None):
+def remote_rows(loss, X, y=None, *, client=None, sample_weight=None, classes=None, scale=None, threads=None):
     """RemoteRows of data as `partitions.Data` takes them. One pass over the labels; X is loaded and looked at."""
     data = Data(client, loss, X, y, sample_weight, classes, scale)
-    return RemoteRows(data, data.found)
+    return RemoteRows(data, data.found, threads)
 
 
 __all__ = ["RemoteRows", "SourceLost", "remote_rows"]

@@ -68,14 +68,17 @@ class Part:
 
     def __init__(self, partition, index, rows, backend, loss, threads):
         self.partition, self.index, self.rows = partition, index, rows
-        self._bind = lambda: engines.get(backend).bind_passes(loss, rows, threads)
+        self._engine, self._bound = engines.get(backend), (loss, rows, threads)
         self._passes = None
 
     @property
     def passes(self):
         if self._passes is None:
-            self._passes = self._bind()
+            self._passes = self._engine.bind_passes(*self._bound)
         return self._passes
+
+    def gradient(self):
+        return self._engine.bind_gradient(*self._bound)
 
     def keep(self, kept, slot):
         self.partition.kept.setdefault(kept.number, {})[self.index] = slot
@@ -105,7 +108,7 @@ def run(partitions, function, live, backend, loss, threads):
 
     live: numbers of the Kept that the client may ask for again; others are forgotten.
     """
-    results = []
+    results, threads = [], threads or own_threads()
     for partition in partitions:
         with partition.lock:
             for number in [k for k in partition.kept if k not in live]:
@@ -117,15 +120,21 @@ def run(partitions, function, live, backend, loss, threads):
     return results
 
 
+def own_threads():
+    """Of the worker that runs this."""
+    from distributed import get_worker
+
+    return get_worker().state.nthreads
+
+
 def of_rows(part, function):
     """A function of rows alone."""
     return function(part.rows)
 
 
-def gradient(part, W, b, backend, loss, threads):
+def gradient(part, W, b):
     dW, db = np.empty_like(W), None if b is None else np.empty_like(b)
-    bound = engines.get(backend).bind_gradient(loss, part.rows, threads)
-    return bound(W, b, dW, db, 1.0, 0.0), dW, db
+    return part.gradient()(W, b, dW, db, 1.0, 0.0), dW, db
 
 
 def evaluate(part, W, b, kept):

@@ -63,6 +63,7 @@ def train(
     bounds=None,
     watch=None,
     log=None,
+    client=None,
 ):
     """Minimize sum_i w_i L_i / sum_i w_i + l2*sum(W**2) over W and b of the scores X W^T + b, from zeros.
 
@@ -98,6 +99,8 @@ def train(
         function that gives copies of (W, b); where it is true the run ends.
     log: a function of (dict, step), called after every epoch with its numbers: fo.JsonLog, fo.TensorBoardLog
         or your own; or the path of a JSONL file.
+    client: a distributed.Client: X and y are data on its workers, as fastopt.distributed takes them, and a solver
+        adds up what they compute; classes are then the labels, or how many there are.
 
     solver: "sgd" takes epochs of the rule. "auto", "lbfgs", "newton", "prox-newton" or "dual" find the optimum
         and say so in the result's `report`; rule, batch_size, epochs, sampling and seed are then not looked at
@@ -110,8 +113,10 @@ def train(
     """
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be a function of a Progress, not {type(progress).__name__}")
+    if client is not None and solver == "sgd":
+        raise ValueError('client= is for solvers, which add up what workers compute: pass solver="auto" too')
     examples = checked_examples(
-        loss, X, y, seed, scale=scale, classes=classes, validation=validation, sample_weight=sample_weight,
+        loss, X, y, seed, client=client, scale=scale, classes=classes, validation=validation, sample_weight=sample_weight,
         class_weight=class_weight,
     )  # fmt: skip
     if solver != "sgd":

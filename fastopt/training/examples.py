@@ -25,9 +25,13 @@ class Examples(NamedTuple):
     classes: np.ndarray | None
 
 
-def checked_examples(loss, X, y, seed, *, scale, classes, validation, sample_weight, class_weight):
+def checked_examples(
+    loss, X, y, seed, *, client=None, scale, classes, validation, sample_weight, class_weight
+):
     """Examples, or TypeError/ValueError naming the argument that does not fit."""
     losses.checked(loss)
+    if client is not None:
+        return _on_workers(loss, X, y, client, scale, classes, validation, sample_weight, class_weight)
     classes = checked_classes(classes)
     if is_source(X):
         rows = rows_of(X, loss, y, classes=_model_rows_of(classes, loss), scale=scale, weight=sample_weight)
@@ -78,6 +82,19 @@ def _of_source(loss, rows, classes, validation, class_weight):
         raise ValueError(f"validation: X has {held.features} features, the source {rows.features}")
     rows = _weighted(rows, None, class_weight, classes)
     return Examples(rows, None, None if held is None else (held, np.s_[:]), classes)
+
+
+def _on_workers(loss, X, y, client, scale, classes, validation, sample_weight, class_weight):
+    from fastopt.distributed import remote_rows
+
+    if class_weight is not None:
+        raise ValueError("class_weight is not for data on workers: pass sample_weight")
+    if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):
+        raise ValueError("validation beside a client must be (X, y), arrays in memory")
+    rows = remote_rows(loss, X, y, client=client, sample_weight=sample_weight, classes=classes, scale=scale)
+    names = rows.data.names
+    held = None if validation is None else (_validation_rows(loss, rows, *validation, names), np.s_[:])
+    return Examples(rows, None, held, names)
 
 
 def _as_numbers(y, classes):
