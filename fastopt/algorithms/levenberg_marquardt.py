@@ -32,6 +32,8 @@ from fastopt.algorithms.state import (
     REACHED,
     ROWS,
     RUNNING,
+    SCALE,
+    SECOND_COST,
     STATUS,
     STEP_SMALL,
     STRETCH,
@@ -46,6 +48,7 @@ from fastopt.algorithms.vectors import (
     factorize,
     fill,
     hold,
+    largest,
     move,
     norm,
     subtract,
@@ -178,6 +181,10 @@ def choose_step(R, q, n, scales, g, held, radius, damping, S, z, p, w):
 def linearize(fun, x, g, bounds, r, J, R, q, norms, held, spare, w, head):
     """Jacobian, gradient and triangular factor at x, without the columns that a bound holds."""
     n, m = x.size, r.size
+    if head[GRADIENTS] > 0 and head[EVALUATIONS] + head[SECOND_COST] > head[MAX_EVALUATIONS]:
+        head[STATUS], head[NORM] = EVALUATION_LIMIT, math.nan
+        return
+    head[EVALUATIONS] += head[SECOND_COST]
     jacobian(fun, x, r, J)
     head[GRADIENTS] += 1
     transposed_times(J, m, n, r, g)
@@ -231,7 +238,8 @@ def levenberg_marquardt(fun, x, g, bounds, head, work):
         residuals(fun, x, r)
         head[EVALUATIONS] = 1
         keep(x, g, half_square(r), head, work)
-        head[STATUS] = RUNNING if math.isfinite(head[F]) else NOT_FINITE
+        head[SCALE] = head[F]
+        head[STATUS] = RUNNING if math.isfinite(head[F]) and math.isfinite(largest(x)) else NOT_FINITE
         if head[STATUS] == RUNNING:
             linearize(fun, x, g, bounds, r, J, R, q, norms, held, trial, w, head)
             for j in range(n):
@@ -351,7 +359,9 @@ def judge(actual, predicted, ratio, f0, length, head):
     if small and head[FTOL] > 0:
         head[STATUS] = FUNCTION
     elif head[RADIUS] <= head[XTOL] * length:
-        head[STATUS] = STEP_SMALL
+        # After steps that promised more than rounding and brought nothing the Jacobian is wrong, or f has a kink.
+        kept = ratio >= 1e-4 or predicted <= head[EPS] * head[SCALE]
+        head[STATUS] = STEP_SMALL if kept else PRECISION
     elif (
         abs(actual) <= head[EPS] * f0
         and 0.0 <= predicted <= head[EPS] * f0

@@ -32,7 +32,7 @@ from fastopt.algorithms.state import (
     XTOL,
     F,
 )  # fmt: skip
-from fastopt.algorithms.vectors import copy, copy_clipped, fill, move, scale
+from fastopt.algorithms.vectors import copy, copy_clipped, fill, largest, move, scale
 
 
 def nelder_mead_size(n, memory, rows):
@@ -100,7 +100,7 @@ def verdict(corners, values, n, head):
         head[STATUS] = ITERATION_LIMIT
     elif head[EVALUATIONS] >= head[MAX_EVALUATIONS]:
         head[STATUS] = EVALUATION_LIMIT
-    if not f < math.inf:
+    if not (f < math.inf and math.isfinite(largest(corners))):
         head[STATUS] = NOT_FINITE
     return small
 

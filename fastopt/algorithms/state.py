@@ -8,7 +8,7 @@ dtype of the problem. `work` begins with the best point seen and the gradient th
 import numpy as np
 
 from fastopt.algorithms.calls import evaluate
-from fastopt.algorithms.vectors import copy, copy_clipped, projected_norm
+from fastopt.algorithms.vectors import copy, copy_clipped, largest, projected_norm
 
 # Fields of head. The limits are set by the caller, the others by the solver.
 (
@@ -38,7 +38,7 @@ MESSAGES = {
     TIME_LIMIT: "the limit of seconds was reached",
     PRECISION: "no step lowers the function any more, and the gradient is not below gtol: rounding, "
     "or a gradient that does not belong to the function",
-    NOT_FINITE: "the function or its derivative is NaN or inf at this point",
+    NOT_FINITE: "this point, or the function or its derivative there, is NaN or inf",
     UNBOUNDED: "the function seems to have no lower bound",
     STOPPED: "the callback ended the run",
     INTERRUPTED: "interrupted; this is the best point so far",
@@ -74,7 +74,7 @@ def begin(fun, x, g, bounds, head, work):
     head[NORM] = norm
     head[STATUS] = RUNNING
     head[STEP] = np.inf
-    if not (np.isfinite(f) and np.isfinite(norm)):
+    if not (np.isfinite(f) and np.isfinite(norm) and np.isfinite(largest(x))):
         head[STATUS] = NOT_FINITE
 
 
@@ -126,8 +126,11 @@ def stuck(head):
 
 
 def affords(head, evaluations):
-    """Whether so many more evaluations are within the limit; counts them, or sets the status."""
-    if head[EVALUATIONS] + evaluations > head[MAX_EVALUATIONS]:
+    """Whether so many more evaluations, and one at the step they lead to, are within the limit.
+
+    Counts them, or sets the status.
+    """
+    if head[EVALUATIONS] + evaluations >= head[MAX_EVALUATIONS]:
         head[STATUS] = EVALUATION_LIMIT
         return False
     head[EVALUATIONS] += evaluations

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastopt.algorithms import differences, state
 from fastopt.minimization.minimizing import minimize
-from fastopt.minimization.problem import Functions, start_point
+from fastopt.minimization.problem import Functions, bounds_array, start_point
 
 
 def least_squares(
@@ -41,7 +41,7 @@ def least_squares(
         x0=x0, args=args, residual=residual, jac=jac, bounds=bounds, gtol=gtol, ftol=ftol, xtol=xtol,
         target=target, maxiter=maxiter, maxfev=maxfev, seconds=seconds, callback=callback,
     )  # fmt: skip
-    return _with_statistics(result, residual, jac, args if type(args) is tuple else (args,), x0)
+    return _with_statistics(result, residual, jac, args if type(args) is tuple else (args,), x0, bounds)
 
 
 def _pairs(bounds, n):
@@ -55,15 +55,18 @@ def _pairs(bounds, n):
     return list(zip(np.broadcast_to(first, n), np.broadcast_to(second, n), strict=True))
 
 
-def _with_statistics(result, residual, jac, args, x0):
+def _with_statistics(result, residual, jac, args, x0, bounds):
     x = result.x
-    functions = Functions(None, args, jac, residual=residual, size=differences.sizes(start_point(x0)))
+    low_high = bounds_array(bounds, x.size, x.dtype)
+    functions = Functions(
+        None, args, jac, residual=residual, bounds=low_high, size=differences.sizes(start_point(x0))
+    )
     r = np.array(residual(x.copy(), *args), x.dtype).reshape(-1)
     J = np.full((r.size, x.size), np.nan, x.dtype)
     if result.status != state.NOT_FINITE:
         functions.jacobian(x, r, J.reshape(-1))
     result["cost"], result["residuals"] = result.fun, r
-    result["grad"], result["jac"] = result.pop("jac"), J
+    result["grad"], result["jac"] = J.T @ r, J
     result["covariance"] = covariance(J, result.fun)
     result["stderr"] = np.sqrt(np.diag(result["covariance"]))
     return result

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastopt.algorithms import state
 from fastopt.algorithms.methods import METHODS, method_name
-from fastopt.minimization.minimizing import initial_head, is_compiled, minimize
+from fastopt.minimization.minimizing import initial_head, is_compiled, minimize, second_cost
 from fastopt.minimization.problem import bounds_array, checked_function, limit
 from fastopt.minimization.result import result_class
 from fastopt.threads import checked_threads, share
@@ -185,8 +185,7 @@ class Run:
         self.cost = 2 * d + 1 if numeric else 1
         maxfev = limit(maxfev, "maxfev", math.inf)
         self.head[state.MAX_EVALUATIONS] = max(1, maxfev // self.cost) if maxfev < math.inf else maxfev
-        if "hess" not in functions and "hessp" not in functions:
-            self.head[state.SECOND_COST] = 2 * d if kind.needs == "hessian" else 2
+        self.head[state.SECOND_COST] = second_cost(kind, functions, jac, d)
         if kind.needs == "residuals":
             self.head[state.ROWS] = self.bound.count_residuals(X[0], first)
         self.size = kind.size(d, int(self.head[state.MEMORY]), int(self.head[state.ROWS]))

@@ -101,8 +101,7 @@ def minimize(
     if not maxfev >= 1:
         raise ValueError(f"maxfev must be at least 1, not {maxfev:g}")
     head[state.MAX_EVALUATIONS] = max(1, maxfev // engine.cost) if maxfev < math.inf else maxfev
-    if "hess" not in functions and "hessp" not in functions:  # gradients for a Hessian, or a product with it
-        head[state.SECOND_COST] = 2 * x.size if kind.needs == "hessian" else 2
+    head[state.SECOND_COST] = second_cost(kind, functions, jac, x.size)
     compiled = isinstance(engine, Compiled)
     status = run(engine.solve, x, head, engine.work, seconds=seconds, callback=callback, compiled=compiled)
     return _result(status, x, head, engine, kind)
@@ -161,6 +160,15 @@ def initial_head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory):
         raise ValueError(f"memory must be at least 1, not {memory!r}")
     head[state.MEMORY] = int(memory)
     return head
+
+
+def second_cost(kind, functions, jac, n):
+    """Evaluations that a Hessian, a product with it, or a Jacobian takes by differences; 0 where it is given."""
+    if kind.needs == "residuals":
+        return 0 if "jac" in functions else n if jac == "complex" else 2 * n
+    if kind.needs == "hessian":
+        return 0 if "hess" in functions else 2 * n
+    return 0 if "hess" in functions or "hessp" in functions else 2
 
 
 def is_compiled(functions, args):
@@ -225,7 +233,7 @@ class Compiled:
     def counts(self, head):
         nfev, njev, nhev = (int(head[i]) for i in (state.EVALUATIONS, state.GRADIENTS, state.HESSIANS))
         if self.kind.needs == "residuals":
-            return nfev + (2 * self.n * njev if self.numeric else 0), njev, 0
+            return nfev, njev, 0
         if self.kind.needs == "value":
             return nfev, 0, 0
         if self.kind.needs == "product":

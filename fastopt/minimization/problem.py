@@ -44,6 +44,8 @@ def bounds_array(bounds, n, dtype=np.float64):
     if (result[0] > result[1]).any():
         i = int(np.argmax(result[0] > result[1]))
         raise ValueError(f"bounds[{i}]: the low end {result[0, i]:g} is above the high end {result[1, i]:g}")
+    if (result[0] == np.inf).any() or (result[1] == -np.inf).any():
+        raise ValueError("bounds: no number is above inf or below -inf")
     return None if np.isinf(result).all() and not (result[0] == result[1]).any() else result
 
 
