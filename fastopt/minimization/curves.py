@@ -1,20 +1,25 @@
 """minimize_many(method="curve-fit"): curves of a few parameters, in vector lanes where they compile for them."""
 
 import contextlib
+import math
+import threading
+import time
 
 import numpy as np
 
 from fastopt.algorithms import state
 from fastopt.minimization.minimizing import is_compiled
 from fastopt.minimization.problem import limit
+from fastopt.minimization.run import paced
 from fastopt.threads import share
 
 PART = 4096
+FIRST = 512  # of a part: more where they are fast
 MOST_PARAMETERS = 8  # that fit into registers, with their products
 _STATUS = np.array([state.INTERRUPTED, state.GRADIENT, state.PRECISION, state.EVALUATION_LIMIT])
 
 
-def fit_curves(functions, X, args, bounds, gtol, maxfev, threads, report):
+def fit_curves(functions, X, args, bounds, gtol, maxfev, deadline, threads, report):
     """See fo.minimize_many."""
     t, y, weights = _data(args, *X.shape, X.dtype)
     floor = 1e-6 if X.dtype == np.float64 else 1e-3 if "jac" in functions else 3e-3  # what float32 can tell
@@ -23,7 +28,7 @@ def fit_curves(functions, X, args, bounds, gtol, maxfev, threads, report):
     if not is_compiled(functions, ()):
         raise TypeError('method="curve-fit": compile fun (and jac) with numba.njit')
     if bounds is not None or X.shape[1] > MOST_PARAMETERS:
-        return _by_residuals(functions, X, t, y, weights, bounds, gtol, maxfev, threads, report)
+        return _by_residuals(functions, X, t, y, weights, bounds, gtol, maxfev, deadline, threads, report)
     n = len(X)
     costs, codes, counts = np.full(n, np.nan, X.dtype), np.zeros(n, np.int64), np.zeros(n, np.int64)
     W = np.empty((1, 0), X.dtype) if weights is None else weights
@@ -32,32 +37,23 @@ def fit_curves(functions, X, args, bounds, gtol, maxfev, threads, report):
     entry, h, width = _bind(functions, X, t, weights)
     m, k = y.shape[1], X.shape[1]
 
+    stopped = threading.Event()
+
     def work(part):
-        begin, end = part
         blocks = np.empty(m * width * (1 + (weights is not None) + (t.ndim == 2)), X.dtype)
-        workspace = np.empty((2 * k + 5) * width, X.dtype)
-        entry(
-            h,
-            begin,
-            end,
-            t,
-            y,
-            W,
-            X,
-            costs,
-            codes,
-            counts,
-            numbers,
-            blocks,
-            workspace,
-            np.empty(width, np.int64),
-        )
-        if report is not None:
-            report.add(end - begin)
+        workspace, rows = np.empty((2 * k + 5) * width, X.dtype), np.empty(width, np.int64)
+        for begin, end in paced(*part, stopped, first=FIRST):
+            if time.perf_counter() >= deadline:
+                return
+            entry(h, begin, end, t, y, W, X, costs, codes, counts, numbers, blocks, workspace, rows)
+            if report is not None:
+                report.add(end - begin)
 
     with contextlib.suppress(KeyboardInterrupt):
-        share(work, [(i, min(n, i + PART)) for i in range(0, n, PART)], threads)
+        share(work, [(i, min(n, i + PART)) for i in range(0, n, PART)], threads, stopped.set)
     status = _STATUS[codes]
+    if time.perf_counter() >= deadline:
+        status[codes == 0] = state.TIME_LIMIT
     status[(codes > 0) & ~np.isfinite(costs)] = state.NOT_FINITE
     return _result(X, costs / 2, status, counts)
 
@@ -97,7 +93,7 @@ def _bind(functions, X, t, weights):
     return bind_curve(names, given, X.dtype.name, X.shape[1], t.ndim == 2, weights is not None)
 
 
-def _by_residuals(functions, X, t, y, weights, bounds, gtol, maxfev, threads, report):
+def _by_residuals(functions, X, t, y, weights, bounds, gtol, maxfev, deadline, threads, report):
     """By the solver "lm", which calls the curve point by point."""
     from fastopt.kernels.minimization.curves import residual_functions
     from fastopt.minimization.many import minimize_many
@@ -106,7 +102,8 @@ def _by_residuals(functions, X, t, y, weights, bounds, gtol, maxfev, threads, re
         functions["fun"], functions.get("jac"), X.shape[1], weights is not None
     )
     args = (t if t.ndim == 2 else t[None], y) + (() if weights is None else (np.sqrt(weights),))
+    left = deadline - time.perf_counter()
     return minimize_many(
         residual, X, args, jac=jac, method="lm", bounds=bounds, gtol=gtol, ftol=0, xtol=0, maxfev=maxfev,
-        threads=threads, progress=report is not None,
+        seconds=max(0.0, left) if left < math.inf else None, threads=threads, progress=report is not None,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from fastopt.algorithms.methods import METHODS, method_name
 from fastopt.minimization.minimizing import initial_head, is_compiled, minimize, second_cost
 from fastopt.minimization.problem import bounds_array, checked_function, limit
 from fastopt.minimization.result import result_class
+from fastopt.minimization.run import next_stretch
 from fastopt.threads import checked_threads, share
 
 PART = 512  # problems that a thread takes at a time: their results do not depend on who does
@@ -35,6 +36,7 @@ def minimize_many(
     maxiter=None,
     maxfev=None,
     memory=10,
+    seconds=None,
     threads=None,
     progress=False,
 ):
@@ -48,17 +50,18 @@ def minimize_many(
         weights of squares (m,) or (n, m), jac(t, a, b, ...) a tuple of derivatives or None (differences). Where the
         curve consists of + - * /, exp, log, sqrt, abs, minimum, maximum and where, 8 problems (16 of float32) run
         in the lanes of a vector; other curves run as "lm" does.
-    gtol, ftol, xtol, target, maxiter, maxfev, memory, jac, hess, hessp: as in fo.minimize.
+    gtol, ftol, xtol, target, maxiter, maxfev, memory, jac, hess, hessp: as in fo.minimize. seconds: for all problems.
     threads: at most so many; results are the same bits for any number. progress: a line on standard error.
 
     Result: arrays x (n, d), fun (n,), status, success, nit, nfev (n,), optimality (n,; for "curve-fit" and "lm" in
     their tests' terms see there) and message, a summary. Where fun raises, the status of that problem is 13; if it
-    raises for the first problem, the caller gets the exception. Ctrl-C returns what is there: status 12 and the
-    starts elsewhere. Functions that are not compiled run in a loop over fo.minimize.
+    raises for the first problem, the caller gets the exception. Ctrl-C and the end of `seconds` return what is there:
+    status 12 or 7, the best point so far or the start, fun NaN where nothing was done. Functions that are not compiled run in a loop over fo.minimize.
     """
     X = _starts(X0, args[1:2] if method == "curve-fit" and type(args) is tuple else args)
     given = {"gtol": gtol, "ftol": ftol, "xtol": xtol, "target": target, "maxiter": maxiter, "memory": memory}
     threads = checked_threads(threads)
+    deadline = time.perf_counter() + limit(seconds, "seconds", math.inf)
     functions = {"fun": checked_function(fun, "fun", optional=False)}
     for name, f in (("jac", jac), ("hess", hess), ("hessp", hessp)):
         if f is not None and f is not True and not isinstance(f, str):
@@ -67,15 +70,15 @@ def minimize_many(
     if method == "curve-fit":
         from fastopt.minimization.curves import fit_curves
 
-        return fit_curves(functions, X, args, bounds, gtol, maxfev, threads, report)
+        return fit_curves(functions, X, args, bounds, gtol, maxfev, deadline, threads, report)
     name = method_name(method)
     arguments, rows = _arguments(args, len(X), X.dtype)
     limits = _bounds(bounds, name, X)
     if not is_compiled(functions, arguments):
         given.update(jac=jac, hess=hess, hessp=hessp, maxfev=maxfev)
-        return _one_by_one(fun, X, arguments, rows, limits, given, name, report)
+        return _one_by_one(fun, X, arguments, rows, limits, given, name, deadline, report)
     run = Run(name, functions, jac, X, arguments, rows, limits, given, maxfev)
-    run.on(threads, report)
+    run.on(threads, report, deadline)
     return run.result()
 
 
@@ -180,7 +183,6 @@ class Run:
             name, tuple(functions), tuple(functions.values()), jac, X.dtype.name, args, rows
         )
         self.head = initial_head(kind, X[0], limits, **given)
-        self.head[state.STRETCH] = 1 << 40
         numeric = "jac" not in functions and jac is None and kind.needs not in ("value", "residuals")
         self.cost = 2 * d + 1 if numeric else 1
         maxfev = limit(maxfev, "maxfev", math.inf)
@@ -189,16 +191,17 @@ class Run:
         if kind.needs == "residuals":
             self.head[state.ROWS] = self.bound.count_residuals(X[0], first)
         self.size = kind.size(d, int(self.head[state.MEMORY]), int(self.head[state.ROWS]))
+        self.stretch = 8.0  # iterations of a call
         self.entry, self.h = many.many_entry(name, X.dtype.name)
         self.X, self.args = X, args
         self.limits = np.empty((1, 2, 0), X.dtype) if limits is None else limits
         self.F, self.status = np.full(n, np.nan), np.full(n, state.INTERRUPTED)
         self.counts, self.norms = np.zeros((n, 4), np.int64), np.full(n, np.nan)
 
-    def on(self, threads, report):
+    def on(self, threads, report, deadline):
         n = len(self.X)
         parts = [(i, min(n, i + PART)) for i in range(0, n, PART)]
-        self.stored = self.bound.stored(self.args)
+        self.stored, self.deadline, self.stopped = self.bound.stored(self.args), deadline, threading.Event()
 
         def work(part):
             self.part(*part)
@@ -206,7 +209,7 @@ class Run:
                 report.add(part[1] - part[0])
 
         with contextlib.suppress(KeyboardInterrupt):
-            share(work, parts, threads)
+            share(work, parts, threads, self.stopped.set)
 
     def part(self, begin, end):
         d, dtype = self.X.shape[1], self.X.dtype
@@ -214,20 +217,34 @@ class Run:
         near[0], near[1] = -np.inf, np.inf
         data = self.bound.block(self.stored[1], near)
         fun = (*self.bound.addresses, data.ctypes.data)
-        g, head, work = np.empty(d, dtype), np.empty_like(self.head), np.empty(self.size, dtype)
-        while begin < end:
-            try:
-                self.entry(
-                    self.h, fun, data, begin, end, self.X, g, self.limits, near, self.head, head, work,
-                    self.F, self.status, self.counts, self.norms,
-                )  # fmt: skip
-                return
-            except Exception:
-                failed = self.bound.row(data)
-                if failed == 0:
-                    raise
-                self.status[failed] = state.RAISED
-                begin = failed + 1
+        g, head, work = np.empty(d, dtype), np.zeros_like(self.head), np.empty(self.size, dtype)
+        template = self.head.copy()
+        template[state.STRETCH] = self.stretch
+        try:
+            while begin < end and not self.stopped.is_set():
+                if time.perf_counter() >= self.deadline:
+                    self.status[begin:end] = state.TIME_LIMIT
+                    break
+                try:
+                    start = time.perf_counter()
+                    begin = self.entry(
+                        self.h, fun, data, begin, end, self.X, g, self.limits, near, template, head, work,
+                        self.F, self.status, self.counts, self.norms,
+                    )  # fmt: skip
+                    template[state.STRETCH] = next_stretch(
+                        template[state.STRETCH], time.perf_counter() - start
+                    )
+                except Exception:
+                    failed = self.bound.row(data)
+                    if failed == 0:
+                        raise
+                    self.status[failed], head[state.STATUS] = state.RAISED, state.NEW
+                    begin = failed + 1
+        finally:
+            self.stretch = template[state.STRETCH]
+            if begin < end and head[state.STATUS] == state.RUNNING:  # cut off: its best point so far
+                self.X[begin], self.F[begin] = work[:d], head[state.BEST]
+                self.counts[begin, :2] = head[state.ITERATIONS], head[state.EVALUATIONS]
 
     def result(self):
         counts = self.counts
@@ -235,17 +252,22 @@ class Run:
         return collected(self.X, self.F, self.status, counts, self.norms)
 
 
-def _one_by_one(fun, X, args, rows, limits, given, name, report):
+def _one_by_one(fun, X, args, rows, limits, given, name, deadline, report):
     """The same by fo.minimize, for functions that are not compiled."""
     n, d = X.shape
     F, status, norms = np.full(n, np.nan), np.full(n, state.INTERRUPTED), np.full(n, np.nan)
     counts = np.zeros((n, 4), np.int64)
     what = {"residual": fun} if name == "lm" else {"fun": fun, "method": name}
     for k in range(n):
+        left = deadline - time.perf_counter()
+        if left <= 0:
+            status[k:] = state.TIME_LIMIT
+            break
+        seconds = left if left < math.inf else None
         mine = tuple(a[k] if row else a for a, row in zip(args, rows, strict=True))
         bounds = None if limits is None else list(limits[k if len(limits) > 1 else 0].T)
         try:
-            found = minimize(x0=X[k], args=mine, bounds=bounds, **what, **given)
+            found = minimize(x0=X[k], args=mine, bounds=bounds, seconds=seconds, **what, **given)
         except Exception:
             if k == 0:
                 raise

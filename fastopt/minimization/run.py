@@ -46,15 +46,32 @@ def run(solve, x, head, work, *, seconds=None, callback=None, compiled=False, st
                 return _leave(TIME_LIMIT, x, head, work)
             if compiled and callback is None:
                 now = time.perf_counter()
-                if now - begin < _PATIENCE / 8:
-                    head[STRETCH] *= 8
-                elif now - begin > _PATIENCE:
-                    head[STRETCH] = max(1.0, head[STRETCH] // 2)
+                head[STRETCH] = next_stretch(head[STRETCH], now - begin)
                 begin = now
     except KeyboardInterrupt:
         return _leave(INTERRUPTED, x, head, work)
     except StopIteration:
         return _leave(STOPPED, x, head, work)
+
+
+def next_stretch(stretch, took):
+    """Iterations of the next stretch, after one that took so many seconds."""
+    if took < _PATIENCE / 8:
+        return min(8 * stretch, float(_LONG))
+    return max(1.0, stretch // 2) if took > _PATIENCE else stretch
+
+
+def paced(begin, end, stopped, first=1):
+    """Ranges of [begin, end) that take some 10 ms each, so that Ctrl-C finds Python; fewer when stopped is set."""
+    size = first
+    while begin < end and not stopped.is_set():
+        start, stop = time.perf_counter(), min(end, begin + size)
+        yield begin, stop
+        took, begin = time.perf_counter() - start, stop
+        if took < _PATIENCE / 4:
+            size *= 2
+        elif took > _PATIENCE:
+            size = max(1, size // 2)
 
 
 def _leave(status, x, head, work):

@@ -10,9 +10,11 @@ import threading
 
 import numpy as np
 
+from fastopt.algorithms.state import INTERRUPTED, MESSAGES
 from fastopt.minimization.minimizing import is_compiled, minimize
 from fastopt.minimization.problem import as_number, bounds_array, checked_function
 from fastopt.minimization.result import result_class
+from fastopt.minimization.run import paced
 from fastopt.threads import checked_threads, share
 
 PART = 1024  # points that are made and taken together
@@ -106,16 +108,23 @@ def _search(fun, points, count, args, threads, progress, start):
         parts.append((first, end))
         first = end
 
+    stopped = threading.Event()
+
     def work(part):
         X = points(*part)
-        F = values(X)
-        best.take(*part, X, F)
+        F, reached = np.empty(len(X)), 0
+        try:
+            for begin, end in paced(0, len(X), stopped):
+                F[begin:end] = values(X[begin:end])
+                reached = end
+        finally:
+            best.take(part[0], part[0] + reached, X[:reached], F[:reached])
         if report is not None:
-            report.add(part[1] - part[0])
+            report.add(reached)
 
     interrupted = True
     with contextlib.suppress(KeyboardInterrupt):
-        share(work, parts, checked_threads(threads))
+        share(work, parts, checked_threads(threads), stopped.set)
         interrupted = False
     return best.result(interrupted)
 
@@ -143,6 +152,8 @@ class Best:
         self.ends, self.count, self.lock = {}, 0, threading.Lock()
 
     def take(self, begin, end, X, F):
+        if begin == end:
+            return
         i = int(np.argmin(F))
         with self.lock:
             self.count += end - begin
@@ -155,7 +166,7 @@ class Best:
     def result(self, interrupted):
         found = self.x is not None
         message = "interrupted; this is the best point so far" if interrupted else "all points were evaluated"
-        if not found:
+        if not found and not interrupted:
             message = "the function is NaN or inf at every point"
         return result_class()(
             message=message,
@@ -179,9 +190,19 @@ def random_restarts(fun, bounds=None, args=(), *, restarts=10, sampler=None, see
     starts = _box_points(bounds, False, False, seed)(0, restarts) if sampler is None else [
         np.asarray(sampler(np.random.default_rng([seed, i])), np.float64) for i in range(restarts)
     ]  # fmt: skip
-    results = share(lambda x0: minimize(fun, x0, args, **options), list(starts), checked_threads(threads))
+    stopped = threading.Event()
+
+    def run(x0):
+        found = None if stopped.is_set() else minimize(fun, x0, args, **options)
+        if found is not None and found.status == INTERRUPTED:
+            stopped.set()
+        return found
+
+    results = [r for r in share(run, list(starts), checked_threads(threads), stopped.set) if r is not None]
     best = min(range(len(results)), key=lambda i: (not np.isfinite(results[i].fun), results[i].fun, i))
     found = result_class()(results[best])
+    if stopped.is_set():
+        found["status"], found["success"], found["message"] = INTERRUPTED, False, MESSAGES[INTERRUPTED]
     found["results"], found["nfev"] = results, sum(r.nfev for r in results)
     return found
 

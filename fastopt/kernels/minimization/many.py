@@ -43,26 +43,35 @@ def minimize_range(
     """Minimize problems begin to end: rows of X hold the starts and then the results.
 
     bounds (2, n), or (problems, 2, n) where each has its own, or (2, 0); near: (3, n), see user.nearby.
-    counts: iterations, evaluations, gradients, Hessians. data[DATA_ROW] tells which one runs.
+    counts: iterations, evaluations, gradients, Hessians. data[DATA_ROW] tells which one runs. Returns the problem
+    that is under way after template[STRETCH] iterations in all, with its state in head, or `end`.
     """
-    n = X.shape[1]
+    n, left = X.shape[1], template[state.STRETCH]
     for k in range(begin, end):
         data[DATA_ROW] = k
-        for i in range(template.size):
-            head[i] = template[i]
         limits = bounds[k if bounds.shape[0] > 1 else 0]
-        for i in range(n):
-            size = abs(X[k, i])
-            near[2, i] = size if 0.0 < size < np.inf else 1.0
-            if bounds.shape[2]:
-                near[0, i], near[1, i] = limits[0, i], limits[1, i]
-        head[state.STATUS] = state.NEW
+        if head[state.STATUS] != state.RUNNING:
+            for i in range(template.size):
+                head[i] = template[i]
+            for i in range(n):
+                size = abs(X[k, i])
+                near[2, i] = size if 0.0 < size < np.inf else 1.0
+                if bounds.shape[2]:
+                    near[0, i], near[1, i] = limits[0, i], limits[1, i]
+            head[state.STATUS] = state.NEW
         while head[state.STATUS] == state.NEW or head[state.STATUS] == state.RUNNING:
+            if left <= 0 and head[state.STATUS] == state.RUNNING:
+                return k
+            before = head[state.ITERATIONS]
+            head[state.STRETCH] = max(left, 1.0)
             solve(h, fun, X[k], g, limits, head, work)
+            left -= max(head[state.ITERATIONS] - before, 1.0)
         F[k], codes[k], norms[k] = head[state.F], int(head[state.STATUS]), head[state.NORM]
         counts[k, 0], counts[k, 1] = int(head[state.ITERATIONS]), int(head[state.EVALUATIONS])
         counts[k, 2], counts[k, 3] = int(head[state.GRADIENTS]), int(head[state.HESSIANS])
-    return 0
+        if left <= 0:
+            return k + 1
+    return end
 
 
 def many_entry(method, dtype):
