@@ -24,7 +24,7 @@ def factored(A, ridge=0.0):
 def solved(A, v):
     """(A + r I)^-1 v with the smallest r tried for which it is one, and its residual is small; else v."""
     mean, ridge = float(np.trace(A)) / len(A), 0.0
-    while np.isfinite(mean) and ridge <= mean:
+    while 1e-290 < mean < np.inf and ridge <= mean:
         solve = factored(A, ridge)
         if solve is not None:
             x = solve(v)

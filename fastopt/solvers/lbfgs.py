@@ -79,7 +79,7 @@ def lbfgs(problem, x):
             if bend >= 0.9 * slope and falls(f_new, bend, f, slope, 1.0, problem.rounding):
                 step, kept, trial = 1.0, trial, kept
             else:
-                trial -= kept
+                problem.of_direction(x, d, kept, trial)
         else:
             problem.scores(d, trial)
         if step is None:

@@ -33,7 +33,7 @@ def newton(problem, x):
         if falls(f_new, float(d @ g_new), f, slope, 1.0, problem.rounding):
             kept, trial = trial, kept
         else:
-            trial -= kept
+            problem.of_direction(x, d, kept, trial)
             found = search(problem.along(x, d, kept, trial), f, slope, 0.5, rounding=problem.rounding)
             if found is None:
                 return

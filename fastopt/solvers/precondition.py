@@ -10,11 +10,12 @@ import numpy as np
 from fastopt import engines
 from fastopt.solvers.factors import inverse_of
 from fastopt.solvers.problem import curvatures
-from fastopt.solvers.scaling import column_moments
+from fastopt.solvers.scaling import column_moments, sampled
 
 SAMPLED = 4  # rows of the sample, in features; at least LEAST
 LEAST = 2000
 WIDEST = 1500  # features
+BENT = 4_000_000  # second derivatives looked at, at most: 32 MB
 WORTH = 20  # the matrix is taken where its inverse takes less than so many reads of X
 
 
@@ -22,6 +23,8 @@ def precondition(problem, x):
     """A function v -> M^-1 v for vectors like x, or None where the loss has no curvature."""
     objective = problem.objective
     rows, features = objective.rows, objective.features
+    if not rows.n or not features:
+        return None
     bend = _mean_curvature(problem, x)
     if not bend > 0:
         return None
@@ -32,23 +35,18 @@ def precondition(problem, x):
 
 def _mean_curvature(problem, x):
     """The mean of the second derivatives by one score, over some rows, at x."""
-    part = _sample(problem.objective.rows, 1000)
+    classes = problem.shape[0]
+    part = sampled(problem.objective.rows, min(1000, max(10, BENT // classes**2)))
     W, b = problem.split(x)
     scores = part.matrix(slice(None)) @ W.T
     D = curvatures(problem.objective.loss, part, scores if b is None else scores + b)
     return float(np.mean(np.einsum("ccn->n", D, dtype=np.float64))) / part.classes
 
 
-def _sample(rows, count):
-    """Some rows, evenly spread."""
-    which = np.unique(np.linspace(0, rows.n - 1, min(count, rows.n)).astype(np.int64))
-    return rows.take(which)._replace(weight=None)
-
-
 def _by_matrix(problem, bend):
     objective, (classes, features) = problem.objective, problem.shape
     rows = objective.rows
-    part = _sample(rows, max(LEAST, SAMPLED * features))
+    part = sampled(rows, max(LEAST, SAMPLED * features))
     own = engines.get(objective.backend).bind_passes(objective.loss, part._replace(classes=1), 1)
     bias = problem.size > problem.count
     M = np.zeros((features + bias, features + bias))

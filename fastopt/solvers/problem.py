@@ -98,6 +98,13 @@ class Problem:
         V, c = self.split(d)
         self.passes.scores(V, c, out)
 
+    def of_direction(self, x, d, kept, trial):
+        """Make of the scores of x + d in `trial` those of d; where d is so small that they would be rounding, by a read."""
+        if np.abs(d).max() <= self.rounding**0.5 * np.abs(x).max(initial=0.0):
+            self.scores(d, trial)
+        else:
+            trial -= kept
+
     def hessian_product(self, kept, v):
         """The second derivative of f at kept scores times v. One read."""
         V, c = self.split(v)
@@ -177,6 +184,8 @@ def weighted_grams(loss, rows, own, kept, pairs, factor):
 
     own: the rows' passes.
     """
+    if not rows.features:
+        return np.zeros((len(pairs), 0, 0))
     D = curvatures(loss, rows, own.by_row(kept)) * rows.dtype.type(factor)
     return own.gram(np.ascontiguousarray(np.stack([D[c, k] for c, k in pairs])))
 

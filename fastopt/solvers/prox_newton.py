@@ -113,7 +113,7 @@ def _newton_steps(problem, x):
         elif not gain < 0:
             return
         else:
-            trial -= kept
+            problem.of_direction(x, d, kept, trial)
             phi, t = problem.along(x, d, kept, trial), 0.5
             while t > 1e-10 and not problem.whole(phi(t)[0], x + t * d) <= whole + 1e-4 * t * gain:
                 t /= 2

@@ -6,8 +6,6 @@ import numpy as np
 
 from fastopt.engines.numpy import BLOCK
 
-APART = 1e3  # largest over smallest root mean square of a column from which it is said
-
 
 class Scaling(NamedTuple):
     """x' = (x - mean) / scale, column by column; mean is 0 where there is no b, and for sparse rows."""
@@ -51,6 +49,12 @@ class Scaling(NamedTuple):
         return Scaling(self.mean[which], self.scale[which])
 
 
+def sampled(rows, count):
+    """Some rows, evenly spread."""
+    which = np.unique(np.linspace(0, rows.n - 1, min(count, rows.n)).astype(np.int64))
+    return rows.take(which)._replace(weight=None)
+
+
 def column_moments(rows):
     """(mean, mean square) of each column, float64; weights are not looked at."""
     total, squares = np.zeros(rows.features), np.zeros(rows.features)
@@ -80,18 +84,3 @@ def column_scaling(rows, centred=True):
     scale = np.sqrt(variance)
     flat = scale <= 1e-7 * np.sqrt(np.maximum(squares, 1e-300))
     return Scaling(mean, np.where(flat | (scale == 0), 1.0, scale))
-
-
-def scale_notes(rows, scaling):
-    """What to say of columns whose sizes lie far apart."""
-    if scaling is not None:
-        return ()
-    size = np.sqrt(column_moments(rows)[1])
-    used = size[size > 0]
-    if not used.size or used.max() <= APART * used.min():
-        return ()
-    least, most = int(np.argmin(np.where(size > 0, size, np.inf))), int(np.argmax(size))
-    return (
-        f"features differ by a factor of {used.max() / used.min():.1g} in size (column {least}: {size[least]:.2g}, "
-        f"column {most}: {size[most]:.2g}), which makes convergence slow: pass standardize=True",
-    )

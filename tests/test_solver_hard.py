@@ -1,0 +1,184 @@
+"""Data that make trouble: each ends in an optimum, or in a message that is true."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import fastopt as fo
+from fastopt.engines import choose
+from fastopt.solvers import solve
+
+sparse = pytest.importorskip("scipy.sparse")
+
+SMOOTH = ["lbfgs", "newton", "prox-newton"]
+
+
+def quiet(*given, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return solve(*given, **options)
+
+
+@pytest.fixture
+def small(rng):
+    X = rng.normal(size=(90, 6))
+    return X, (X @ rng.normal(size=(6, 3)) + rng.gumbel(size=(90, 3))).argmax(axis=1)
+
+
+@pytest.mark.parametrize("solver", [*SMOOTH, "auto"])
+@pytest.mark.parametrize("name", ["digits", "iris", "wine", "breast_cancer"])
+@pytest.mark.parametrize("standard", [False, True])
+def test_the_default_tolerance_is_enough_on_known_data(name, solver, standard):
+    """Raw features too: coefficients to 1e-5 and objectives to 1e-9 of scikit-learn's newton-cholesky."""
+    datasets = pytest.importorskip("sklearn.datasets")
+    from sklearn.linear_model import LogisticRegression
+
+    X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    if standard:
+        X = (X - X.mean(axis=0)) / np.maximum(X.std(axis=0), 1e-9)
+    reference = LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-12, max_iter=200).fit(X, y)
+    loss = fo.Logistic() if y.max() == 1 else fo.Softmax()
+    objective = fo.Objective(loss, X, y, l2=1 / (2 * len(y)))
+    W, b, report = quiet(objective, solver, max_iter=3000)
+    best, theirs = objective.value(reference.coef_, reference.intercept_), reference.intercept_
+    assert report.converged and report.objective == pytest.approx(best, rel=1e-9)
+    assert np.abs(W - reference.coef_).max() < 1e-5
+    if len(b) > 1:
+        b, theirs = b - b.mean(), theirs - theirs.mean()
+    assert np.abs(b - theirs).max() < 1e-4 * max(1, np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("solver", SMOOTH)
+def test_scores_stay_those_of_the_weights_where_steps_are_rounding(small, solver):
+    X, y = small
+    objective = fo.Objective(fo.Softmax(), X, y, l2=1e-3)
+    best = quiet(objective, "newton", tol=1e-12).report.objective
+    report = quiet(objective, solver, tol=0).report
+    assert report.objective == pytest.approx(best, rel=1e-12)
+    assert min(report.history["objective"]) == pytest.approx(best, rel=1e-12)
+
+
+def test_b_of_a_softmax_does_not_drift_in_float32(small):
+    X, y = small
+    objective = fo.Objective(fo.Softmax(), X.astype("f4"), y, penalty=fo.ElasticNet(0.005, 0.005))
+    W, b, report = quiet(objective, "prox-newton", tol=2e-5)
+    assert report.converged and np.abs(b).max() < 10
+
+
+@pytest.mark.parametrize("solver", SMOOTH)
+def test_features_of_very_different_sizes_are_noticed(small, solver):
+    X, y = small
+    sizes = 10.0 ** np.linspace(-12, 12, 6)
+    objective = fo.Objective(fo.Logistic(), X * sizes, (y > 0).astype(int), l2=1e-3)
+    report = quiet(objective, solver, max_iter=200).report
+    assert "differ by a factor of 9e+23" in report.notes[0] and "standardize" in report.notes[0]
+    best = quiet(objective, "newton", tol=1e-30, max_iter=100).report.objective
+    assert not report.converged or report.objective == pytest.approx(best, rel=1e-6)
+    W, b, mended = quiet(objective, solver, standardize=True)
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    alone = quiet(fo.Objective(fo.Logistic(), Z, (y > 0).astype(int), l2=1e-3), solver)
+    assert mended.converged and not mended.notes
+    assert mended.objective == pytest.approx(alone.report.objective, rel=1e-9)
+
+
+def test_bounds_hold_for_the_weights_that_are_returned(small):
+    X, y = small
+    objective = fo.Objective(fo.Softmax(), X * [1, 10, 100, 1, 1, 1], y, l2=1e-3)
+    W, b, report = quiet(objective, standardize=True, bounds=(-0.01, 0.05))
+    assert report.converged and W.min() == pytest.approx(-0.01) and W.max() == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("solver", SMOOTH)
+@pytest.mark.parametrize("loss", [fo.Softmax(), fo.Logistic()], ids=str)
+def test_separated_classes_without_a_penalty_are_said(loss, solver, small):
+    X, _ = small
+    y = (X[:, 0] > 0).astype(int)
+    W, b, report = quiet(fo.Objective(loss, X, y), solver)
+    assert np.isfinite(W).all() and any("no minimum" in note for note in report.notes)
+    assert not quiet(fo.Objective(loss, X, y, l2=1e-4), solver).report.notes
+    y[:3] = 1 - y[:3]
+    assert not quiet(fo.Objective(loss, X, y), solver).report.notes  # they overlap
+
+
+@pytest.mark.parametrize("solver", SMOOTH)
+def test_a_class_without_rows_is_said(small, solver):
+    X, y = small
+    for objective in (fo.Objective(fo.Softmax(), X, y, l2=1e-2, classes=4),
+                      fo.Objective(fo.Softmax(), X, y, l2=1e-2, sample_weight=(y > 0) * 1.0),
+                      fo.Objective(fo.Logistic(), X, np.zeros(90, int), l2=1e-2)):  # fmt: skip
+        W, b, report = quiet(objective, solver, max_iter=500)
+        assert np.isfinite(W).all() and np.isfinite(b).all()
+        assert any("no row" in note and "no minimum" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("solver", SMOOTH)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_named(small, solver, value):
+    X, y = small
+    X[3, 2] = value
+    for rows in (X, sparse.csr_array(X)):
+        with pytest.raises(ValueError, match="row 3, column 2"):
+            quiet(fo.Objective(fo.Softmax(), rows, y, l2=1e-2), solver)
+
+
+@pytest.mark.parametrize("solver", SMOOTH)
+def test_edges(solver, small):
+    X, y = small
+    edges = {
+        "one row": fo.Objective(fo.SquaredError(), X[:1], np.array([3.0]), l2=1e-3),
+        "no row": fo.Objective(fo.Softmax(), X[:0], y[:0], l2=1e-3),
+        "no feature": fo.Objective(fo.Softmax(), X[:, :0], y, l2=1e-3),
+        "zeros": fo.Objective(fo.Softmax(), 0 * X, y, l2=1e-3),
+        "sparse zeros": fo.Objective(fo.Softmax(), sparse.csr_array(0 * X), y, l2=1e-3),
+        "huge l2": fo.Objective(fo.Softmax(), X, y, l2=1e12),
+        "n < p": fo.Objective(fo.Softmax(), np.tile(X[:20], 10), y[:20], l2=1e-3),
+        "same columns": fo.Objective(fo.Softmax(), np.column_stack([X, X, np.ones(90)]), y),
+        "large counts": fo.Objective(fo.Poisson(), X, 1e6 + y),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name, objective in edges.items():
+            W, b, report = solve(objective, solver)
+            assert report.converged and np.isfinite(W).all(), (name, report)
+    share = np.log(np.bincount(y) / len(y))
+    b = solve(edges["no feature"], solver).b
+    assert np.allclose(b - b.mean(), share - share.mean(), atol=1e-6)
+
+
+def test_what_stops_at_once_returns_the_start(small):
+    X, y = small
+    objective = fo.Objective(fo.Softmax(), X, y, l2=1e-3)
+    for solver in SMOOTH:
+        for options in ({"max_iter": 0}, {"max_seconds": 1e-9}):
+            with pytest.warns(UserWarning, match="NOT converged .max_"):
+                W, b, report = solve(objective, solver, **options)
+            assert not W.any() and report.iterations == 0 and report.reads <= 3
+        with pytest.warns(UserWarning, match="max_iter = 1"):
+            assert solve(objective, solver, max_iter=1).report.iterations == 1
+
+
+def test_counts_below_0_and_weights_of_0_are_refused(small):
+    X, y = small
+    with pytest.raises(ValueError, match=r"y\[0\] is -1.0: targets of Poisson are counts"):
+        solve(fo.Objective(fo.Poisson(), X, y - 1.0 - y))
+    with pytest.raises(ValueError, match="0 everywhere"):
+        solve(fo.Objective(fo.Softmax(), X, y, sample_weight=np.zeros(90)))
+
+
+def test_many_classes_take_no_memory_of_their_square(rng):
+    """1,000 classes: second derivatives of 1,000 rows would be 8 GB."""
+    X = rng.normal(size=(2000, 5)).astype("f4")
+    y = rng.integers(0, 1000, 2000)
+    y[:1000] = np.arange(1000)
+    objective = fo.Objective(fo.Softmax(), X, y, l2=1e-3)
+    report = quiet(objective, "lbfgs", max_iter=60, tol=1e-4).report
+    assert report.converged
+
+
+def test_one_class_has_a_hinge_of_0(small):
+    if not choose.has_numba():
+        pytest.skip("numba is not installed")
+    X, y = small
+    report = quiet(fo.Objective(fo.Hinge(), X, 0 * y, l2=1e-3), "dual").report
+    assert report.converged and report.objective < 1e-12
