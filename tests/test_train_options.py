@@ -270,7 +270,7 @@ def test_average_goes_on_from_a_checkpoint_and_is_what_validation_sees(tmp_path)
     with pytest.raises(ValueError, match="another run.*average"):
         fo.train(X, y, epochs=6, checkpoint=tmp_path / "run.npz", **{**options, "average": True})
     for bad in (0, 1.0, -0.5, 2, np.nan):
-        with pytest.raises(ValueError, match="average must be True, or a decay"):
+        with pytest.raises(ValueError, match="average must be True, .* or a decay"):
             fo.train(X, y, average=bad)
     with pytest.raises(TypeError, match="average"):
         fo.train(X, y, average="mean")

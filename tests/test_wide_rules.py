@@ -402,14 +402,6 @@ def test_broken_wide_rules():
             fo.Optimizer(np.zeros(3), cls(0.1))
 
 
-@pytest.mark.parametrize(
-    "rule", [fo.LARS(), fo.Muon(), fo.Averaged(fo.SGD())], ids=lambda r: type(r).__name__
-)
-def test_training_says_that_it_takes_none_of_these(rule, rng):
-    with pytest.raises(TypeError, match="fo.train takes rules that go element by element"):
-        fo.train(rng.standard_normal((20, 3)), np.arange(20) % 2, rule=rule)
-
-
 def test_check_rule_takes_wide_rules(numba):
     for rule in (fo.LARS(), fo.PlainAdafactor()):
         assert fo.check_rule(rule, steps=2)

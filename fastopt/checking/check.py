@@ -6,6 +6,7 @@ import numpy as np
 
 from fastopt.checking import analytic as analytic_gradient
 from fastopt.checking import diagnosis, full
+from fastopt.checking.autograd import Problem
 from fastopt.checking.directions import check_directions
 from fastopt.checking.report import GradcheckError, Report, Row
 from fastopt.functions import noise
@@ -20,8 +21,8 @@ _NAMING_BUDGET = 400, 3000  # evaluations of f to find which entries are wrong; 
 
 
 def gradcheck(
-    f, grad, x, *, eps=None, atol=None, rtol=1e-3, raise_exception=True, bounds=None, allow_undecided=False,
-    mode="auto", seconds=3.0, directions=4, nondet_tol=None, seed=0,
+    f, grad, x=None, *, eps=None, atol=None, rtol=1e-3, raise_exception=True, bounds=None, allow_undecided=False,
+    mode="auto", seconds=3.0, directions=4, nondet_tol=None, seed=0, projection=None,
 ):  # fmt: skip
     """Compare an analytic gradient with differences of f: |analytic - numeric| <= atol + rtol*|numeric|.
 
@@ -44,12 +45,28 @@ def gradcheck(
     than `seconds`.
     nondet_tol: allowed difference of two evaluations at one point; by default rounding only (1e-12 of the
     largest entry in float64).
+
+    gradcheck(f, inputs) with torch tensors or JAX arrays checks autograd's gradient: inputs is a tensor, a tuple
+    (f(*inputs); entries are named after f's arguments), or a list or dict, nested if need be (f(inputs)). With
+    torch those that require a gradient are moved, or else all floating ones; the rest is held fixed. f is given float64 copies
+    where it takes them. eps and bounds: numbers, or dicts by those names. projection: of an output that is no
+    single number, "random" (default: sum(v * output), sizes of v 0.5 to 1.5, drawn with seed), arrays of the output's shape,
+    or "jacobian" for every number of it.
     Returns a Report (true if passed); raises GradcheckError with the report unless raise_exception=False.
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
     started = time.perf_counter()
-    point = Point(x)
+    foreign = None
+    if x is None and grad is not None:
+        foreign = Problem(f, grad, projection, seed)
+        f, grad, point = foreign.f, foreign.grad, foreign.point
+    elif projection is not None:
+        raise TypeError(
+            "projection is for torch tensors and JAX arrays: gradcheck(f, inputs, projection=...)"
+        )
+    else:
+        point = Point(x)
     function = in_double(f, point, with_gradient=grad is None, bounds=point.limits(bounds))
     values = analytic_gradient.evaluate(grad, function)
     rng = np.random.default_rng(seed)
@@ -58,6 +75,8 @@ def gradcheck(
         cost = 2 * point.size * run.noise.seconds
         mode = "full" if cost <= seconds else "directions"
     report = run.report(mode, directions)
+    if foreign is not None:
+        report.warnings[:0] = foreign.notes()
     report.seconds = time.perf_counter() - started
     if raise_exception and not report.ok:
         raise GradcheckError(report)

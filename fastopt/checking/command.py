@@ -30,26 +30,40 @@ from fastopt.checking.check import MODES, gradcheck
 @click.option("--atol", type=float, help="Absolute; by default 1e-5 * min(1, largest entry).")
 @click.option("--rtol", type=float, default=1e-3, show_default=True)
 @click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True)
+@click.option(
+    "--autograd",
+    type=click.Choice(["torch", "jax"]),
+    help="The function takes tensors of this kind, and its automatic gradient is checked.",
+)
+@click.option(
+    "--jacobian", is_flag=True, help="With --autograd: every number of an output, not a random sum."
+)
 @click.option("--lower", type=float, help="f has no values below this x.")
 @click.option("--upper", type=float, help="f has no values above this x.")
 @click.option("--allow-undecided", is_flag=True, help="What cannot be measured is no failure.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON instead of the table.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write the report to this file as well.")
 def check(
-    function, gradient, point, shape, dtype, seed, eps, atol, rtol, mode, lower, upper, allow_undecided,
-    as_json, html,
+    function, gradient, point, shape, dtype, seed, eps, atol, rtol, mode, autograd, jacobian, lower, upper,
+    allow_undecided, as_json, html,
 ):  # fmt: skip
     """Check MODULE:GRADIENT against differences of MODULE:FUNCTION.
 
     MODULE is a module or a path to a .py file. Without MODULE:GRADIENT the function must return
-    (value, gradient). Exit status: 0 right, 1 wrong, 2 undecided or could not be checked.
+    (value, gradient); or, with --autograd, it takes tensors: one, or those of an .npz by their names. Exit status: 0 right, 1 wrong, 2 undecided or could not be checked.
     """
     try:
         _check_writable(html)
         f, grad = _load(function), _load(gradient) if gradient else None
         x, f, grad = _point(point, shape, dtype, seed, f, grad)
+        if jacobian and not autograd:
+            raise ValueError("--jacobian goes with --autograd")
+        if autograd:
+            if gradient:
+                raise ValueError("--autograd checks the automatic gradient: leave MODULE:GRADIENT out")
+            grad, x = _tensors(x, autograd), None
         report = gradcheck(
-            f, grad, x, eps=eps, atol=atol, rtol=rtol, mode=mode, seed=seed, raise_exception=False,
+            f, grad, x, projection="jacobian" if jacobian else None, eps=eps, atol=atol, rtol=rtol, mode=mode, seed=seed, raise_exception=False,
             bounds=None if lower is None and upper is None else (lower, upper), allow_undecided=allow_undecided,
         )  # fmt: skip
     except (Exception, SystemExit) as error:  # whatever the checked module may raise, the status is 2
@@ -142,6 +156,20 @@ def _point(point, shape, dtype, seed, f, grad):
     if isinstance(loaded, np.ndarray):
         return loaded, f, grad
     return loaded, *(g if g is None else _by_name(g) for g in (f, grad))
+
+
+def _tensors(x, framework):
+    """x, an array or a dict of them, as tensors of a framework; ImportError where it is not installed."""
+    module = importlib.import_module("torch" if framework == "torch" else "jax.numpy")
+
+    def tensor(a):
+        if framework == "torch":
+            return module.from_numpy(np.array(a))
+        wide = importlib.import_module("jax")
+        with (wide if hasattr(wide, "enable_x64") else wide.experimental).enable_x64(a.dtype.itemsize == 8):
+            return module.array(a)
+
+    return {name: tensor(a) for name, a in x.items()} if isinstance(x, dict) else tensor(x)
 
 
 def _by_name(g):
