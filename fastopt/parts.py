@@ -56,6 +56,20 @@ class Source:
             yield X, np.arange(begin, begin + X.shape[0]), None
             begin += X.shape[0]
 
+    def between(self, begin, end):
+        """(X, y, weight) of the rows [begin, end), in pieces. ValueError where there are fewer."""
+        at = 0
+        for piece in self.pieces(1 << 16):
+            rows = piece[0].shape[0]
+            a, z = max(0, begin - at), min(rows, end - at)
+            if a < z:
+                yield tuple(None if p is None else p[a:z] for p in piece)
+            at += rows
+            if at >= end:
+                return
+        if at < end:
+            raise ValueError(f"it has {at:,} rows")
+
     def labels(self):
         """(rows, y, weight) in order, pieces of any size: without X where that is cheaper."""
         for X, y, weight in self.pieces(part_rows(self.features, self.dtype.itemsize, self.is_sparse)):

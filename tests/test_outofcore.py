@@ -309,3 +309,45 @@ def test_regrouped(size):
     found = list(regrouped(((p, np.arange(len(p)), None) for p in pieces), size))
     assert all(len(p[0]) == size for p in found[:-1]) and len(found[-1][0]) <= size
     np.testing.assert_array_equal(np.concatenate([p[0] for p in found]), X)
+
+
+def test_the_command_line_reads_in_parts(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    pytest.importorskip("click")
+    from click.testing import CliRunner
+    from pyarrow import parquet
+
+    from fastopt.cli import main
+
+    def run(*arguments):
+        result = CliRunner().invoke(main, [*map(str, arguments)])
+        return result.exit_code, result.output
+
+    X, y = data(classes=2)
+    names = np.array(["no", "yes"])[y]
+    path, model = tmp_path / "t.parquet", tmp_path / "m.npz"
+    columns = {f"x{j}": X[:, j] for j in range(FEATURES)}
+    parquet.write_table(pa.table(columns | {"label": names}), path, row_group_size=700)
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", y)
+    for options in (["--solver", "lbfgs"], ["--epochs", 2]):
+        code, text = run("train", path, "--in-parts", "--loss", "logistic", *options, "--out", model)
+        assert code == 0 and "read part by part" in text, text
+        fit = fo.Fit.load(model)
+        assert list(fit.classes) == ["no", "yes"] and (fit.predict(X) == names).mean() > 0.6
+        code, text = run("predict", model, path, "--json")
+        assert code == 0 and '"accuracy"' in text
+    wanted = fo.train(X, y, loss=fo.Logistic(), solver="lbfgs", l2=1e-3)
+    code, text = run("train", tmp_path / "X.npy", "--labels", tmp_path / "y.npy", "--in-parts", "--loss", "logistic",
+                     "--solver", "lbfgs", "--l2", 1e-3, "--out", model)  # fmt: skip
+    assert code == 0, text
+    same([fo.Fit.load(model).W], [wanted.W])
+    for options, match in (
+        (["--early-stopping", 3], "wants the rows in memory"),
+        (["--workers", 2], "for a solver"),
+        (["--workers", 2, "--scheduler", "tcp://x:1", "--solver", "lbfgs"], "one of them"),
+    ):
+        code, text = run("train", path, "--in-parts", *options)
+        assert code != 0 and match in text, text
+    code, text = run("train", tmp_path / "X.npy", "--in-parts")
+    assert code != 0 and "--labels" in text

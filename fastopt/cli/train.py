@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 import fastopt as fo
-from fastopt.cli import models, options, progress, rates, settings
+from fastopt.cli import large, models, options, progress, rates, settings
 from fastopt.engines import choose
 from fastopt.readers import dataset, open_data
 from fastopt.readers.preparation import MISSING, UNKNOWN, feature_names
@@ -128,6 +128,13 @@ SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual")
     show_default=True,
     help="Share of the training rows held out to watch.",
 )
+@click.option(
+    "--in-parts", is_flag=True, help="Read DATA part by part at every pass: it need not fit into memory."
+)
+@click.option(
+    "--workers", type=click.IntRange(1), help="With a --solver: on so many processes (Dask), files by rows."
+)
+@click.option("--scheduler", metavar="ADDRESS", help="The same on the workers of a Dask scheduler.")
 @options.backend_option
 @click.option("--threads", type=click.IntRange(1), help="[default: all that the process may use]")
 @options.out_option("Write the model to this file.")
@@ -137,7 +144,7 @@ SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual")
 @options.json_option
 def train(data_name, target, drop, categorical, missing, unknown, standardize, test, regression, loss, rule_name,
           lr, fields, schedule, epochs, batch_size, l2, seed, validation, solver, l1, tol, max_iter, balanced,
-          early_stopping, base, average, backend, threads, out, log_file, quiet, as_json, **reading):  # fmt: skip
+          early_stopping, base, average, in_parts, workers, scheduler, backend, threads, out, log_file, quiet, as_json, **reading):  # fmt: skip
     """Train a linear model on DATA: 'digits', a file, a folder of images, or - for standard input.
 
     \b
@@ -154,6 +161,8 @@ def train(data_name, target, drop, categorical, missing, unknown, standardize, t
     """
     began = time.perf_counter()
     options.apart(out, data_name, reading["labels"])
+    if in_parts or workers or scheduler:
+        return large.train(click.get_current_context().params)
     data = open_data(data_name, **reading)
     columns = {} if target is None and not drop else {"target": target, "drop": drop}
     columns |= {"categorical": categorical, "missing": missing, "unknown": unknown}

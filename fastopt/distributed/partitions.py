@@ -42,17 +42,12 @@ class Load:
     def __call__(self):
         """(X, y, weight)"""
         source = open_source(self.path, self.y, **self.options)
-        found, at = [], 0
-        for piece in source.pieces(1 << 16):
-            rows = piece[0].shape[0]
-            a, z = max(0, self.begin - at), rows if self.end is None else min(rows, self.end - at)
-            if a < z:
-                found.append(tuple(None if p is None else p[a:z].copy() for p in piece))
-            at += rows
-            if self.end is not None and at >= self.end:
-                break
-        if self.end is not None and at < self.end or at < self.begin:
-            raise ValueError(f"it has {at:,} rows")
+        end = self.end
+        if end is None:
+            end = source.n if source.n is not None else sum(rows for rows, _, _ in source.labels())
+        found = [
+            tuple(None if p is None else p.copy() for p in piece) for piece in source.between(self.begin, end)
+        ]
         if not found:
             return np.empty((0, source.features), source.dtype), np.empty(0, np.int64), None
         return together(found)

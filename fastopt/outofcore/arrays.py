@@ -96,6 +96,13 @@ class NpySource(_OfArrays):
         for begin, X in zip(begins, self._read(begins, size), strict=True):
             yield X, *self._of(begin, begin + len(X))
 
+    def between(self, begin, end):
+        if end > self.n:
+            raise ValueError(f"it has {self.n:,} rows")
+        if begin < end:
+            X = next(self._read(range(begin, begin + 1), end - begin))
+            yield X, *self._of(begin, end)
+
     def shuffled(self, size, rng):
         begins = (rng.permutation(-(-self.n // size)) * size).tolist()
         for begin, X in zip(begins, self._read(begins, size), strict=True):

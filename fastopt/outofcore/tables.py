@@ -6,7 +6,7 @@ from fastopt.arrays import FLOATS
 from fastopt.outofcore.arrays import ArraySource
 from fastopt.parts import Source
 from fastopt.readers import labels, open_data
-from fastopt.readers.preparation import guessed_target, prepared
+from fastopt.readers.preparation import Feature, Preparation, guessed_target, prepared
 from fastopt.readers.scan import scan
 from fastopt.readers.sources import Matrix, ReadError, reading
 from fastopt.regroup import regrouped
@@ -28,7 +28,7 @@ def table_source(path, *, target=None, weight_column=None, dtype=None, **options
         return _matrix_source(data)
     if dtype is not None and np.dtype(dtype) not in FLOATS:
         raise TypeError(f"dtype must be float32 or float64, not {dtype}")
-    schema = None if options else _parquet_schema(path, dialect)
+    schema = None if options else _parquet_schema(path)
     if schema is not None:
         beside = (_target(data.columns, target, weight_column, name), weight_column)
         if all(_is_number(schema.field(c).type) for c in data.columns if c not in beside):
@@ -66,12 +66,10 @@ class MatrixSource(Source):
         self.entries = entries
 
 
-def _parquet_schema(path, dialect):
+def _parquet_schema(path):
     """The schema of a Parquet file; None for others."""
     from fastopt.readers.formats import opened
 
-    if dialect:
-        return None
     with opened(path) as file:
         if file.read(4) != b"PAR1":
             return None
@@ -115,16 +113,36 @@ class ParquetSource(Source):
 
     def shuffled(self, size, rng):
         """Row groups in an order drawn with rng."""
-        from pyarrow import parquet
-
-        metadata = parquet.ParquetFile(self._path).metadata
-        counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-        firsts = np.concatenate([[0], np.cumsum(counts)])
-        for group in rng.permutation(len(counts)):
+        firsts = self._firsts()
+        for group in rng.permutation(len(firsts) - 1):
             first = firsts[group]
             for batch in self._batches(self._columns, [group]):
                 yield self._matrix(batch, first), np.arange(first, first + batch.num_rows), None
                 first += batch.num_rows
+
+    def _firsts(self):
+        """The first row of each row group, and where the last one ends."""
+        from pyarrow import parquet
+
+        metadata = parquet.ParquetFile(self._path).metadata
+        counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    def between(self, begin, end):
+        if end > self.n:
+            raise ValueError(f"it has {self.n:,} rows")
+        firsts = self._firsts()
+        groups = np.flatnonzero((firsts[:-1] < end) & (firsts[1:] > begin))
+        at = int(firsts[groups[0]]) if len(groups) else 0
+        for batch in self._batches(self._named(), groups.tolist()):
+            a, z = max(0, begin - at), min(batch.num_rows, end - at)
+            if a < z:
+                own = batch.slice(a, z - a)
+                yield self._matrix(own, at + a), *self._rest(own, at + a)
+            at += batch.num_rows
+
+    def _named(self):
+        return [*self._columns, self._target, *([self._weight] if self._weight else [])]
 
     def _batches(self, columns, groups=None):
         from pyarrow import parquet
@@ -137,11 +155,10 @@ class ParquetSource(Source):
 
     def pieces(self, size):
         first = 0
-        named = [*self._columns, self._target, *([self._weight] if self._weight else [])]
 
         def all_pieces():
             nonlocal first
-            for batch in self._batches(named):
+            for batch in self._batches(self._named()):
                 yield self._matrix(batch, first), *self._rest(batch, first)
                 first += batch.num_rows
 
@@ -152,6 +169,12 @@ class ParquetSource(Source):
         for batch in self._batches([self._target, *([self._weight] if self._weight else [])]):
             yield batch.num_rows, *self._rest(batch, first)
             first += batch.num_rows
+
+    @property
+    def preparation(self):
+        """As the readers take the file again."""
+        features = [Feature(name, "number") for name in self._columns]
+        return Preparation(features, self._target, [], "refuse", "ignore", False)
 
     def _matrix(self, batch, first):
         X = np.empty((batch.num_rows, self.features), self.dtype)
