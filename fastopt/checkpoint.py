@@ -129,7 +129,7 @@ def _clear_parts(target):
             part.unlink()
 
 
-def _open(path):
+def open_file(path):
     """The file, open; ValueError for a folder, a pipe, a device: to wait for one is not to read a file."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -145,7 +145,7 @@ def load(path, memory=None):
     other file is about pickles.
     """
     memory = _machine_memory() if memory is None else memory
-    with _open(path) as file:
+    with open_file(path) as file:
         start = file.read(6)
         file.seek(0)
         if not start.startswith((b"PK", b"\x93NUMPY")):

@@ -1,5 +1,6 @@
 """The optimizer: parameters, their state, and the step."""
 
+import copy
 import sys
 import time
 from threading import get_ident
@@ -9,7 +10,7 @@ from fastopt import arrays, native, rules
 from fastopt.engines import choose
 from fastopt.rules import SAM
 from fastopt.schedules import checked_schedules
-from fastopt.stepping import ascent, clipping, saved
+from fastopt.stepping import ascent, clipping, files, saved
 from fastopt.stepping.groups import FROZEN, assigned, rule_of
 from fastopt.stepping.parameters import Parameters
 from fastopt.stepping.table import Table
@@ -49,14 +50,15 @@ class Optimizer:
 
     __slots__ = (
         "_params", "_rule", "_changes", "_schedules", "_clip", "_nonfinite", "_backend", "_tables", "_works",
-        "_threads", "_sam", "_origin", "_given", "_groups", "_plain", "_users", "skipped", "__weakref__",
+        "_threads", "_sam", "_origin", "_given", "_groups", "_asked", "_plain", "_users", "skipped", "__weakref__",
     )  # fmt: skip
 
     def __init__(
         self, params, rule, *, schedules=None, groups=None, clip=None, nonfinite="raise", backend="auto",
         threads=None,
     ):  # fmt: skip
-        self._params, self._sam, self._origin = Parameters(params), None, None
+        self._params = params if isinstance(params, Parameters) else Parameters(params)
+        self._sam, self._origin = None, None
         if isinstance(rule, SAM):
             self._sam, rule = ascent.checked(rule), rule.base
         self._rule = rules.checked(rule, {p.dtype for p in self._params.arrays})
@@ -65,6 +67,7 @@ class Optimizer:
         self.skipped, self._users, self._given = 0, {}, NOTHING
         self._groups = groups
         self._changes = assigned(groups, self._params.names, self._params.given, self._rule)
+        self._asked = backend
         self._backend, self._threads = choose.resolve(backend, self._rule), checked_threads(threads)
         self._tables, self._works = self._made_tables(self._params, self._changes)
         self._choose_way()
@@ -466,7 +469,11 @@ class Optimizer:
         return values
 
     def state_dict(self):
-        """All that is needed to go on later, copied: rule, hyperparameters, t, skipped, state."""
+        """All that is needed to go on later, copied: rule, hyperparameters, t, skipped, state.
+
+        And `steps`, in the form of the parameters, where arrays have taken fewer than t.
+        """
+        behind = self._behind()
         copies = [{s: a.copy() for s, a in each.items()} for each in self._states()]
         return {
             "rule": type(self._rule).__name__,
@@ -474,6 +481,7 @@ class Optimizer:
             "t": self.t,
             "skipped": self.skipped,
             "state": self._params.in_form(copies),
+            **({"steps": self._params.in_form([self.t - n for n in behind])} if any(behind) else {}),
         }
 
     def load_state_dict(self, saved_state):
@@ -484,17 +492,90 @@ class Optimizer:
         """
         mine = self._states()
         rule, t, skipped, theirs = saved.checked_state(saved_state, self._rule, self._params, mine)
+        steps = saved.checked_steps(saved_state, self._params, t)
         for have, given in zip(mine, theirs, strict=True):
             for slot, array in have.items():
                 array[...] = given[slot]
         self._set_rule(rule)
         self.t, self.skipped = t, skipped
+        for work in self._works:
+            work.set_behind([t - steps[i] for i in work.table.members])
+        self._choose_way()
+
+    # ---- copies and files ----
+
+    def save(self, path):
+        """Write parameters, state, counts of steps, rule, schedules, groups and options into a file: safetensors.
+
+        With a checksum over every bit, and in the place of an older file as a whole or not at all. Of functions of yours
+        (a schedule, a rule's class) only the names are kept. Raises OSError, and TypeError for keys of params that
+        are neither text nor whole numbers.
+        """
+        files.save(path, self._snapshot(), self._params)
+
+    @classmethod
+    def load(cls, path, params=None, *, rule=None, schedules=None, backend="auto", threads=None):
+        """The Optimizer that `save` wrote; its steps go on with the bits of one that was never saved.
+
+        params: the arrays or tensors to go on with, of the names, shapes and dtypes that were saved: they are set to
+            the saved numbers. Without them new arrays are made, which are opt.params then.
+        rule: where the rule, or a group's, is of a class of yours: a value of that class, or a list of such. Its
+            hyperparameters come from the file.
+        schedules: {hyperparameter: schedule}, instead of those in the file; needed for functions of yours.
+        Raises ValueError, before params are changed, for a file that was altered, cut off or is another thing.
+        """
+        own = () if rule is None else (rule,) if hasattr(rule, "_fields") else tuple(rule)
+        made, snapshot, values = files.load(path, params, own, schedules)
+        opt = cls._of(made, snapshot, backend, threads)
+        for array, value in zip(opt._params.arrays, values, strict=True):
+            array[...] = value.view(array.dtype)
+        return opt
+
+    def _snapshot(self):
+        """All that another Optimizer over the same parameters needs to go on from here."""
+        ascended = {} if self._origin is None else self._origin_of_arrays()
+        return {
+            "rule": self._rule if self._sam is None else self._sam._replace(base=self._rule),
+            "schedules": self._schedules,
+            "changes": self._changes,
+            "options": {"clip": self._clip, "nonfinite": self._nonfinite},
+            "numbers": {},
+            "state": self.state_dict(),
+            "arrays": {"origin": ascended},
+        }
+
+    @classmethod
+    def _of(cls, params, snapshot, backend="auto", threads=None):
+        """An Optimizer over these Parameters that goes on from a snapshot."""
+        changes = snapshot["changes"]
+        groups = [(_only(name), change) for name, change in zip(params.names, changes, strict=True) if change]
+        opt = cls(params, snapshot["rule"], schedules=snapshot["schedules"], groups=groups, backend=backend,
+                  threads=threads, **snapshot["options"])  # fmt: skip
+        opt.load_state_dict(snapshot["state"])
+        origin = snapshot["arrays"]["origin"]
+        if origin:
+            opt._origin = [opt._params.arrays[i] for i in origin], list(origin.values())
+        return opt
+
+    def _origin_of_arrays(self):
+        params, origin = self._origin
+        number = {id(p): i for i, p in enumerate(self._params.arrays)}
+        return {number[id(p)]: array for p, array in zip(params, origin, strict=True)}
 
     def __reduce__(self):
-        raise TypeError(
-            "an Optimizer is bound to the memory of its arrays and cannot be copied or pickled; "
-            "keep state_dict() and the parameters, and make a new one"
-        )
+        return _unpickled, (self.params, self._snapshot(), self._asked, self._threads)
+
+    def __copy__(self):
+        return copy.deepcopy(self)
+
+
+def _unpickled(params, snapshot, backend, threads):
+    return Optimizer._of(Parameters(params), snapshot, backend, threads)
+
+
+def _only(name):
+    """A selector of the array of this name."""
+    return lambda other, array: other == name
 
 
 def _is_number(value):

@@ -25,12 +25,12 @@ LAYERS = [
     ("distributed",),
     ("outofcore",),
     ("readers",),
-    ("checkpoint", "fit", "data"),
+    ("fit", "data"),
     ("linear", "solvers"),
     ("optimizer", "objective", "functions"),
     ("parts", "regroup"),
     ("engines", "rows", "stepping"),
-    ("kernels", "native", "arrays", "structure", "threads", "plan"),
+    ("kernels", "native", "arrays", "structure", "threads", "plan", "safetensors", "checkpoint"),
     ("rules", "losses", "penalties", "schedules", "fingerprint", "algorithms"),
     ("reports.page", "reports.svg"),  # the writer of HTML, which other rooms use too
 ]

@@ -82,8 +82,8 @@ def _wrapped(base, name, make, **fields):
 
 
 def _again(base, name, make, count, fields, values):
-    """What a pickle calls: the class is none that a module has."""
-    return _class(base, name, make, count, fields)(*values)
+    """What a pickle calls: the class is none that a module has. base: a value, since its class may be none either."""
+    return _class(type(base), name, make, count, fields)(*base, *values)
 
 
 @functools.cache
@@ -114,7 +114,10 @@ def _class(base, name, make, count, fields):
         "update": staticmethod(own),
         "coefficients": staticmethod(coefficients),
         "initial": staticmethod(initial),
-        "__reduce__": lambda self: (_again, (base, name, make, count, fields, tuple(self))),
+        "__reduce__": lambda self: (
+            _again,
+            (base(*self[: -len(fields)]), name, make, count, fields, self[-len(fields) :]),
+        ),
     }
     if averaged is not None:
         members["averaged"] = staticmethod(averaged)

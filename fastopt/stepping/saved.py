@@ -47,6 +47,20 @@ def checked_state(saved, rule, params, states):
     return rule, t, skipped, [_checked_slots(m, g, params.name(i)) for i, (m, g) in enumerate(pairs)]
 
 
+def checked_steps(saved, params, t):
+    """The steps that each array has taken: t where the state_dict does not say."""
+    if "steps" not in saved:
+        return [t] * len(params.arrays)
+    try:
+        steps = params.gradients(saved["steps"], "steps")
+    except TypeError as error:
+        raise ValueError(f"state_dict: {error}") from None
+    for i, count in enumerate(steps):
+        if checked_count(count, f"state_dict: {params.name(i, 'steps')}") > t:
+            raise ValueError(f"state_dict: {params.name(i, 'steps')} is {count}, beyond t = {t}")
+    return [int(count) for count in steps]
+
+
 def _checked_rule(rule, hyperparameters):
     if not isinstance(hyperparameters, Mapping):
         raise ValueError(f"state_dict: hyperparameters must be a dict, not {hyperparameters!r:.60}")
