@@ -1,8 +1,6 @@
 """Optimizer: the forms of parameters, odd arrays, policies, state."""
 
-import copy
 import functools
-import pickle
 
 import naive
 import numpy as np
@@ -316,9 +314,3 @@ def test_rule_can_be_changed_on_the_way():
         opt.rule = fo.Adam()
     with pytest.raises(ValueError, match="lr"):
         opt.rule = fo.SGD(-1)
-
-
-@pytest.mark.parametrize("act", [copy.copy, copy.deepcopy, pickle.dumps])
-def test_cannot_be_copied(act):
-    with pytest.raises(TypeError, match="state_dict"):
-        act(fo.Optimizer(np.zeros(2), fo.Adam()))
