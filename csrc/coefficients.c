@@ -6,7 +6,7 @@
 
 #include "rules.h"
 
-#define MAX_HYPERPARAMETERS 6
+#define MAX_HYPERPARAMETERS 8
 
 static void sgd(const double *h, double t, double *k)
 {
@@ -14,34 +14,89 @@ static void sgd(const double *h, double t, double *k)
     k[0] = h[0], k[1] = h[1];
 }
 
-static void momentum(const double *h, double t, double *k)
+/* As limits.py: TINY, and how long a step can be. */
+#define TINY 2.2250738585072014e-308
+
+static double reach_of_mean(double beta1, double beta2)
 {
-    (void)t;
-    k[0] = h[0], k[1] = h[1], k[2] = 1 - h[2], k[3] = h[3];
+    if ((beta1 * beta1 >= beta2 && beta2 > 0) || beta2 >= 1 || (beta1 > beta2 && beta2 == 0)) return INFINITY;
+    double ratio = beta1 > 0 ? beta1 * beta1 / beta2 : 0;
+    return 2 * (1 - beta1) / sqrt((1 - beta2) * (1 - ratio));
 }
 
-static void velocity(const double *h, double t, double *k)
+static double reach_of_long_mean(double share, double beta1, double beta2, double t)
+{
+    if (beta2 <= 0 || beta1 <= 0) return INFINITY;
+    double grows = log(beta1) * 2 - log(beta2);
+    if (grows * t > 700) return INFINITY;
+    double terms = fabs(grows) > 1e-12 ? (exp(grows * t) - 1) / (exp(grows) - 1) : t;
+    return 2 * share * sqrt(terms / (1 - beta2));
+}
+
+static void momentum(const double *h, double t, double *k)
+{
+    k[0] = h[0], k[1] = h[1], k[2] = h[4] != 0 && t == 1 ? 1 : 1 - h[2], k[3] = h[3];
+}
+
+static void momentumw(const double *h, double t, double *k)
+{
+    (void)t;
+    k[0] = h[0], k[1] = h[1], k[2] = 1 - h[2], k[3] = 1 - h[0] * h[3];
+}
+
+static void sgdw(const double *h, double t, double *k)
+{
+    (void)t;
+    k[0] = h[0], k[1] = 1 - h[0] * h[1];
+}
+
+static void classical_momentum(const double *h, double t, double *k)
 {
     (void)t;
     k[0] = h[0], k[1] = h[1], k[2] = h[2];
 }
 
+static void nesterov(const double *h, double t, double *k)
+{
+    (void)t;
+    k[0] = 2 * h[0], k[1] = h[1], k[2] = h[2], k[3] = 0.5, k[4] = 0.5 * h[1];
+}
+
 static void adagrad(const double *h, double t, double *k)
 {
     (void)t;
-    k[0] = h[0], k[1] = h[2], k[2] = h[3];
+    k[0] = h[0], k[1] = h[2], k[2] = h[3], k[3] = 2 * h[0], k[4] = TINY, k[5] = 3;
+}
+
+static void adadelta(const double *h, double t, double *k)
+{
+    (void)t;
+    k[0] = h[0], k[1] = h[1], k[2] = 1 - h[1], k[3] = h[2], k[4] = h[3], k[5] = TINY;
 }
 
 static void rmsprop(const double *h, double t, double *k)
 {
-    (void)t;
-    k[0] = h[0], k[1] = h[1], k[2] = 1 - h[1], k[3] = h[2], k[4] = h[3];
+    adadelta(h, t, k);
+    k[5] = h[0] * reach_of_mean(0, h[1]), k[6] = TINY;
 }
 
 static void centered_rmsprop(const double *h, double t, double *k)
 {
-    rmsprop(h, t, k);
-    k[5] = 0;
+    adadelta(h, t, k);
+    k[5] = 0, k[6] = TINY;
+}
+
+static void rmsprop_momentum(const double *h, double t, double *k)
+{
+    (void)t;
+    k[0] = h[0], k[1] = h[1], k[2] = 1 - h[1], k[3] = h[2], k[4] = h[3], k[5] = h[4];
+    k[6] = reach_of_mean(0, h[1]), k[7] = TINY;
+}
+
+static void centered_rmsprop_momentum(const double *h, double t, double *k)
+{
+    rmsprop_momentum(h, t, k);
+    k[6] = 0;
 }
 
 static void moments(const double *h, double *k)
@@ -49,18 +104,22 @@ static void moments(const double *h, double *k)
     k[0] = h[1], k[1] = 1 - h[1], k[2] = h[2], k[3] = 1 - h[2], k[4] = h[3];
 }
 
+static void adam_at(double lr, double root, double decay, const double *h, double *k)
+{
+    k[0] = lr, k[1] = root;
+    moments(h, k + 2);
+    k[7] = decay, k[8] = lr / root * reach_of_mean(h[1], h[2]), k[9] = TINY;
+}
+
 static void amsgrad(const double *h, double t, double *k)
 {
-    k[0] = h[0] / (1 - pow(h[1], t));
-    k[1] = 1 / sqrt(1 - pow(h[2], t));
-    moments(h, k + 2);
-    k[7] = h[4];
+    adam_at(h[0] / (1 - pow(h[1], t)), 1 / sqrt(1 - pow(h[2], t)), h[4], h, k);
 }
 
 static void adam(const double *h, double t, double *k)
 {
-    amsgrad(h, t, k);
-    if (h[5] == 0) k[0] = h[0], k[1] = 1;
+    if (h[5] == 0) adam_at(h[0], 1, h[4], h, k);
+    else amsgrad(h, t, k);
 }
 
 static void adamw(const double *h, double t, double *k)
@@ -72,7 +131,7 @@ static void adamw(const double *h, double t, double *k)
 static void adamax(const double *h, double t, double *k)
 {
     k[0] = h[0] / (1 - pow(h[1], t));
-    k[1] = h[1], k[2] = 1 - h[1], k[3] = h[2], k[4] = h[3], k[5] = h[4];
+    k[1] = h[1], k[2] = 1 - h[1], k[3] = h[2], k[4] = h[3], k[5] = h[4], k[6] = TINY;
 }
 
 static void nadam(const double *h, double t, double *k)
@@ -91,12 +150,104 @@ static void nadam(const double *h, double t, double *k)
     k[2] = 1 / sqrt(1 - pow(h[2], t));
     moments(h, k + 3);
     k[8] = h[4];
+    k[9] = (k[0] * reach_of_mean(0, h[2]) + k[1] * reach_of_mean(beta1, h[2])) / k[2];
+    k[10] = TINY;
+}
+
+static void nadamw(const double *h, double t, double *k)
+{
+    nadam(h, t, k);
+    k[8] = 1 - h[0] * h[4];
 }
 
 static void lion(const double *h, double t, double *k)
 {
+    int exponent;
+    (void)t, (void)frexp(1 - h[1], &exponent);
+    double up = ldexp(1, -exponent);
+    k[0] = h[0], k[1] = up * h[1], k[2] = up * (1 - h[1]);
+    k[3] = h[2], k[4] = 1 - h[2], k[5] = 1 - h[0] * h[3];
+}
+
+static void radam(const double *h, double t, double *k)
+{
+    double rate = h[0] / (1 - pow(h[1], t)), left = 1 - pow(h[2], t);
+    double longest = 2 / (1 - h[2]) - 1, length = longest - 2 * t * pow(h[2], t) / left;
+    k[0] = rate, k[1] = 0, k[8] = 0, k[9] = TINY, k[10] = INFINITY;
+    if (!(length <= 5)) {
+        double r = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length);
+        k[0] = 0, k[1] = rate * sqrt(r) * sqrt(left), k[8] = k[1] * reach_of_mean(h[1], h[2]), k[10] = 0;
+    }
+    moments(h, k + 2);
+    k[7] = h[4];
+}
+
+static void radamw(const double *h, double t, double *k)
+{
+    radam(h, t, k);
+    k[7] = 1 - h[0] * h[4];
+}
+
+static void ademamix(const double *h, double t, double *k)
+{
+    double lr = h[0], beta1 = h[1], beta2 = h[2], beta3 = h[3], alpha = h[4], warmup = h[7];
+    double x = warmup > 0 ? t / warmup : 1;
+    if (x < 1) {
+        alpha = x * h[4];
+        if (beta1 > 0 && h[3] > 0) {
+            double fast = log(beta1), slow = log(h[3]);
+            beta3 = exp(fast * slow / ((1 - x) * slow + x * fast));
+            if (h[3] < beta3) beta3 = h[3];
+        }
+    }
+    double rate = lr / (1 - pow(beta1, t)), root = 1 / sqrt(1 - pow(beta2, t));
+    double first = 1 - (warmup > 0 && beta1 < h[3] ? beta1 : h[3]);
+    double reach_n = reach_of_long_mean(first, h[3], beta2, t);
+    k[0] = rate, k[1] = lr * alpha, k[2] = root, k[3] = beta1, k[4] = 1 - beta1, k[5] = beta3, k[6] = 1 - beta3;
+    k[7] = beta2, k[8] = 1 - beta2, k[9] = h[5], k[10] = 1 - lr * h[6];
+    k[11] = (rate * reach_of_mean(beta1, beta2) + lr * alpha * reach_n) / root, k[12] = TINY;
+}
+
+static void rprop(const double *h, double t, double *k)
+{
     (void)t;
-    k[0] = h[0], k[1] = h[1], k[2] = 1 - h[1], k[3] = h[2], k[4] = 1 - h[2], k[5] = 1 - h[0] * h[3];
+    k[0] = h[1], k[1] = h[2], k[2] = h[3], k[3] = h[4], k[4] = 1, k[5] = 0;
+}
+
+static void asgd(const double *h, double t, double *k)
+{
+    double eta = h[0] / pow(1 + h[1] * h[0] * (t - 1), h[2]), count = t - 1 - h[3];
+    k[0] = 1 - h[1] * eta, k[1] = eta, k[2] = 1 / (count > 1 ? count : 1), k[3] = h[4];
+}
+
+/* lr of step t, and the share of z in y. */
+static double schedule_free(double lr, double warmup, double t, double *c)
+{
+    if (warmup <= 0) {
+        *c = 1 / t;
+        return lr;
+    }
+    if (t <= warmup) {
+        *c = 6 * t / ((t + 1) * (2 * t + 1));
+        return lr * t / warmup;
+    }
+    double whole = trunc(warmup);
+    *c = 1 / (whole * (whole + 1) * (2 * whole + 1) / (6 * warmup * warmup) + (t - whole));
+    return lr;
+}
+
+static void schedule_free_sgd(const double *h, double t, double *k)
+{
+    double c, lr = schedule_free(h[0], h[3], t, &c);
+    k[0] = lr, k[1] = 1 - c, k[2] = c, k[3] = lr * (1 - h[1] * (1 - c)), k[4] = h[2];
+}
+
+static void schedule_free_adamw(const double *h, double t, double *k)
+{
+    double c, lr = schedule_free(h[0], h[5], t, &c), root = 1 / sqrt(1 - pow(h[2], t));
+    k[0] = lr, k[1] = 1 - c, k[2] = c, k[3] = lr * (1 - h[1] * (1 - c)), k[4] = root;
+    k[5] = h[2], k[6] = 1 - h[2], k[7] = h[3], k[8] = h[4];
+    k[9] = reach_of_mean(0, h[2]) / root, k[10] = TINY;
 }
 
 static const struct {
@@ -106,19 +257,32 @@ static const struct {
     double defaults[MAX_HYPERPARAMETERS];
 } RULES[FO_RULE_COUNT] = {
     {"SGD", sgd, 2, {0.01, 0}},
-    {"Momentum", momentum, 4, {0.01, 0.9, 0, 0}},
-    {"ClassicalMomentum", velocity, 3, {0.01, 0.9, 0}},
-    {"Nesterov", velocity, 3, {0.01, 0.9, 0}},
+    {"Momentum", momentum, 5, {0.01, 0.9, 0, 0, 0}},
+    {"ClassicalMomentum", classical_momentum, 3, {0.01, 0.9, 0}},
+    {"Nesterov", nesterov, 3, {0.01, 0.9, 0}},
     {"AdaGrad", adagrad, 4, {0.01, 0, 1e-10, 0}},
     {"RMSProp", rmsprop, 4, {0.01, 0.9, 1e-8, 0}},
     {"CenteredRMSProp", centered_rmsprop, 4, {0.01, 0.9, 1e-8, 0}},
     {"Adam", adam, 6, {1e-3, 0.9, 0.999, 1e-8, 0, 1}},
     {"AdamW", adamw, 5, {1e-3, 0.9, 0.999, 1e-8, 0.01}},
     {"AMSGrad", amsgrad, 5, {1e-3, 0.9, 0.999, 1e-8, 0}},
-    {"AdaDelta", rmsprop, 4, {1.0, 0.95, 1e-6, 0}},
+    {"AdaDelta", adadelta, 4, {1.0, 0.95, 1e-6, 0}},
     {"Adamax", adamax, 5, {2e-3, 0.9, 0.999, 1e-8, 0}},
     {"NAdam", nadam, 6, {2e-3, 0.9, 0.999, 1e-8, 0, 4e-3}},
     {"Lion", lion, 4, {1e-4, 0.9, 0.99, 0}},
+    {"SGDW", sgdw, 2, {0.01, 0.01}},
+    {"MomentumW", momentumw, 4, {0.01, 0.9, 0, 0.01}},
+    {"RMSPropMomentum", rmsprop_momentum, 5, {0.01, 0.9, 0.9, 1e-8, 0}},
+    {"CenteredRMSPropMomentum", centered_rmsprop_momentum, 5, {0.01, 0.9, 0.9, 1e-8, 0}},
+    {"AMSGradW", adamw, 5, {1e-3, 0.9, 0.999, 1e-8, 0.01}},
+    {"NAdamW", nadamw, 6, {2e-3, 0.9, 0.999, 1e-8, 0.01, 4e-3}},
+    {"RAdam", radam, 5, {1e-3, 0.9, 0.999, 1e-8, 0}},
+    {"RAdamW", radamw, 5, {1e-3, 0.9, 0.999, 1e-8, 0.01}},
+    {"AdEMAMix", ademamix, 8, {1e-3, 0.9, 0.999, 0.9999, 5, 1e-8, 0, 0}},
+    {"Rprop", rprop, 5, {0.01, 0.5, 1.2, 1e-6, 50}},
+    {"ASGD", asgd, 5, {0.01, 1e-4, 0.75, 1e6, 0}},
+    {"ScheduleFreeSGD", schedule_free_sgd, 4, {1, 0.9, 0, 0}},
+    {"ScheduleFreeAdamW", schedule_free_adamw, 6, {2.5e-3, 0.9, 0.999, 1e-8, 0, 0}},
 };
 
 #define SLOTS(rule, slots, coefficients) slots,

@@ -1,4 +1,4 @@
-/* The rules' table: (name in C, slots, coefficients), numbered in the order of fastopt.rules.RULES. */
+/* The rules' table: (name in C, slots, coefficients), numbered in the order of fastopt.rules.IN_C. */
 #ifndef FO_RULES_H
 #define FO_RULES_H
 
@@ -14,19 +14,32 @@
     R(sgd, 0, 2)               \
     R(momentum, 1, 4)          \
     R(classical_momentum, 1, 3) \
-    R(nesterov, 1, 3)          \
-    R(adagrad, 1, 3)           \
-    R(rmsprop, 1, 5)           \
-    R(centered_rmsprop, 2, 6)  \
-    R(adam, 2, 8)              \
-    R(adamw, 2, 8)             \
-    R(amsgrad, 3, 8)           \
-    R(adadelta, 2, 5)          \
-    R(adamax, 2, 6)            \
-    R(nadam, 2, 9)             \
-    R(lion, 1, 6)
+    R(nesterov, 1, 5)          \
+    R(adagrad, 1, 6)           \
+    R(rmsprop, 1, 7)           \
+    R(centered_rmsprop, 2, 7)  \
+    R(adam, 2, 10)             \
+    R(adamw, 2, 10)            \
+    R(amsgrad, 3, 10)          \
+    R(adadelta, 2, 6)          \
+    R(adamax, 2, 7)            \
+    R(nadam, 2, 11)            \
+    R(lion, 1, 6)              \
+    R(sgdw, 0, 2)              \
+    R(momentumw, 1, 4)         \
+    R(rmsprop_momentum, 2, 8)  \
+    R(centered_rmsprop_momentum, 3, 8) \
+    R(amsgradw, 3, 10)         \
+    R(nadamw, 2, 11)           \
+    R(radam, 2, 11)            \
+    R(radamw, 2, 11)           \
+    R(ademamix, 3, 13)         \
+    R(rprop, 2, 6)             \
+    R(asgd, 1, 4)              \
+    R(schedule_free_sgd, 1, 5) \
+    R(schedule_free_adamw, 2, 11)
 
-#define FO_RULE_COUNT 14
+#define FO_RULE_COUNT 27
 
 typedef void fo_update_f32_fn(const double *k, float *p, const float *g, float *s0, float *s1, float *s2,
                               int64_t begin, int64_t end);

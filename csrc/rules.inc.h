@@ -26,6 +26,19 @@ static inline T NAME(coefficient)(double x)
     return k;
 }
 
+/* Within [-most, most]; NaN stays NaN (fastopt/rules/limits.py says what for). */
+static inline T NAME(held)(T x, T most)
+{
+    x = x > most ? most : x;
+    return x < -most ? -most : x;
+}
+
+/* NaN where either is NaN, as np.minimum. */
+static inline T NAME(minimum)(T a, T b)
+{
+    return ((a <= b) | (a != a)) ? a : b;
+}
+
 static inline T NAME(sgd)(const T *k, T p, T g, T *s)
 {
     T lr = k[0], weight_decay = k[1];
@@ -52,32 +65,32 @@ static inline T NAME(classical_momentum)(const T *k, T p, T g, T *s)
 
 static inline T NAME(nesterov)(const T *k, T p, T g, T *s)
 {
-    T lr = k[0], momentum = k[1], weight_decay = k[2];
+    T twice_lr = k[0], momentum = k[1], weight_decay = k[2], half = k[3], half_momentum = k[4];
     g = g + weight_decay * p;
     s[0] = momentum * s[0] + g;
-    return p - lr * (g + momentum * s[0]);
+    return p - twice_lr * (half * g + half_momentum * s[0]);
 }
 
 static inline T NAME(adagrad)(const T *k, T p, T g, T *s)
 {
-    T lr = k[0], eps = k[1], weight_decay = k[2];
-    g = g + weight_decay * p;
-    s[0] = s[0] + g * g;
-    return p - lr * g / (SQRT(s[0]) + eps);
+    T lr = k[0], eps = k[1], weight_decay = k[2], reach = k[3], tiny = k[4], three = k[5];
+    g = NAME(held)(g + weight_decay * p, SQRT(tiny) / tiny);
+    s[0] = NAME(held)(s[0] + g * g, three / tiny);
+    return p - NAME(held)(lr * g / (SQRT(s[0]) + eps), reach);
 }
 
 static inline T NAME(rmsprop)(const T *k, T p, T g, T *s)
 {
-    T lr = k[0], decay = k[1], share = k[2], eps = k[3], weight_decay = k[4];
-    g = g + weight_decay * p;
+    T lr = k[0], decay = k[1], share = k[2], eps = k[3], weight_decay = k[4], reach = k[5], tiny = k[6];
+    g = NAME(held)(g + weight_decay * p, SQRT(tiny) / tiny);
     s[0] = decay * s[0] + share * g * g;
-    return p - lr * g / (SQRT(s[0]) + eps);
+    return p - NAME(held)(lr * g / (SQRT(s[0]) + eps), reach);
 }
 
 static inline T NAME(centered_rmsprop)(const T *k, T p, T g, T *s)
 {
-    T lr = k[0], decay = k[1], share = k[2], eps = k[3], weight_decay = k[4], zero = k[5];
-    g = g + weight_decay * p;
+    T lr = k[0], decay = k[1], share = k[2], eps = k[3], weight_decay = k[4], zero = k[5], tiny = k[6];
+    g = NAME(held)(g + weight_decay * p, SQRT(tiny) / tiny);
     s[0] = decay * s[0] + share * g * g;
     s[1] = decay * s[1] + share * g;
     return p - lr * g / (SQRT(NAME(maximum)(s[0] - s[1] * s[1], zero)) + eps);
@@ -86,37 +99,38 @@ static inline T NAME(centered_rmsprop)(const T *k, T p, T g, T *s)
 static inline T NAME(adam)(const T *k, T p, T g, T *s)
 {
     T lr = k[0], root = k[1], beta1 = k[2], share1 = k[3], beta2 = k[4], share2 = k[5];
-    T eps = k[6], weight_decay = k[7];
-    g = g + weight_decay * p;
+    T eps = k[6], weight_decay = k[7], reach = k[8], tiny = k[9];
+    g = NAME(held)(g + weight_decay * p, SQRT(tiny) / tiny);
     s[0] = beta1 * s[0] + share1 * g;
     s[1] = beta2 * s[1] + share2 * g * g;
-    return p - lr * s[0] / (SQRT(s[1]) * root + eps);
+    return p - NAME(held)(lr * s[0] / (SQRT(s[1]) * root + eps), reach);
 }
 
 static inline T NAME(adamw)(const T *k, T p, T g, T *s)
 {
     T lr = k[0], root = k[1], beta1 = k[2], share1 = k[3], beta2 = k[4], share2 = k[5];
-    T eps = k[6], keep = k[7];
+    T eps = k[6], keep = k[7], reach = k[8], tiny = k[9];
+    g = NAME(held)(g, SQRT(tiny) / tiny);
     s[0] = beta1 * s[0] + share1 * g;
     s[1] = beta2 * s[1] + share2 * g * g;
-    return keep * p - lr * s[0] / (SQRT(s[1]) * root + eps);
+    return keep * p - NAME(held)(lr * s[0] / (SQRT(s[1]) * root + eps), reach);
 }
 
 static inline T NAME(amsgrad)(const T *k, T p, T g, T *s)
 {
     T lr = k[0], root = k[1], beta1 = k[2], share1 = k[3], beta2 = k[4], share2 = k[5];
-    T eps = k[6], weight_decay = k[7];
-    g = g + weight_decay * p;
+    T eps = k[6], weight_decay = k[7], reach = k[8], tiny = k[9];
+    g = NAME(held)(g + weight_decay * p, SQRT(tiny) / tiny);
     s[0] = beta1 * s[0] + share1 * g;
     s[1] = beta2 * s[1] + share2 * g * g;
     s[2] = NAME(maximum)(s[2], s[1]);
-    return p - lr * s[0] / (SQRT(s[2]) * root + eps);
+    return p - NAME(held)(lr * s[0] / (SQRT(s[2]) * root + eps), reach);
 }
 
 static inline T NAME(adadelta)(const T *k, T p, T g, T *s)
 {
-    T lr = k[0], rho = k[1], share = k[2], eps = k[3], weight_decay = k[4];
-    g = g + weight_decay * p;
+    T lr = k[0], rho = k[1], share = k[2], eps = k[3], weight_decay = k[4], tiny = k[5];
+    g = NAME(held)(g + weight_decay * p, SQRT(tiny) / tiny);
     s[0] = rho * s[0] + share * g * g;
     T d = SQRT(s[1] + eps) / SQRT(s[0] + eps) * g;
     s[1] = rho * s[1] + share * d * d;
@@ -125,8 +139,8 @@ static inline T NAME(adadelta)(const T *k, T p, T g, T *s)
 
 static inline T NAME(adamax)(const T *k, T p, T g, T *s)
 {
-    T lr = k[0], beta1 = k[1], share1 = k[2], beta2 = k[3], eps = k[4], weight_decay = k[5];
-    g = g + weight_decay * p;
+    T lr = k[0], beta1 = k[1], share1 = k[2], beta2 = k[3], eps = k[4], weight_decay = k[5], tiny = k[6];
+    g = NAME(held)(g + weight_decay * p, SQRT(tiny) / tiny);
     s[0] = beta1 * s[0] + share1 * g;
     s[1] = NAME(maximum)(beta2 * s[1], FABS(g) + eps);
     return p - lr * s[0] / s[1];
@@ -135,11 +149,11 @@ static inline T NAME(adamax)(const T *k, T p, T g, T *s)
 static inline T NAME(nadam)(const T *k, T p, T g, T *s)
 {
     T lr_g = k[0], lr_m = k[1], root = k[2], beta1 = k[3], share1 = k[4], beta2 = k[5], share2 = k[6];
-    T eps = k[7], weight_decay = k[8];
-    g = g + weight_decay * p;
+    T eps = k[7], weight_decay = k[8], reach = k[9], tiny = k[10];
+    g = NAME(held)(g + weight_decay * p, SQRT(tiny) / tiny);
     s[0] = beta1 * s[0] + share1 * g;
     s[1] = beta2 * s[1] + share2 * g * g;
-    return p - (lr_g * g + lr_m * s[0]) / (SQRT(s[1]) * root + eps);
+    return p - NAME(held)((lr_g * g + lr_m * s[0]) / (SQRT(s[1]) * root + eps), reach);
 }
 
 static inline T NAME(lion)(const T *k, T p, T g, T *s)
@@ -148,6 +162,134 @@ static inline T NAME(lion)(const T *k, T p, T g, T *s)
     T c = beta1 * s[0] + share1 * g;
     s[0] = beta2 * s[0] + share2 * g;
     return keep * p - lr * NAME(sign)(c);
+}
+
+static inline T NAME(sgdw)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], keep = k[1];
+    (void)s;
+    return keep * p - lr * g;
+}
+
+static inline T NAME(momentumw)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], momentum = k[1], share = k[2], keep = k[3];
+    s[0] = momentum * s[0] + share * g;
+    return keep * p - lr * s[0];
+}
+
+static inline T NAME(rmsprop_momentum)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], decay = k[1], share = k[2], momentum = k[3], eps = k[4], weight_decay = k[5];
+    T reach = k[6], tiny = k[7];
+    g = NAME(held)(g + weight_decay * p, SQRT(tiny) / tiny);
+    s[0] = decay * s[0] + share * g * g;
+    s[1] = momentum * s[1] + NAME(held)(g / (SQRT(s[0]) + eps), reach);
+    return p - lr * s[1];
+}
+
+static inline T NAME(centered_rmsprop_momentum)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], decay = k[1], share = k[2], momentum = k[3], eps = k[4], weight_decay = k[5];
+    T zero = k[6], tiny = k[7];
+    g = NAME(held)(g + weight_decay * p, SQRT(tiny) / tiny);
+    s[0] = decay * s[0] + share * g * g;
+    s[1] = decay * s[1] + share * g;
+    s[2] = momentum * s[2] + g / (SQRT(NAME(maximum)(s[0] - s[1] * s[1], zero)) + eps);
+    return p - lr * s[2];
+}
+
+static inline T NAME(amsgradw)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], root = k[1], beta1 = k[2], share1 = k[3], beta2 = k[4], share2 = k[5];
+    T eps = k[6], keep = k[7], reach = k[8], tiny = k[9];
+    g = NAME(held)(g, SQRT(tiny) / tiny);
+    s[0] = beta1 * s[0] + share1 * g;
+    s[1] = beta2 * s[1] + share2 * g * g;
+    s[2] = NAME(maximum)(s[2], s[1]);
+    return keep * p - NAME(held)(lr * s[0] / (SQRT(s[2]) * root + eps), reach);
+}
+
+static inline T NAME(nadamw)(const T *k, T p, T g, T *s)
+{
+    T lr_g = k[0], lr_m = k[1], root = k[2], beta1 = k[3], share1 = k[4], beta2 = k[5], share2 = k[6];
+    T eps = k[7], keep = k[8], reach = k[9], tiny = k[10];
+    g = NAME(held)(g, SQRT(tiny) / tiny);
+    s[0] = beta1 * s[0] + share1 * g;
+    s[1] = beta2 * s[1] + share2 * g * g;
+    return keep * p - NAME(held)((lr_g * g + lr_m * s[0]) / (SQRT(s[1]) * root + eps), reach);
+}
+
+static inline T NAME(radam)(const T *k, T p, T g, T *s)
+{
+    T plain = k[0], adaptive = k[1], beta1 = k[2], share1 = k[3], beta2 = k[4], share2 = k[5];
+    T eps = k[6], weight_decay = k[7], reach = k[8], tiny = k[9], free = k[10], most = SQRT(tiny) / tiny;
+    g = g + weight_decay * p;
+    s[0] = beta1 * s[0] + share1 * NAME(held)(g, NAME(maximum)(most, free));
+    g = NAME(held)(g, most);
+    s[1] = beta2 * s[1] + share2 * g * g;
+    return p - plain * s[0] - NAME(held)(adaptive * s[0] / (SQRT(s[1]) + eps), reach);
+}
+
+static inline T NAME(radamw)(const T *k, T p, T g, T *s)
+{
+    T plain = k[0], adaptive = k[1], beta1 = k[2], share1 = k[3], beta2 = k[4], share2 = k[5];
+    T eps = k[6], keep = k[7], reach = k[8], tiny = k[9], free = k[10], most = SQRT(tiny) / tiny;
+    s[0] = beta1 * s[0] + share1 * NAME(held)(g, NAME(maximum)(most, free));
+    g = NAME(held)(g, most);
+    s[1] = beta2 * s[1] + share2 * g * g;
+    return keep * p - plain * s[0] - NAME(held)(adaptive * s[0] / (SQRT(s[1]) + eps), reach);
+}
+
+static inline T NAME(ademamix)(const T *k, T p, T g, T *s)
+{
+    T rate = k[0], rate_n = k[1], root = k[2], beta1 = k[3], share1 = k[4], beta3 = k[5], share3 = k[6];
+    T beta2 = k[7], share2 = k[8], eps = k[9], keep = k[10], reach = k[11], tiny = k[12];
+    g = NAME(held)(g, SQRT(tiny) / tiny);
+    s[0] = beta1 * s[0] + share1 * g;
+    s[1] = beta3 * s[1] + share3 * g;
+    s[2] = beta2 * s[2] + share2 * g * g;
+    return keep * p - NAME(held)((rate * s[0] + rate_n * s[1]) / (SQRT(s[2]) * root + eps), reach);
+}
+
+static inline T NAME(rprop)(const T *k, T p, T g, T *s)
+{
+    T less = k[0], more = k[1], step_min = k[2], step_max = k[3], one = k[4], zero = k[5];
+    T change = NAME(sign)(g) * NAME(sign)(s[0]);
+    T rise = NAME(maximum)(change, zero), fall = NAME(maximum)(-change, zero);
+    T factor = more * rise + less * fall + (one - rise - fall);
+    s[1] = NAME(minimum)(NAME(maximum)(s[1] * factor, step_min), step_max);
+    s[0] = g * (one - fall);
+    return p - s[1] * NAME(sign)(s[0]);
+}
+
+static inline T NAME(asgd)(const T *k, T p, T g, T *s)
+{
+    T keep = k[0], eta = k[1], mu = k[2], weight_decay = k[3];
+    g = g + weight_decay * p;
+    p = keep * p - eta * g;
+    s[0] = s[0] + mu * (p - s[0]);
+    return p;
+}
+
+static inline T NAME(schedule_free_sgd)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], keep = k[1], c = k[2], rate = k[3], weight_decay = k[4];
+    T z = s[0];
+    g = g + weight_decay * p;
+    s[0] = z - lr * g;
+    return keep * p + c * z - rate * g;
+}
+
+static inline T NAME(schedule_free_adamw)(const T *k, T p, T g, T *s)
+{
+    T lr = k[0], keep = k[1], c = k[2], rate = k[3], root = k[4], beta2 = k[5], share2 = k[6];
+    T eps = k[7], weight_decay = k[8], reach = k[9], tiny = k[10], z = s[0];
+    g = NAME(held)(g, SQRT(tiny) / tiny);
+    s[1] = beta2 * s[1] + share2 * g * g;
+    T d = NAME(held)(g / (SQRT(s[1]) * root + eps), reach) + weight_decay * p;
+    s[0] = z - lr * d;
+    return keep * p + c * z - rate * d;
 }
 
 /* Elements [begin, end) of one array. A slot the rule does not have is never touched. */

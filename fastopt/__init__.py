@@ -7,8 +7,9 @@ _NAMES = {
     "rules": (
         "SGD", "Momentum", "ClassicalMomentum", "Nesterov", "AdaGrad", "RMSProp", "CenteredRMSProp",
         "Adam", "AdamW", "AMSGrad", "AdaDelta", "Adamax", "NAdam", "Lion",
-        "LARS", "LAMB", "Adafactor", "PlainAdafactor", "Muon", "RAdam", "AdEMAMix", "ScheduleFreeSGD",
-        "ScheduleFreeAdamW", "Averaged", "Lookahead", "SAM",
+        "SGDW", "MomentumW", "RMSPropMomentum", "CenteredRMSPropMomentum", "AMSGradW", "NAdamW", "RAdam", "RAdamW",
+        "AdEMAMix", "Rprop", "ASGD", "ScheduleFreeSGD", "ScheduleFreeAdamW", "LARS", "LAMB", "Adafactor",
+        "PlainAdafactor", "Muon", "Averaged", "Lookahead", "SAM",
     ),
     "losses": (
         "Softmax", "MulticlassHinge", "SquaredError", "Logistic", "Hinge", "SquaredHinge", "ModifiedHuber",

@@ -8,6 +8,7 @@ Losses:    linear_value_and_grad(loss_name, W, X, y, ...) -> (value, dW, db).
 Schedules: step(a0, drop, every) etc. return a function of t; t counts from 0.
 """
 
+import naive_rules
 import numpy as np
 
 
@@ -25,11 +26,11 @@ def sgd(p, g, s, t, *, lr=0.01, weight_decay=0.0):
     return p - lr * g, {}
 
 
-def momentum(p, g, s, t, *, lr=0.01, momentum=0.9, dampening=0.0, weight_decay=0.0):
-    """Heavy ball (Polyak, 1964); the rate multiplies the velocity."""
+def momentum(p, g, s, t, *, lr=0.01, momentum=0.9, dampening=0.0, weight_decay=0.0, undamped_start=False):
+    """Heavy ball (Polyak, 1964); the rate multiplies the velocity. undamped_start: v = g first, as torch."""
     p, g, v = _f(p), _f(g), _f(s["v"])
     g = g + weight_decay * p
-    v = momentum * v + (1 - dampening) * g
+    v = momentum * v + (g if undamped_start and t == 1 else (1 - dampening) * g)
     return p - lr * v, {"v": v}
 
 
@@ -194,14 +195,17 @@ RULES = {
     "Adamax": (adamax, ("m", "u")),
     "NAdam": (nadam, ("m", "v")),
     "Lion": (lion, ("m",)),
+    **naive_rules.FUNCTIONS,
 }
 
 
 def initial(name, shape, **hyper):
-    """Starting slots: zeros, but AdaGrad's v is initial_accumulator_value (other hyper are ignored)."""
+    """Starting slots: zeros, but AdaGrad's v is initial_accumulator_value, Rprop's sizes lr."""
     slots = {slot: np.zeros(shape) for slot in RULES[name][1]}
     if name == "AdaGrad":
         slots["v"] = np.full(shape, float(hyper.get("initial_accumulator_value", 0.0)))
+    if name == "Rprop":
+        slots["size"] = np.full(shape, float(hyper.get("lr", 0.01)))
     return slots
 
 

@@ -320,3 +320,46 @@ class CautiousLion(Rule):
         u = np.sign(self.beta1 * self.slot("m", p) + (1 - self.beta1) * g)
         s["m"] = self.beta2 * s["m"] + (1 - self.beta2) * g
         return p * (1 - self.lr * self.weight_decay) - self.lr * cautious(u, g, self.rescale)
+
+
+# ---- the same as functions of the state: rule(p, g, s, t, **hyper) -> (p_new, s_new), as in naive.py ----
+
+
+def _function(rule, slots, **fixed):
+    """slots: the package's name of a slot -> the name in the class above."""
+
+    def step(p, g, s, t, **hyper):
+        now = rule(**hyper, **fixed)
+        now.state = {"t": t - 1, **{theirs: _f(s[ours]) for ours, theirs in slots.items()}}
+        if rule is NAdam:
+            mus = [
+                now.beta1 * (1 - 0.5 * 0.96 ** (i * now.momentum_decay)) for i in range(1, min(t, 5000))
+            ]  # 0
+            now.state["product"] = float(np.prod(mus))
+        p = now.step(p, g)
+        return p, {ours: now.state[theirs] for ours, theirs in slots.items()}
+
+    return step, tuple(slots)
+
+
+def momentum_w(p, g, s, t, *, lr, momentum, dampening, weight_decay):
+    """SGDW of Loshchilov and Hutter (2019), the rate outside the velocity."""
+    v = momentum * _f(s["v"]) + (1 - dampening) * _f(g)
+    return _f(p) - lr * weight_decay * _f(p) - lr * v, {"v": v}
+
+
+_ADAM = {"m": "m", "v": "v"}
+_AMSGRAD = {**_ADAM, "u": "u"}
+FUNCTIONS = {
+    "SGDW": _function(SGD, {}, decoupled=True),
+    "MomentumW": (momentum_w, ("v",)),
+    "RMSPropMomentum": _function(RMSProp, {"v": "v", "b": "b"}),
+    "CenteredRMSPropMomentum": _function(RMSProp, {"v": "v", "m": "m", "b": "b"}, centered=True),
+    "AMSGradW": _function(AMSGrad, _AMSGRAD),
+    "NAdamW": _function(NAdam, _ADAM, decoupled=True),
+    "RAdam": _function(RAdam, _ADAM),
+    "RAdamW": _function(RAdam, _ADAM, decoupled=True),
+    "AdEMAMix": _function(AdEMAMix, {"m": "m1", "n": "m2", "v": "v"}),
+    "Rprop": _function(Rprop, {"before": "g", "size": "size"}),
+    "ASGD": _function(ASGD, {"ax": "ax"}),
+}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastopt import native
-from fastopt.rules import RULES
+from fastopt.rules import IN_C, in_dtype
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="fastopt._native is not built")
 
@@ -51,19 +51,19 @@ def fill_coefficients(rule, t):
 
 
 def test_rules_are_numbered_as_in_python():
-    assert native.rules() == [Rule.__name__ for Rule in RULES]
-    for j, Rule in enumerate(RULES):
+    assert native.rules() == [Rule.__name__ for Rule in IN_C]
+    for j, Rule in enumerate(IN_C):
         h = native.ffi.new("double[16]")
         native.lib.fo_rule_defaults(j, h)
         assert native.lib.fo_rule_hyperparameters(j) == len(Rule._fields)
         assert list(h)[: len(Rule._fields)] == [float(x) for x in Rule()]
         assert native.lib.fo_rule_slots(j) == len(Rule.slots)
         assert native.lib.fo_rule_coefficients(j) == len(Rule().coefficients(Rule(), 1))
-    assert native.lib.fo_rule_name(len(RULES)) == native.ffi.NULL
+    assert native.lib.fo_rule_name(len(IN_C)) == native.ffi.NULL
     assert native.lib.fo_rule_by_name(b"Adan") == -1
 
 
-@pytest.mark.parametrize("Rule", RULES)
+@pytest.mark.parametrize("Rule", IN_C)
 def test_coefficients_have_pythons_bits(Rule):
     for rule in variants(Rule):
         for t in (1, 2, 3, 10, 999, 100_000):
@@ -75,7 +75,7 @@ def starts(rule):
 
 
 def reference_step(rule, t, p, g, s):
-    k = tuple(p.dtype.type(x) for x in rule.coefficients(rule, t))
+    k = in_dtype(rule.coefficients(rule, t), p.dtype)
     with np.errstate(all="ignore"), native.denormals_flushed():
         p, s = rule.update(rule, k, p, g, tuple(s))
     return p, list(s)
@@ -97,7 +97,7 @@ def native_step(rule, t, p, g, s, check=False):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("Rule", RULES)
+@pytest.mark.parametrize("Rule", IN_C)
 def test_update_has_numpys_bits(Rule, dtype, features):
     rng = np.random.default_rng(0)
     for rule in variants(Rule):
@@ -115,7 +115,7 @@ def test_update_has_numpys_bits(Rule, dtype, features):
                     np.testing.assert_array_equal(slot[j], u_new)
 
 
-@pytest.mark.parametrize("Rule", RULES)
+@pytest.mark.parametrize("Rule", IN_C)
 def test_update_of_odd_values_is_numpys(Rule, features):
     g = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-30, 1e30, 1.0] * 5, np.float32)
     for rule in variants(Rule):
@@ -128,7 +128,7 @@ def test_update_of_odd_values_is_numpys(Rule, features):
 
 
 def test_run_with_check_changes_nothing(features):
-    rule = RULES[native.rules().index("Adam")]()
+    rule = IN_C[native.rules().index("Adam")]()
     p = [np.ones(n, np.float32) for n in (5, 100, 7)]
     g = [np.ones(n, np.float32) for n in (5, 100, 7)]
     s = [[np.zeros_like(a) for a in p] for _ in rule.slots]
@@ -323,7 +323,7 @@ def test_threads_do_not_change_the_gradient(dtype):
 @pytest.mark.parametrize("l2", [0.0, 0.01])
 def test_epoch_is_rows_and_updates(l2, dtype):
     rng = np.random.default_rng(6)
-    rule = RULES[native.rules().index("Momentum")](lr=0.1)
+    rule = IN_C[native.rules().index("Momentum")](lr=0.1)
     X, W, b, y = problem(rng, 0, 4, 21, dtype, n=103)
     order, batch = rng.permutation(103), 10
     K = np.array([rule.coefficients(rule, t) for t in range(1, 12)])

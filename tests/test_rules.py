@@ -23,6 +23,16 @@ GRID = {
     "bias_correction": (True, False),
     "momentum_decay": (0.0, 4e-3, 1.0),
     "initial_accumulator_value": (0.0, 0.1),
+    "undamped_start": (False, True),
+    "beta3": (0.99,),
+    "alpha": (0.75, 5.0),
+    "warmup": (0.0, 8.0),
+    "lambd": (1e-4, 0.1),
+    "t0": (3.0, 1e6),
+    "etaminus": (0.5,),
+    "etaplus": (1.2,),
+    "step_min": (1e-6, 0.2),
+    "step_max": (0.4, 50.0),
 }
 
 
@@ -42,7 +52,8 @@ def reference(cls, p, g, state, t, hyper):
 def random_state(cls, size, rng):
     """Slots as a run could have left them: second moments at least the squares of the first."""
     m = rng.standard_normal(size)
-    return {slot: m if slot == "m" else m**2 + rng.random(size) + 0.1 for slot in cls.slots}
+    means = {"m": m, "n": 0.01 * m}
+    return {slot: means.get(slot, m**2 + rng.random(size) + 0.1) for slot in cls.slots}
 
 
 def assert_close(actual, expected):
@@ -119,7 +130,24 @@ TORCH = [
     (fo.AdaDelta(0.9, weight_decay=0.1), "Adadelta", {"rho": 0.95}),
     (fo.Adamax(0.1, weight_decay=0.1), "Adamax", {}),
     (fo.NAdam(0.1, weight_decay=0.1), "NAdam", {}),
-]  # ClassicalMomentum and Lion have no counterpart in torch
+    (
+        fo.Momentum(0.1, dampening=0.5, undamped_start=True, weight_decay=0.1),
+        "SGD",
+        {"momentum": 0.9, "dampening": 0.5},
+    ),
+    (fo.RMSPropMomentum(0.1, weight_decay=0.1), "RMSprop", {"alpha": 0.9, "momentum": 0.9}),
+    (
+        fo.CenteredRMSPropMomentum(0.1, weight_decay=0.1),
+        "RMSprop",
+        {"alpha": 0.9, "momentum": 0.9, "centered": True},
+    ),
+    (fo.AMSGradW(0.1, weight_decay=0.1), "AdamW", {"amsgrad": True}),
+    (fo.NAdamW(0.1, weight_decay=0.1), "NAdam", {"decoupled_weight_decay": True}),
+    (fo.RAdam(0.1, weight_decay=0.1), "RAdam", {}),
+    (fo.RAdamW(0.1, weight_decay=0.1), "RAdam", {"decoupled_weight_decay": True}),
+    (fo.Rprop(0.1), "Rprop", {}),
+    (fo.ASGD(0.1, t0=5, weight_decay=0.1), "ASGD", {"t0": 5}),
+]  # ClassicalMomentum, Lion, SGDW, MomentumW and AdEMAMix have no counterpart in torch
 
 
 @pytest.mark.parametrize("rule, name, options", TORCH, ids=[type(r).__name__ for r, *_ in TORCH])
@@ -130,7 +158,9 @@ def test_torch(rule, name, options, rng):
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)  # torch keeps NAdam's product of mu in this dtype
     try:
-        options = {"lr": rule.lr, "weight_decay": rule.weight_decay, **options}
+        options = {"lr": rule.lr, **options}
+        if "weight_decay" in rule._fields:
+            options["weight_decay"] = rule.weight_decay
         theirs, mine = getattr(torch.optim, name)([tensor], **options), fo.Optimizer(p, rule)
         for _ in range(20):
             g = rng.standard_normal(9)

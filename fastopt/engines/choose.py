@@ -5,15 +5,14 @@ import importlib.util
 import os
 import sys
 
-from fastopt.losses import IN_C
-from fastopt.rules import RULES
+from fastopt import losses, rules
 
 # Numbers read and written above which a step is shared among threads: 0.4 ms of work and more, some 0.2 ms
 # to share it (SGD of 1M elements took 460 us on two threads, 220 on one).
 PARALLEL_NUMBERS = 6 << 20
 
 BACKENDS = ("auto", "numba", "c", "numpy")
-_IN_C = frozenset((*RULES, *IN_C))
+_IN_C = frozenset((*rules.IN_C, *losses.IN_C))
 _default = None
 
 

@@ -1,4 +1,4 @@
-"""Update rules: one class a formula, in order of growing complexity. RULES are those of the C library, in its order; FURTHER the rest.
+"""Update rules: one class a formula. RULES are those that a training loop can take in, FURTHER the rest.
 
 A rule is a NamedTuple whose fields are its hyperparameters, with
     slots                    the names of its state arrays, each of the parameter's shape
@@ -28,14 +28,14 @@ import numpy as np
 
 from fastopt.rules import contract
 from fastopt.rules.adagrad import AdaDelta, AdaGrad
-from fastopt.rules.adam import Adam, Adamax, AdamW, AMSGrad, NAdam
-from fastopt.rules.further import AdEMAMix, RAdam, ScheduleFreeAdamW, ScheduleFreeSGD
+from fastopt.rules.adam import Adam, Adamax, AdamW, AMSGrad, AMSGradW, NAdam, NAdamW
+from fastopt.rules.further import AdEMAMix, RAdam, RAdamW, ScheduleFreeAdamW, ScheduleFreeSGD
 from fastopt.rules.lion import Lion
 from fastopt.rules.matrix import Adafactor, Muon, PlainAdafactor
-from fastopt.rules.momentum import ClassicalMomentum, Momentum, Nesterov
+from fastopt.rules.momentum import ClassicalMomentum, Momentum, MomentumW, Nesterov
 from fastopt.rules.norms import LAMB, LARS
-from fastopt.rules.rmsprop import CenteredRMSProp, RMSProp
-from fastopt.rules.sgd import SGD
+from fastopt.rules.rmsprop import CenteredRMSProp, CenteredRMSPropMomentum, RMSProp, RMSPropMomentum
+from fastopt.rules.sgd import ASGD, SGD, SGDW, Rprop
 from fastopt.rules.wrappers import SAM, Averaged, Lookahead  # noqa: F401
 
 RULES = (
@@ -53,12 +53,22 @@ RULES = (
     Adamax,
     NAdam,
     Lion,
+    SGDW,
+    MomentumW,
+    RMSPropMomentum,
+    CenteredRMSPropMomentum,
+    AMSGradW,
+    NAdamW,
+    RAdam,
+    RAdamW,
+    AdEMAMix,
+    Rprop,
+    ASGD,
 )
 
-# Those that look at whole arrays, and those that the C library does not have.
-FURTHER = (
-    LARS, LAMB, PlainAdafactor, Adafactor, Muon, RAdam, AdEMAMix, ScheduleFreeSGD, ScheduleFreeAdamW,
-)  # fmt: skip
+# Those that begin with a copy of the parameters, or look at whole arrays: training loops do not have them.
+FURTHER = (ScheduleFreeSGD, ScheduleFreeAdamW, LARS, LAMB, PlainAdafactor, Adafactor, Muon)
+IN_C = (*RULES, ScheduleFreeSGD, ScheduleFreeAdamW)  # the C library's, in its order
 
 # Where hyperparameters of these names must lie, in built-in and in users' rules: (low, high, the
 # high end itself allowed).
@@ -76,6 +86,12 @@ _RANGES = {
     "beta3": (0, 1, False),
     "trust": (0, inf, False),
     "threshold": (0, inf, False),
+    "etaminus": (0, 1, True),
+    "etaplus": (1, inf, False),
+    "step_min": (0, inf, False),
+    "step_max": (0, inf, True),
+    "lambd": (0, inf, False),
+    "t0": (0, inf, True),
     "warmup": (0, inf, False),
     "average_decay": (0, 1, True),
     "average_begin": (0, inf, False),

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastopt.rules.limits import TINY, held
+
 
 class AdaGrad(NamedTuple):
     """v = v + g^2;  p = p - lr*g/(sqrt(v) + eps), v starting at initial_accumulator_value.
@@ -25,15 +27,15 @@ class AdaGrad(NamedTuple):
 
     @staticmethod
     def coefficients(h, t):
-        return h.lr, h.eps, h.weight_decay
+        return h.lr, h.eps, h.weight_decay, 2 * h.lr, TINY, 3.0
 
     @staticmethod
     def update(h, k, p, g, s):
-        lr, eps, weight_decay = k
+        lr, eps, weight_decay, reach, tiny, three = k
         (v,) = s
-        g = g + weight_decay * p
-        v = v + g * g
-        return p - lr * g / (np.sqrt(v) + eps), (v,)
+        g = held(g + weight_decay * p, np.sqrt(tiny) / tiny)
+        v = held(v + g * g, three / tiny)  # a sum has no share that keeps it within the dtype
+        return p - held(lr * g / (np.sqrt(v) + eps), reach), (v,)
 
 
 class AdaDelta(NamedTuple):
@@ -53,13 +55,13 @@ class AdaDelta(NamedTuple):
 
     @staticmethod
     def coefficients(h, t):
-        return h.lr, h.rho, 1 - h.rho, h.eps, h.weight_decay
+        return h.lr, h.rho, 1 - h.rho, h.eps, h.weight_decay, TINY
 
     @staticmethod
     def update(h, k, p, g, s):
-        lr, rho, share, eps, weight_decay = k
+        lr, rho, share, eps, weight_decay, tiny = k
         v, u = s
-        g = g + weight_decay * p
+        g = held(g + weight_decay * p, np.sqrt(tiny) / tiny)
         v = rho * v + share * g * g
         d = np.sqrt(u + eps) / np.sqrt(v + eps) * g
         u = rho * u + share * d * d

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastopt.rules.limits import TINY, held, reach_of_mean
+
 
 class Adam(NamedTuple):
     """m = beta1*m + (1-beta1)*g;  v = beta2*v + (1-beta2)*g^2;
@@ -30,16 +32,17 @@ class Adam(NamedTuple):
         if h.bias_correction:
             lr = h.lr / (1 - h.beta1**t)
             root = 1 / sqrt(1 - h.beta2**t)
-        return lr, root, h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2, h.eps, h.weight_decay
+        shares = h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2
+        return lr, root, *shares, h.eps, h.weight_decay, lr / root * reach_of_mean(h.beta1, h.beta2), TINY
 
     @staticmethod
     def update(h, k, p, g, s):
-        lr, root, beta1, share1, beta2, share2, eps, weight_decay = k
+        lr, root, beta1, share1, beta2, share2, eps, weight_decay, reach, tiny = k
         m, v = s
-        g = g + weight_decay * p
+        g = held(g + weight_decay * p, np.sqrt(tiny) / tiny)
         m = beta1 * m + share1 * g
         v = beta2 * v + share2 * g * g
-        return p - lr * m / (np.sqrt(v) * root + eps), (m, v)
+        return p - held(lr * m / (np.sqrt(v) * root + eps), reach), (m, v)
 
 
 class AdamW(NamedTuple):
@@ -61,16 +64,17 @@ class AdamW(NamedTuple):
     def coefficients(h, t):
         lr = h.lr / (1 - h.beta1**t)
         root = 1 / sqrt(1 - h.beta2**t)
-        keep = 1 - h.lr * h.weight_decay
-        return lr, root, h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2, h.eps, keep
+        shares, keep = (h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2), 1 - h.lr * h.weight_decay
+        return lr, root, *shares, h.eps, keep, lr / root * reach_of_mean(h.beta1, h.beta2), TINY
 
     @staticmethod
     def update(h, k, p, g, s):
-        lr, root, beta1, share1, beta2, share2, eps, keep = k
+        lr, root, beta1, share1, beta2, share2, eps, keep, reach, tiny = k
         m, v = s
+        g = held(g, np.sqrt(tiny) / tiny)
         m = beta1 * m + share1 * g
         v = beta2 * v + share2 * g * g
-        return keep * p - lr * m / (np.sqrt(v) * root + eps), (m, v)
+        return keep * p - held(lr * m / (np.sqrt(v) * root + eps), reach), (m, v)
 
 
 class AMSGrad(NamedTuple):
@@ -92,17 +96,51 @@ class AMSGrad(NamedTuple):
     def coefficients(h, t):
         lr = h.lr / (1 - h.beta1**t)
         root = 1 / sqrt(1 - h.beta2**t)
-        return lr, root, h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2, h.eps, h.weight_decay
+        shares = h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2
+        return lr, root, *shares, h.eps, h.weight_decay, lr / root * reach_of_mean(h.beta1, h.beta2), TINY
 
     @staticmethod
     def update(h, k, p, g, s):
-        lr, root, beta1, share1, beta2, share2, eps, weight_decay = k
+        lr, root, beta1, share1, beta2, share2, eps, weight_decay, reach, tiny = k
         m, v, u = s
-        g = g + weight_decay * p
+        g = held(g + weight_decay * p, np.sqrt(tiny) / tiny)
         m = beta1 * m + share1 * g
         v = beta2 * v + share2 * g * g
         u = np.maximum(u, v)
-        return p - lr * m / (np.sqrt(u) * root + eps), (m, v, u)
+        return p - held(lr * m / (np.sqrt(u) * root + eps), reach), (m, v, u)
+
+
+class AMSGradW(NamedTuple):
+    """p = (1 - lr*weight_decay)*p, then AMSGrad's step with the plain gradient.
+
+    Source: Reddi et al. 2018, algorithm 2, and Loshchilov & Hutter 2019, algorithm 2. Same as
+    torch.optim.AdamW(amsgrad=True) and Keras' AdamW(amsgrad=True) but for eps (Keras' is the paper's eps-hat).
+    """
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+
+    slots = ("m", "v", "u")
+
+    @staticmethod
+    def coefficients(h, t):
+        lr = h.lr / (1 - h.beta1**t)
+        root = 1 / sqrt(1 - h.beta2**t)
+        shares, keep = (h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2), 1 - h.lr * h.weight_decay
+        return lr, root, *shares, h.eps, keep, lr / root * reach_of_mean(h.beta1, h.beta2), TINY
+
+    @staticmethod
+    def update(h, k, p, g, s):
+        lr, root, beta1, share1, beta2, share2, eps, keep, reach, tiny = k
+        m, v, u = s
+        g = held(g, np.sqrt(tiny) / tiny)
+        m = beta1 * m + share1 * g
+        v = beta2 * v + share2 * g * g
+        u = np.maximum(u, v)
+        return keep * p - held(lr * m / (np.sqrt(u) * root + eps), reach), (m, v, u)
 
 
 class Adamax(NamedTuple):
@@ -122,13 +160,13 @@ class Adamax(NamedTuple):
 
     @staticmethod
     def coefficients(h, t):
-        return h.lr / (1 - h.beta1**t), h.beta1, 1 - h.beta1, h.beta2, h.eps, h.weight_decay
+        return h.lr / (1 - h.beta1**t), h.beta1, 1 - h.beta1, h.beta2, h.eps, h.weight_decay, TINY
 
     @staticmethod
     def update(h, k, p, g, s):
-        lr, beta1, share1, beta2, eps, weight_decay = k
+        lr, beta1, share1, beta2, eps, weight_decay, tiny = k
         m, u = s
-        g = g + weight_decay * p
+        g = held(g + weight_decay * p, np.sqrt(tiny) / tiny)
         m = beta1 * m + share1 * g
         u = np.maximum(beta2 * u, np.abs(g) + eps)
         return p - lr * m / u, (m, u)
@@ -153,27 +191,66 @@ class NAdam(NamedTuple):
 
     @staticmethod
     def coefficients(h, t):
-        mu = h.beta1 * (1 - 0.5 * 0.96 ** (t * h.momentum_decay))
-        mu_next = h.beta1 * (1 - 0.5 * 0.96 ** ((t + 1) * h.momentum_decay))
-        # P_t <= beta1^t: once that is below 1e-20, 1 - P_t is 1 and the product need not be taken.
-        product = 0.0
-        if h.beta1**t > 1e-20:
-            product = 1.0
-            i = 1.0
-            while i <= t and product > 1e-20:
-                product *= h.beta1 * (1 - 0.5 * 0.96 ** (i * h.momentum_decay))
-                i += 1.0
-        lr_g = h.lr * (1 - mu) / (1 - product)
-        lr_m = h.lr * mu_next / (1 - product * mu_next)
-        root = 1 / sqrt(1 - h.beta2**t)
+        lr_g, lr_m, root, reach = _nadam(h, t)
         shares = h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2
-        return (lr_g, lr_m, root, *shares, h.eps, h.weight_decay)
+        return lr_g, lr_m, root, *shares, h.eps, h.weight_decay, reach, TINY
 
     @staticmethod
     def update(h, k, p, g, s):
-        lr_g, lr_m, root, beta1, share1, beta2, share2, eps, weight_decay = k
+        lr_g, lr_m, root, beta1, share1, beta2, share2, eps, weight_decay, reach, tiny = k
         m, v = s
-        g = g + weight_decay * p
+        g = held(g + weight_decay * p, np.sqrt(tiny) / tiny)
         m = beta1 * m + share1 * g
         v = beta2 * v + share2 * g * g
-        return p - (lr_g * g + lr_m * m) / (np.sqrt(v) * root + eps), (m, v)
+        return p - held((lr_g * g + lr_m * m) / (np.sqrt(v) * root + eps), reach), (m, v)
+
+
+def _nadam(h, t):
+    """Rates of g and of m, the root's correction, and how long the step can be."""
+    mu = h.beta1 * (1 - 0.5 * 0.96 ** (t * h.momentum_decay))
+    mu_next = h.beta1 * (1 - 0.5 * 0.96 ** ((t + 1) * h.momentum_decay))
+    # P_t <= beta1^t: once that is below 1e-20, 1 - P_t is 1 and the product need not be taken.
+    product = 0.0
+    if h.beta1**t > 1e-20:
+        product = 1.0
+        i = 1.0
+        while i <= t and product > 1e-20:
+            product *= h.beta1 * (1 - 0.5 * 0.96 ** (i * h.momentum_decay))
+            i += 1.0
+    lr_g = h.lr * (1 - mu) / (1 - product)
+    lr_m = h.lr * mu_next / (1 - product * mu_next)
+    root = 1 / sqrt(1 - h.beta2**t)
+    reach = lr_g * reach_of_mean(0.0, h.beta2) + lr_m * reach_of_mean(h.beta1, h.beta2)
+    return lr_g, lr_m, root, reach / root
+
+
+class NAdamW(NamedTuple):
+    """p = (1 - lr*weight_decay)*p, then NAdam's step with the plain gradient.
+
+    Source: Dozat 2016, algorithm 2, and Loshchilov & Hutter 2019, algorithm 2. Same as
+    torch.optim.NAdam(decoupled_weight_decay=True); optax.nadamw and timm's NAdamW keep mu at beta1.
+    """
+
+    lr: float = 2e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+    momentum_decay: float = 4e-3
+
+    slots = ("m", "v")
+
+    @staticmethod
+    def coefficients(h, t):
+        lr_g, lr_m, root, reach = _nadam(h, t)
+        shares, keep = (h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2), 1 - h.lr * h.weight_decay
+        return lr_g, lr_m, root, *shares, h.eps, keep, reach, TINY
+
+    @staticmethod
+    def update(h, k, p, g, s):
+        lr_g, lr_m, root, beta1, share1, beta2, share2, eps, keep, reach, tiny = k
+        m, v = s
+        g = held(g, np.sqrt(tiny) / tiny)
+        m = beta1 * m + share1 * g
+        v = beta2 * v + share2 * g * g
+        return keep * p - held((lr_g * g + lr_m * m) / (np.sqrt(v) * root + eps), reach), (m, v)

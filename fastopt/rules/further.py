@@ -1,9 +1,11 @@
 """Element-wise rules of recent practice."""
 
-from math import exp, log, sqrt
+from math import exp, inf, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
+
+from fastopt.rules.limits import TINY, held, reach_of_long_mean, reach_of_mean
 
 
 class RAdam(NamedTuple):
@@ -25,23 +27,63 @@ class RAdam(NamedTuple):
 
     @staticmethod
     def coefficients(h, t):
-        rate, left = h.lr / (1 - h.beta1**t), 1 - h.beta2**t
-        longest = 2 / (1 - h.beta2) - 1
-        length = longest - 2 * t * h.beta2**t / left
-        plain, adaptive = rate, 0.0
-        if length > 5:
-            r = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
-            plain, adaptive = 0.0, rate * sqrt(r) * sqrt(left)
-        return plain, adaptive, h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2, h.eps, h.weight_decay
+        plain, adaptive, reach, free = _rectified(h, t)
+        shares = h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2
+        return plain, adaptive, *shares, h.eps, h.weight_decay, reach, TINY, free
 
     @staticmethod
     def update(h, k, p, g, s):
-        plain, adaptive, beta1, share1, beta2, share2, eps, weight_decay = k
+        plain, adaptive, beta1, share1, beta2, share2, eps, weight_decay, reach, tiny, free = k
         m, v = s
-        g = g + weight_decay * p
-        m = beta1 * m + share1 * g
+        g, most = g + weight_decay * p, np.sqrt(tiny) / tiny
+        m = beta1 * m + share1 * held(g, np.maximum(most, free))
+        g = held(g, most)
         v = beta2 * v + share2 * g * g
-        return p - plain * m - adaptive * m / (np.sqrt(v) + eps), (m, v)
+        return p - plain * m - held(adaptive * m / (np.sqrt(v) + eps), reach), (m, v)
+
+
+def _rectified(h, t):
+    """Rates of m as it is and of m over the root, how long the latter step can be, and whether m takes any g (inf or 0)."""
+    rate, left = h.lr / (1 - h.beta1**t), 1 - h.beta2**t
+    longest = 2 / (1 - h.beta2) - 1
+    length = longest - 2 * t * h.beta2**t / left
+    if length <= 5:
+        return rate, 0.0, 0.0, inf
+    r = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
+    adaptive = rate * sqrt(r) * sqrt(left)
+    return 0.0, adaptive, adaptive * reach_of_mean(h.beta1, h.beta2), 0.0
+
+
+class RAdamW(NamedTuple):
+    """p = (1 - lr*weight_decay)*p, then RAdam's step with the plain gradient.
+
+    Source: Liu et al. 2020, algorithm 2, and Loshchilov & Hutter 2019, algorithm 2. Same as
+    torch.optim.RAdam(decoupled_weight_decay=True).
+    """
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+
+    slots = ("m", "v")
+
+    @staticmethod
+    def coefficients(h, t):
+        plain, adaptive, reach, free = _rectified(h, t)
+        shares, keep = (h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2), 1 - h.lr * h.weight_decay
+        return plain, adaptive, *shares, h.eps, keep, reach, TINY, free
+
+    @staticmethod
+    def update(h, k, p, g, s):
+        plain, adaptive, beta1, share1, beta2, share2, eps, keep, reach, tiny, free = k
+        m, v = s
+        most = np.sqrt(tiny) / tiny
+        m = beta1 * m + share1 * held(g, np.maximum(most, free))
+        g = held(g, most)
+        v = beta2 * v + share2 * g * g
+        return keep * p - plain * m - held(adaptive * m / (np.sqrt(v) + eps), reach), (m, v)
 
 
 class AdEMAMix(NamedTuple):
@@ -69,20 +111,27 @@ class AdEMAMix(NamedTuple):
         beta3, alpha, x = h.beta3, h.alpha, t / h.warmup if h.warmup > 0 else 1.0
         if x < 1:
             alpha = x * h.alpha
-            short, long = log(h.beta1), log(h.beta3)
-            beta3 = min(exp(short * long / ((1 - x) * long + x * short)), h.beta3)
+            if h.beta1 > 0 and h.beta3 > 0:  # log(0) is -inf: beta3 at once
+                short, long = log(h.beta1), log(h.beta3)
+                beta3 = min(exp(short * long / ((1 - x) * long + x * short)), h.beta3)
         rate, root = h.lr / (1 - h.beta1**t), 1 / sqrt(1 - h.beta2**t)
         shares = h.beta1, 1 - h.beta1, beta3, 1 - beta3, h.beta2, 1 - h.beta2
-        return (rate, h.lr * alpha, root, *shares, h.eps, 1 - h.lr * h.weight_decay)
+        first = 1 - (
+            h.beta1 if h.warmup > 0 and h.beta1 < h.beta3 else h.beta3
+        )  # the largest share a g had in n
+        reach_n = reach_of_long_mean(first, h.beta3, h.beta2, t)
+        reach = (rate * reach_of_mean(h.beta1, h.beta2) + h.lr * alpha * reach_n) / root
+        return rate, h.lr * alpha, root, *shares, h.eps, 1 - h.lr * h.weight_decay, reach, TINY
 
     @staticmethod
     def update(h, k, p, g, s):
-        rate, rate_n, root, beta1, share1, beta3, share3, beta2, share2, eps, keep = k
+        rate, rate_n, root, beta1, share1, beta3, share3, beta2, share2, eps, keep, reach, tiny = k
         m, n, v = s
+        g = held(g, np.sqrt(tiny) / tiny)
         m = beta1 * m + share1 * g
         n = beta3 * n + share3 * g
         v = beta2 * v + share2 * g * g
-        return keep * p - (rate * m + rate_n * n) / (np.sqrt(v) * root + eps), (m, n, v)
+        return keep * p - held((rate * m + rate_n * n) / (np.sqrt(v) * root + eps), reach), (m, n, v)
 
 
 def _free(h, t):
@@ -153,14 +202,16 @@ class ScheduleFreeAdamW(NamedTuple):
         lr, c = _free(h, t)
         root = 1 / sqrt(1 - h.beta2**t)
         rate = lr * (1 - h.beta1 * (1 - c))
-        return lr, 1 - c, c, rate, root, h.beta2, 1 - h.beta2, h.eps, h.weight_decay
+        reach = reach_of_mean(0.0, h.beta2) / root
+        return lr, 1 - c, c, rate, root, h.beta2, 1 - h.beta2, h.eps, h.weight_decay, reach, TINY
 
     @staticmethod
     def update(h, k, p, g, s):
-        lr, keep, c, rate, root, beta2, share2, eps, weight_decay = k
+        lr, keep, c, rate, root, beta2, share2, eps, weight_decay, reach, tiny = k
         z, v = s
+        g = held(g, np.sqrt(tiny) / tiny)
         v = beta2 * v + share2 * g * g
-        d = g / (np.sqrt(v) * root + eps) + weight_decay * p
+        d = held(g / (np.sqrt(v) * root + eps), reach) + weight_decay * p
         return keep * p + c * z - rate * d, (z - lr * d, v)
 
     @staticmethod

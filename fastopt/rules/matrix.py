@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastopt.rules.limits import TINY, held, reach_of_mean
+
 
 def _factored(shape):
     return len(shape) >= 2
@@ -37,12 +39,13 @@ class PlainAdafactor(NamedTuple):
 
     @staticmethod
     def coefficients(h, t):
-        return h.lr, h.beta2, 1 - h.beta2, 1 / sqrt(1 - h.beta2**t), h.eps
+        return h.lr, h.beta2, 1 - h.beta2, 1 / sqrt(1 - h.beta2**t), h.eps, TINY
 
     @staticmethod
     def update(h, k, p, g, s):
-        lr, beta2, share, root, eps = k
+        lr, beta2, share, root, eps, tiny = k
         r, c = s
+        g = _within(g, _most(p, tiny))
         if not _factored(p.shape):
             r = beta2 * r + share * g * g
             return p - lr * g / (np.sqrt(r) * root + eps), (r, c)
@@ -50,6 +53,17 @@ class PlainAdafactor(NamedTuple):
         r = beta2 * r + squares.sum(axis=-1)
         c = beta2 * c + squares.sum(axis=-2)
         return p - lr * g / (_root_of_product(r, c, r.sum(axis=-1)) * root + eps), (r, c)
+
+
+def _most(p, tiny):
+    """Up to where a gradient counts: so that a sum of squares over p, and twice that, are numbers of the dtype."""
+    return np.sqrt(tiny) / tiny / np.sqrt(p.dtype.type(max(1, p.size)))
+
+
+def _within(g, most):
+    """g in another unit where an element is beyond `most`: the array's step does not look at the unit."""
+    largest = np.abs(g).max(initial=0)
+    return g * (most / largest) if largest > most else g
 
 
 def _root_of_product(r, c, total):
@@ -91,12 +105,13 @@ class Adafactor(NamedTuple):
         beta2 = 1 - t**-h.decay
         rate = min(h.lr, 1 / sqrt(t)) if h.relative else h.lr
         scaled = 1.0 if h.relative else 0.0
-        return rate, scaled, beta2, 1 - beta2, h.eps1, h.eps2, h.threshold, h.beta1, h.weight_decay
+        return rate, scaled, beta2, 1 - beta2, h.eps1, h.eps2, h.threshold, h.beta1, h.weight_decay, TINY
 
     @staticmethod
     def update(h, k, p, g, s):
-        rate, scaled, beta2, share, eps1, eps2, threshold, beta1, weight_decay = k
+        rate, scaled, beta2, share, eps1, eps2, threshold, beta1, weight_decay, tiny = k
         r, c, m = s
+        g = _within(g, _most(p, tiny))
         squares = g * g + eps1
         if _factored(p.shape):
             r = beta2 * r + share * squares.mean(axis=-1)
@@ -145,18 +160,23 @@ class Muon(NamedTuple):
     @staticmethod
     def coefficients(h, t):
         first, root = h.adam_lr / (1 - h.beta1**t), 1 / sqrt(1 - h.beta2**t)
-        adam = first, root, h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2, h.eps, 1 - h.adam_lr * h.weight_decay
-        return (h.lr, h.momentum, 1 - h.lr * h.weight_decay, *adam)
+        shares, reach = (h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2), reach_of_mean(h.beta1, h.beta2)
+        adam = first, root, *shares, h.eps, 1 - h.adam_lr * h.weight_decay, first / root * reach, TINY
+        return (h.lr, h.momentum, 1 - h.lr * h.weight_decay, max(1 - h.momentum, 1e-6) / 4, *adam)
 
     @staticmethod
     def update(h, k, p, g, s):
-        lr, momentum, keep, *adam = k
+        lr, momentum, keep, room, *adam = k
         v, u = s
         if not _factored(p.shape):
-            first, root, beta1, share1, beta2, share2, eps, keep = adam
+            first, root, beta1, share1, beta2, share2, eps, keep, reach, tiny = adam
+            g = held(g, np.sqrt(tiny) / tiny)
             v = beta1 * v + share1 * g
             u = beta2 * u + share2 * g * g
-            return keep * p - first * v / (np.sqrt(u) * root + eps), (v, u)
+            return keep * p - held(first * v / (np.sqrt(u) * root + eps), reach), (v, u)
+        g = _within(
+            g, room * _most(p, adam[-1])
+        )  # so that the norm of the sum below is a number of the dtype
         v = momentum * v + g
         step = (g + momentum * v).reshape(len(p), -1)
         scale = p.dtype.type(sqrt(max(1.0, step.shape[0] / max(1, step.shape[1]))))

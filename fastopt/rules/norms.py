@@ -1,9 +1,11 @@
 """Rules whose step is in proportion to the norm of the array: layer-wise rates."""
 
-from math import sqrt
+from math import frexp, ldexp, sqrt
 from typing import NamedTuple
 
 import numpy as np
+
+from fastopt.rules.limits import TINY, held, reach_of_mean
 
 
 class LARS(NamedTuple):
@@ -21,7 +23,7 @@ class LARS(NamedTuple):
     eps: float = 0.0
 
     slots = ("v",)
-    measures, numbers = 2, 1
+    measures, numbers = 2, 2
 
     @staticmethod
     def coefficients(h, t):
@@ -35,13 +37,16 @@ class LARS(NamedTuple):
     def from_norms(h, k, norms, size):
         of_p, of_g = norms
         below = of_g + h.weight_decay * of_p + h.eps
-        return (h.lr * (h.trust * of_p / below if of_p > 0 and of_g > 0 else 1.0),)
+        rate = h.lr * (h.trust * of_p / below if of_p > 0 and of_g > 0 else 1.0)
+        # Norms beyond 1e19 need two factors, a power of two first: their quotient is no float32.
+        unit = 1.0 if 1e-19 < of_g < 1e19 else ldexp(1.0, max(-120, min(120, -frexp(of_g)[1])))
+        return rate / unit, unit
 
     @staticmethod
     def update(h, k, p, g, s):
-        momentum, weight_decay, rate = k
+        momentum, weight_decay, rate, unit = k
         (v,) = s
-        v = momentum * v + rate * (g + weight_decay * p)
+        v = momentum * v + rate * (unit * g + unit * weight_decay * p)
         return p - v, (v,)
 
 
@@ -64,15 +69,17 @@ class LAMB(NamedTuple):
     @staticmethod
     def coefficients(h, t):
         first, root = 1 / (1 - h.beta1**t), 1 / sqrt(1 - h.beta2**t)
-        return first, root, h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2, h.eps, h.weight_decay
+        shares, reach = (h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2), reach_of_mean(h.beta1, h.beta2)
+        return first, root, *shares, h.eps, h.weight_decay, first / root * reach, TINY
 
     @staticmethod
     def measure(h, k, p, g, s):
-        first, root, beta1, share1, beta2, share2, eps, weight_decay = k
+        first, root, beta1, share1, beta2, share2, eps, weight_decay, reach, tiny = k
         m, v = s
+        g = held(g, np.sqrt(tiny) / tiny)
         m = beta1 * m + share1 * g
         v = beta2 * v + share2 * g * g
-        return p, first * m / (np.sqrt(v) * root + eps) + weight_decay * p
+        return p, held(first * m / (np.sqrt(v) * root + eps), reach) + weight_decay * p
 
     @staticmethod
     def from_norms(h, k, norms, size):
@@ -81,8 +88,9 @@ class LAMB(NamedTuple):
 
     @staticmethod
     def update(h, k, p, g, s):
-        first, root, beta1, share1, beta2, share2, eps, weight_decay, rate = k
+        first, root, beta1, share1, beta2, share2, eps, weight_decay, reach, tiny, rate = k
         m, v = s
+        g = held(g, np.sqrt(tiny) / tiny)
         m = beta1 * m + share1 * g
         v = beta2 * v + share2 * g * g
-        return p - rate * (first * m / (np.sqrt(v) * root + eps) + weight_decay * p), (m, v)
+        return p - rate * (held(first * m / (np.sqrt(v) * root + eps), reach) + weight_decay * p), (m, v)

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastopt import native, rules
 from fastopt.engines import choose
-from fastopt.rules import RULES
+from fastopt.rules import IN_C
 from fastopt.schedules import values_at
 
 
@@ -19,7 +19,7 @@ def coefficient_table(rule, schedules, first, count):
         now = rule._replace(**{name: float(c[0]) for name, c in columns.items()})
         row = np.array(now.coefficients(now, float(first + 1)), np.float64)
         return np.broadcast_to(row, (count, len(row)))
-    if type(rule) in RULES and choose.has_c():
+    if type(rule) in IN_C and choose.has_c():
         return _in_c(rule, columns, first, count)
     return _in_python(rule, columns, first, count)
 

@@ -8,9 +8,10 @@ compiled anew and never found under the old one in the disk cache, and no user c
 import functools
 
 from numba.core import types
-from numba.extending import NativeValue, models, register_model, unbox
+from numba.extending import NativeValue, models, overload, register_model, unbox
 
 from fastopt.fingerprint import digest
+from fastopt.rules import limits
 
 _CLASSES: dict = {}
 
@@ -49,3 +50,12 @@ def _type(cls, dtype, coefficients):
 
 
 _type_once = functools.cache(_type)
+
+
+@overload(limits.held)
+def _held(x, most):
+    def held(x, most):  # Numba's np.where of numbers makes arrays
+        x = most if x > most else x
+        return -most if x < -most else x
+
+    return held
