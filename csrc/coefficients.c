@@ -162,9 +162,8 @@ static void nadamw(const double *h, double t, double *k)
 
 static void lion(const double *h, double t, double *k)
 {
-    int exponent;
-    (void)t, (void)frexp(1 - h[1], &exponent);
-    double up = ldexp(1, -exponent);
+    (void)t;
+    double up = pow(2, -1 - floor(log(1 - h[1]) / log(2)));
     k[0] = h[0], k[1] = up * h[1], k[2] = up * (1 - h[1]);
     k[3] = h[2], k[4] = 1 - h[2], k[5] = 1 - h[0] * h[3];
 }

@@ -1,6 +1,6 @@
 """Lion: the sign of an interpolated gradient."""
 
-from math import frexp, ldexp
+from math import floor, log
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ class Lion(NamedTuple):
     @staticmethod
     def coefficients(h, t):
         keep = 1 - h.lr * h.weight_decay
-        up = ldexp(1.0, -frexp(1 - h.beta1)[1])  # c times a power of two, so that a small g is not lost in it
+        up = 2.0 ** (-1 - floor(log(1 - h.beta1) / log(2)))  # times c, so that a small g is not lost in it
         return h.lr, up * h.beta1, up * (1 - h.beta1), h.beta2, 1 - h.beta2, keep
 
     @staticmethod

@@ -1,6 +1,6 @@
 """Rules whose step is in proportion to the norm of the array: layer-wise rates."""
 
-from math import frexp, ldexp, sqrt
+from math import floor, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +39,9 @@ class LARS(NamedTuple):
         below = of_g + h.weight_decay * of_p + h.eps
         rate = h.lr * (h.trust * of_p / below if of_p > 0 and of_g > 0 else 1.0)
         # Norms beyond 1e19 need two factors, a power of two first: their quotient is no float32.
-        unit = 1.0 if 1e-19 < of_g < 1e19 else ldexp(1.0, max(-120, min(120, -frexp(of_g)[1])))
+        unit = 1.0
+        if of_g > 1e19 or 0 < of_g < 1e-19:
+            unit = 2.0 ** max(-120, min(120, -1 - floor(log(of_g) / log(2))))
         return rate / unit, unit
 
     @staticmethod
