@@ -4,6 +4,7 @@ import importlib
 
 _NAMES = {
     "optimizer": ("Optimizer",),
+    "stepping.loss_scale": ("LossScale",),
     "rules": (
         "SGD", "Momentum", "ClassicalMomentum", "Nesterov", "AdaGrad", "RMSProp", "CenteredRMSProp",
         "Adam", "AdamW", "AMSGrad", "AdaDelta", "Adamax", "NAdam", "Lion",

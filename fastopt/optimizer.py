@@ -11,7 +11,9 @@ from fastopt.engines import choose
 from fastopt.rules import SAM
 from fastopt.schedules import checked_schedules
 from fastopt.stepping import ascent, clipping, files, saved
+from fastopt.stepping.gathered import Gathered
 from fastopt.stepping.groups import FROZEN, assigned, rule_of
+from fastopt.stepping.loss_scale import LossScale
 from fastopt.stepping.parameters import Parameters
 from fastopt.stepping.table import Table
 from fastopt.stepping.tensors import forget_gradients, gradient_view, mark_changed
@@ -37,6 +39,14 @@ class Optimizer:
     nonfinite: what NaN or inf in a gradient does. "raise": FloatingPointError naming the
         parameter, before anything is changed. "skip": no update, counted in `skipped`.
         "allow": nothing is looked at.
+    max_skips: with nonfinite="skip", how many steps in a row may be left out; one more is a FloatingPointError.
+        optax.apply_if_finite has it as max_consecutive_errors.
+    maximize: go up the gradient, not down.
+    accumulate: of how many calls of `step` the mean gradient is taken for one step (micro-batches); t counts the steps
+        taken. An array without gradient in all of them takes no part in the step.
+    loss_scale: a number, or fo.LossScale() for one that adapts: the factor that your loss was multiplied by, by which
+        gradients are divided; it is opt.loss_scale. With a LossScale, steps with inf are left out.
+    track_norm: keep the 2-norm of all gradients of each step, before clipping, in opt.gradient_norm.
     backend: "auto", "numba", "c" or "numpy"; the same bits on each.
     threads: None is as many as the process may use; small arrays are always done by one.
 
@@ -50,12 +60,13 @@ class Optimizer:
 
     __slots__ = (
         "_params", "_rule", "_changes", "_schedules", "_clip", "_nonfinite", "_backend", "_tables", "_works",
-        "_threads", "_sam", "_origin", "_given", "_groups", "_asked", "_plain", "_users", "skipped", "__weakref__",
+        "_threads", "_sam", "_origin", "_given", "_groups", "_asked", "_max_skips", "_skips", "_maximize", "_track_norm", "_norm", "_gathered",
+        "_loss_scale", "_plain", "_users", "skipped", "__weakref__",
     )  # fmt: skip
 
     def __init__(
-        self, params, rule, *, schedules=None, groups=None, clip=None, nonfinite="raise", backend="auto",
-        threads=None,
+        self, params, rule, *, schedules=None, groups=None, clip=None, nonfinite="raise", max_skips=None,
+        maximize=False, accumulate=1, loss_scale=None, track_norm=False, backend="auto", threads=None,
     ):  # fmt: skip
         self._params = params if isinstance(params, Parameters) else Parameters(params)
         self._sam, self._origin = None, None
@@ -65,6 +76,12 @@ class Optimizer:
         self._schedules = checked_schedules(schedules, self._rule)
         self._nonfinite, self._clip = _checked_policy(nonfinite), _checked_clip(clip)
         self.skipped, self._users, self._given = 0, {}, NOTHING
+        self._max_skips, self._skips = max_skips, (0, 0)  # t of the last one left out, and how many in a row
+        if max_skips is not None:
+            self._max_skips = arrays.checked_whole(max_skips, "max_skips", 0)
+        self._maximize, self._track_norm, self._norm = bool(maximize), bool(track_norm), None
+        self._gathered = _checked_gathered(accumulate, self._sam)
+        self._loss_scale = _checked_loss_scale(loss_scale, nonfinite)
         self._groups = groups
         self._changes = assigned(groups, self._params.names, self._params.given, self._rule)
         self._asked = backend
@@ -121,7 +138,11 @@ class Optimizer:
     def _choose_way(self):
         """The way of one table without copies, schedules or clipping is short: 2 us of Python."""
         plain = len(self._tables) == 1 and not self._tables[0].copied and self._works[0].plain
-        self._plain = plain and not self._schedules and self._clip is None and FROZEN not in self._changes
+        plain = plain and not self._schedules and self._clip is None and FROZEN not in self._changes
+        extras = self._maximize or self._track_norm or self._gathered or self._loss_scale
+        self._plain = plain and not extras
+        for table in self._tables:
+            table.factors[:] = 1.0
 
     # ---- the step ----
 
@@ -184,7 +205,7 @@ class Optimizer:
         ]
         given = sorted((i, g) for i, g in given if g is not None)
         params = [self._params.arrays[i] for i, _ in given]
-        steps = ascent.climb(self._sam, params, [g for _, g in given])
+        steps = ascent.climb(self._sam, params, [-g if self._maximize else g for _, g in given])
         self._origin = params, [p.copy() for p in params]
         ascent.write(params, [p + e for p, e in zip(params, steps, strict=True)])
 
@@ -264,11 +285,25 @@ class Optimizer:
         t = self.t + 1
         for table in self._tables:
             table.copy_in()
+        if self._gathered is not None:
+            bad = self._first_bad()
+            if bad is not None:
+                self._refuse(bad)
+                return
+            self._given = NOTHING
+            if not self._gathered.add(self._tables):
+                return
         norm, unit, bad = self._look()
+        scale = self._scale()
+        if self._loss_scale is not None:
+            self._loss_scale.report(bad is None)
         if bad is not None:
             self._refuse(bad)
             return
-        factors = (1.0, 1.0) if self._clip is None else clipping.factors(norm, unit, self._clip)
+        self._norm = None if norm is None else norm / unit * abs(scale)
+        factors = (1.0, 1.0) if self._clip is None else clipping.factors(norm, unit, self._clip / abs(scale))
+        if scale != 1.0:  # where both factors are in use the first is a power of two that must not be changed
+            factors = (scale, factors[1]) if factors[0] == 1.0 else (factors[0], factors[1] * scale)
         for work in self._works:
             work.settle()
             work.table.factors[:] = factors
@@ -283,18 +318,31 @@ class Optimizer:
                 work.settle()
             self._choose_way()
 
+    def _scale(self):
+        """By what gradients are multiplied for other reasons than their norm."""
+        scale = -1.0 if self._maximize else 1.0
+        if self._gathered is not None:
+            scale /= self._gathered.of
+        return scale if self._loss_scale is None else scale / self._loss_scale.scale
+
     def _look(self):
-        """(norm * unit, unit, first parameter with NaN or inf or None) of the gradients, as far as it is needed."""
-        norm, unit, check = 0.0, 1.0, self._nonfinite != "allow"
-        if self._clip is not None:
+        """(norm * unit or None, unit, first parameter with NaN or inf or None) of the gradients, as far as needed."""
+        norm, unit = None, 1.0
+        if self._clip is not None or self._track_norm:
             norm, unit = clipping.norm_of(self._tables, [work.look for work in self._works])
-            check = check and not norm < float("inf")
-        if check:
-            for work in self._works:
-                bad = work.look[0]()
-                if bad >= 0:
-                    return norm, unit, work.table.members[bad]
-        return norm, unit, None
+            if norm < float("inf"):
+                return norm, unit, None
+        return norm, unit, self._first_bad()
+
+    def _first_bad(self):
+        """The first parameter whose gradient has NaN or inf, or None, also where nothing is to be looked at."""
+        if self._nonfinite == "allow":
+            return None
+        for work in self._works:
+            bad = work.look[0]()
+            if bad >= 0:
+                return work.table.members[bad]
+        return None
 
     def _commit(self, t):
         """Take every table to step t, and write the copies back: what Ctrl-C leaves undone is done before it is raised.
@@ -316,12 +364,20 @@ class Optimizer:
             raise cut
 
     def _refuse(self, i):
-        if self._nonfinite == "skip":
-            self.skipped += 1
-            return
-        name = self._params.name(i, "grads")
+        name, t = self._params.name(i, "grads"), self.t
+        adapts = self._loss_scale is not None and self._loss_scale.backoff_factor < 1
+        if self._nonfinite == "skip" or adapts:
+            last, count = self._skips
+            count = count + 1 if last == t else 1
+            self._skips = t, count
+            if self._max_skips is None or count <= self._max_skips:
+                self.skipped += 1
+                return
+            raise FloatingPointError(
+                f"{name} has NaN or inf at step {t + 1}, the {count}th time in a row; max_skips is {self._max_skips}"
+            )
         raise FloatingPointError(
-            f"{name} has NaN or inf at step {self.t + 1}; no parameter and no state was changed. "
+            f"{name} has NaN or inf at step {t + 1}; no parameter and no state was changed. "
             'Pass nonfinite="skip" to leave such steps out'
         )
 
@@ -435,9 +491,32 @@ class Optimizer:
     @clip.setter
     def clip(self, clip):
         self._clip = _checked_clip(clip)
-        for table in self._tables:
-            table.factors[:] = 1.0
         self._choose_way()
+
+    @property
+    def gradient_norm(self):
+        """2-norm of all gradients of the last step, before clipping; None without clip or track_norm."""
+        return self._norm
+
+    @property
+    def loss_scale(self):
+        """By what the loss is to be multiplied: 1.0 without loss_scale."""
+        return 1.0 if self._loss_scale is None else self._loss_scale.scale
+
+    @property
+    def maximize(self):
+        """Whether steps go up the gradient."""
+        return self._maximize
+
+    @maximize.setter
+    def maximize(self, maximize):
+        self._maximize = bool(maximize)
+        self._choose_way()
+
+    @property
+    def accumulate(self):
+        """How many calls of `step` make one step."""
+        return 1 if self._gathered is None else self._gathered.of
 
     @property
     def nonfinite(self):
@@ -538,10 +617,21 @@ class Optimizer:
             "rule": self._rule if self._sam is None else self._sam._replace(base=self._rule),
             "schedules": self._schedules,
             "changes": self._changes,
-            "options": {"clip": self._clip, "nonfinite": self._nonfinite},
-            "numbers": {},
+            "options": {
+                "clip": self._clip,
+                "nonfinite": self._nonfinite,
+                "max_skips": self._max_skips,
+                "maximize": self._maximize,
+                "accumulate": self.accumulate,
+                "track_norm": self._track_norm,
+            },
+            "numbers": {
+                "skips": self._skips,
+                "gathered": 0 if self._gathered is None else self._gathered.count,
+                "loss_scale": None if self._loss_scale is None else self._loss_scale.state_dict(),
+            },
             "state": self.state_dict(),
-            "arrays": {"origin": ascended},
+            "arrays": {"origin": ascended, "gathered": {} if self._gathered is None else self._gathered.sums},
         }
 
     @classmethod
@@ -549,9 +639,17 @@ class Optimizer:
         """An Optimizer over these Parameters that goes on from a snapshot."""
         changes = snapshot["changes"]
         groups = [(_only(name), change) for name, change in zip(params.names, changes, strict=True) if change]
+        numbers = snapshot["numbers"]
+        loss_scale = None if numbers["loss_scale"] is None else LossScale.of(numbers["loss_scale"])
         opt = cls(params, snapshot["rule"], schedules=snapshot["schedules"], groups=groups, backend=backend,
-                  threads=threads, **snapshot["options"])  # fmt: skip
+                  threads=threads, loss_scale=loss_scale, **snapshot["options"])  # fmt: skip
         opt.load_state_dict(snapshot["state"])
+        opt._skips = tuple(numbers["skips"])
+        if opt._gathered is not None:
+            opt._gathered.count, opt._gathered.sums = (
+                numbers["gathered"],
+                dict(snapshot["arrays"]["gathered"]),
+            )
         origin = snapshot["arrays"]["origin"]
         if origin:
             opt._origin = [opt._params.arrays[i] for i in origin], list(origin.values())
@@ -588,6 +686,23 @@ def _checked_policy(nonfinite):
     if nonfinite not in ("raise", "skip", "allow"):
         raise ValueError(f'nonfinite must be "raise", "skip" or "allow", not {nonfinite!r}')
     return nonfinite
+
+
+def _checked_gathered(accumulate, sam):
+    count = arrays.checked_whole(accumulate, "accumulate", 1)
+    if count > 1 and sam is not None:
+        raise ValueError(
+            "accumulate: SAM takes two gradients a step at different places; add them up yourself"
+        )
+    return Gathered(count) if count > 1 else None
+
+
+def _checked_loss_scale(scale, nonfinite):
+    if scale is None:
+        return None
+    if nonfinite == "allow":
+        raise ValueError('loss_scale looks for inf in gradients, which nonfinite="allow" forbids')
+    return scale if isinstance(scale, LossScale) else LossScale(scale, 1.0, 1.0, None)
 
 
 def _checked_clip(clip):

@@ -1,5 +1,7 @@
 """What a long run needs around a step: gradients left out, arrays added, nested parameters."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -181,3 +183,155 @@ def test_fortran_order_is_as_good(shape, backend):
         opt.step(np.asfortranarray(g) if i % 2 else g)
         assert opt._tables[0].uneven == (i % 2 == 0)  # where both agree nothing is copied
     assert fortran.tobytes(order="C") == expected.tobytes() and fortran.flags.f_contiguous
+
+
+# ---- options of a step ----
+
+
+def run(gradients, rule=None, p=None, **options):
+    p = np.ones(5) if p is None else p
+    opt = fo.Optimizer(p, rule or fo.Adam(0.1, weight_decay=0.1), **options)
+    for g in gradients:
+        opt.step(g)
+    return p, opt
+
+
+def gradients(n, seed=3):
+    return list(np.random.default_rng(seed).standard_normal((n, 5)))
+
+
+def test_maximize(backend):
+    p, opt = run(gradients(4), maximize=True, backend=backend)
+    assert p.tobytes() == run([-g for g in gradients(4)], backend=backend)[0].tobytes()
+    opt.maximize = False
+    p = np.ones(5)
+    opt = fo.Optimizer(p, fo.SGD(1.0), maximize=True)
+    opt.step(np.ones(5))
+    opt.maximize = False
+    opt.step(np.ones(5))
+    assert (p == 1).all()
+
+
+@pytest.mark.parametrize("clip", [None, 0.5])
+def test_accumulation_is_a_step_with_the_mean(backend, clip):
+    parts = gradients(12)
+    p, opt = run(parts, accumulate=4, clip=clip, backend=backend)
+    means = [sum(parts[i : i + 4]) / 4 for i in (0, 4, 8)]
+    q, other = run(means, clip=clip, track_norm=True, backend=backend)
+    np.testing.assert_allclose(p, q, rtol=1e-12)
+    assert opt.t == 3 and opt.accumulate == 4
+    if clip is not None:
+        np.testing.assert_allclose(opt.gradient_norm, other.gradient_norm, rtol=1e-12)
+
+
+def test_accumulation_takes_the_buffer_that_is_written_to_again():
+    p, g = np.zeros(3), np.empty(3)
+    opt = fo.Optimizer(p, fo.SGD(1.0), accumulate=2)
+    for i in range(4):
+        g[:] = i
+        opt.step(g)
+    assert (p == -(0.5 + 2.5)).all()
+
+
+def test_accumulation_of_some_arrays_and_a_bad_one():
+    p, q = np.zeros(2), np.zeros((3, 2), order="F")
+    opt = fo.Optimizer([p, q], fo.SGD(1.0), accumulate=2)
+    opt.step([np.ones(2), None])
+    with pytest.raises(FloatingPointError, match="grads"):
+        opt.step([np.full(2, np.inf), None])
+    assert opt.t == 0
+    opt.step([np.ones(2), None])
+    assert opt.t == 1 and (p == -1).all() and (q == 0).all()
+    opt.step([None, np.ones((3, 2))])
+    opt.step([None, np.ones((3, 2))])
+    assert (q == -1).all() and (p == -1).all()
+    with pytest.raises(ValueError, match="accumulate"):
+        fo.Optimizer(p, fo.SGD(), accumulate=0)
+    with pytest.raises(ValueError, match="SAM"):
+        fo.Optimizer(p, fo.SAM(fo.SGD()), accumulate=2)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_gradient_norm(dtype, backend):
+    p = [np.zeros(3, dtype), np.zeros((2, 2), dtype)]
+    opt = fo.Optimizer(p, fo.SGD(1e-3), track_norm=True, backend=backend)
+    assert opt.gradient_norm is None
+    opt.step([np.full(3, 2, dtype), np.full((2, 2), 1, dtype)])
+    assert opt.gradient_norm == 4
+    opt.step([np.full(3, 1e30, dtype), None])
+    np.testing.assert_allclose(opt.gradient_norm, 3**0.5 * 1e30, rtol=1e-6)
+
+
+def test_some_bad_steps_in_a_row_are_tolerated():
+    bad, good = np.full(5, np.nan), np.ones(5)
+    p, opt = run([good, bad, bad, good, bad, bad], nonfinite="skip", max_skips=2)
+    assert opt.t == 2 and opt.skipped == 4
+    with pytest.raises(FloatingPointError, match="the 3th time in a row; max_skips is 2"):
+        opt.step(bad)
+    opt.step(good)
+    opt.step(bad)
+    assert opt.t == 3
+
+
+def test_loss_scale(backend):
+    grads = gradients(6)
+    p, opt = run([g * 1024 for g in grads], loss_scale=1024, clip=1.0, backend=backend)
+    q, other = run(grads, clip=1.0, backend=backend)
+    assert p.tobytes() == q.tobytes() and opt.loss_scale == 1024 and opt.gradient_norm == other.gradient_norm
+    with pytest.raises(FloatingPointError):
+        opt.step(np.full(5, np.inf))
+    with pytest.raises(ValueError, match="allow"):
+        fo.Optimizer(p, fo.SGD(), loss_scale=2.0, nonfinite="allow")
+    with pytest.raises(ValueError, match="scale > 0"):
+        fo.LossScale(0)
+
+
+def test_a_loss_scale_that_adapts():
+    """As torch.amp.GradScaler: half after inf, double after some good steps; the steps are those without it."""
+    p, q = np.ones(5), np.ones(5)
+    scale = fo.LossScale(8.0, growth_interval=2)
+    opt, plain = fo.Optimizer(p, fo.Adam(0.1), loss_scale=scale), fo.Optimizer(q, fo.Adam(0.1))
+    seen = []
+    for i, g in enumerate(gradients(7)):
+        seen.append(opt.loss_scale)
+        if i == 3:
+            opt.step(np.full(5, np.inf))
+            continue
+        opt.step(g * opt.loss_scale)
+        plain.step(g)
+    assert seen == [8, 8, 16, 16, 8, 8, 16] and opt.skipped == 1 and p.tobytes() == q.tobytes()
+
+
+@pytest.mark.parametrize("halves", [True, False])
+def test_options_are_saved(tmp_path, halves):
+    """Also amid the micro-batches of a step."""
+    path, grads = tmp_path / "run.safetensors", gradients(9)
+    options = dict(accumulate=3, maximize=True, loss_scale=fo.LossScale(4.0, growth_interval=1), max_skips=3)
+    p, opt = run(grads[:4], **options)
+    opt.save(path)
+    again = fo.Optimizer.load(path) if halves else copy.deepcopy(opt)
+    for g in grads[4:]:
+        opt.step(g), again.step(g)
+    assert again.params.tobytes() == p.tobytes() and again.loss_scale == opt.loss_scale == 32 and again.t == 3
+
+
+def test_attributes_work_or_are_refused():
+    p = np.ones(5)
+    opt = fo.Optimizer(p, fo.SGD(1.0))
+    opt.lr = 0.5
+    opt.step(np.ones(5))
+    assert (p == 0.5).all()
+    opt.clip = 1e-3
+    opt.step(np.ones(5))
+    assert (p > 0.49).all()
+    opt.clip, opt.schedules = None, {"lr": lambda t, base: 2 * base}
+    p[:] = 1
+    opt.step(np.ones(5))
+    assert (p == 0).all()
+    opt.schedules = None
+    opt.rule = fo.SGD(0.25)
+    opt.step(np.ones(5))
+    assert (p == -0.25).all()
+    for name in ("weight_decay", "momentum", "accumulate", "params", "state", "t_max"):
+        with pytest.raises(AttributeError):
+            setattr(opt, name, 0.5)
