@@ -397,11 +397,11 @@ class Optimizer:
 
     def _take(self, grads):
         """Check gradients, and note their addresses."""
-        self._given = NOTHING
-        if self._params.moved():
-            self._rebuild(self._params.looked_anew(), self._changes)
-        given = self._params.own_gradients() if grads is OWN else self._params.gradients(grads)
-        may_miss = self._params.may_miss()
+        self._given, params = NOTHING, self._params
+        if params.tensors and params.moved():
+            self._rebuild(params.looked_anew(), self._changes)
+            params = self._params
+        given = params.own_gradients() if grads is OWN else params.gradients(grads)
         for table in self._tables:
             mine = given if len(table.members) == len(given) else [given[i] for i in table.members]
             odd = table.take(mine)
@@ -409,16 +409,16 @@ class Optimizer:
                 self._refuse_parameter(table)
             while odd >= 0:
                 i = table.members[odd]
-                if mine[odd] is None and may_miss:
+                if mine[odd] is None and params.may_miss():
                     table.leave_out(odd)
                 else:
                     p, name = self._params.arrays[i], self._params.name(i, "grads")
                     g = gradient_view(mine[odd], name)
                     table.place_gradient(odd, arrays.check_gradient(g, p, name))
                 odd = table.watch.again(odd + 1)
-        if self._params.tensors:
-            mark_changed(self._params.tensors)
-        elif self._params.kind == "array":
+        if params.tensors:
+            mark_changed(params.tensors)
+        elif params.kind == "array":
             self._given = grads
 
     def _refuse_parameter(self, table):

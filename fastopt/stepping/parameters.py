@@ -52,7 +52,8 @@ class Parameters:
         self._places = [tensor.data_ptr() for tensor in self.tensors]
 
     def moved(self):
-        return bool(self.tensors) and tensors.moved(self.tensors, self._places)
+        """Whether a tensor has its memory elsewhere than at the last look."""
+        return tensors.moved(self.tensors, self._places)
 
     def looked_anew(self):
         """The same parameters where their memory is now; ValueError where one has another shape or dtype."""
@@ -95,6 +96,8 @@ class Parameters:
 
     def gradients(self, grads, what="grads"):
         """The gradients in the order of the parameters; only the form is checked here."""
+        if self.kind == "array" and not self.tensors:
+            return [grads]
         parts = self._tree.parts(grads, what) if self._tree is not None else self._structure.parts(grads)
         if parts is None:
             self._refuse(grads, what)
