@@ -5,6 +5,7 @@ import os
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -33,7 +34,7 @@ for _loss in losses.LOSSES:
         LOSSES[f"binary-{_name}" if _name in LOSSES else _name] = _loss()
 RULES = {rule.__name__.lower(): rule for rule in (*rules.RULES, *rules.FURTHER)}
 # Rules around another one, the base: what makes them, and the hyperparameters that are theirs.
-AROUND = {
+AROUND: dict[str, tuple[Any, tuple[str, ...]]] = {
     "sam": (rules.SAM, ("rho", "p")),
     "asam": (functools.partial(rules.SAM, adaptive=True), ("rho", "eta")),
     "lookahead": (rules.Lookahead, ("every", "alpha")),

@@ -18,7 +18,10 @@ def row_groups(n, partial_bytes, sparse):
     """(groups, rows in each) for n rows; partial_bytes: of one group's gradient."""
     most = max(1, (SPARSE_PARTIALS_BYTES if sparse else PARTIALS_BYTES) // partial_bytes)
     groups = max(1, min(MOST, most, max(min(2, n // GROUP_ROWS), n // MANY_ROWS)))
-    groups = 1 << (groups.bit_length() - 1)  # a power of two is shared evenly
+    even = 1  # a power of two is shared evenly
+    while 2 * even <= groups:
+        even *= 2
+    groups = even
     per_group = -(-max(n, 1) // groups)
     per_group = -(-per_group // BLOCK) * BLOCK
     return max(1, -(-n // per_group)), per_group

@@ -168,7 +168,7 @@ def _compiled(function, tag):
     return njit(copy, error_model="numpy")
 
 
-def _value_of(kind):
+def value_of(kind):
     """A function that gives the (empty) value of a formula's type."""
 
     @intrinsic
@@ -364,7 +364,7 @@ def _step(rule, p, g, state, t):
     if not isinstance(types.unliteral(t), (types.Integer, types.Float)):
         raise TypingError(f"fo.jit.step: t must be the number of the step, 1, 2, ..., not {t}")
     tag, places = digest(cls), _places_of(len(cls.slots))
-    value, coefficients = _value_of(formula_type(cls, p.dtype.name)), _compiled(cls.coefficients, tag)
+    value, coefficients = value_of(formula_type(cls, p.dtype.name)), _compiled(cls.coefficients, tag)
 
     def run(rule, p, g, state, t):
         h = value()
@@ -386,7 +386,7 @@ def _state(rule, p):
     if count == 0:
         return lambda rule, p: np.zeros((0, *p.shape), p.dtype)
     copied = np.array([slot in getattr(cls, "copies", ()) for slot in cls.slots])
-    zeros, value = (0.0,) * count, _value_of(formula_type(cls, p.dtype.name))
+    zeros, value = (0.0,) * count, value_of(formula_type(cls, p.dtype.name))
     initial = _compiled(getattr(cls, "initial", lambda h: zeros), tag)
 
     def make(rule, p):
