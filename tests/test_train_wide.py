@@ -163,6 +163,9 @@ def test_average_says_which_it_is(tmp_path):
     own = fo.train(X, y, **{**options, "rule": fo.Averaged(fo.SGD(0.2))})
     assert own.average == "AveragedSGD's own"
     np.testing.assert_allclose(own.W, np.mean(points, axis=0), rtol=1e-9)
+    inside = fo.train(X, y, **{**options, "rule": SAM(fo.Averaged(fo.SGD(0.2)), rho=0.0)})
+    assert inside.average == "AveragedSGD's own"
+    np.testing.assert_allclose(inside.W, own.W, rtol=1e-9)
 
 
 def test_tail_goes_on_from_a_checkpoint(tmp_path):

@@ -207,7 +207,7 @@ class Run:
         """(W, b), averaged where that is asked for, or where the rule says what its model is."""
         if self._average and self._average.has_points:
             return self._average.parameters(self.W.dtype)
-        rule = self.settings.rule
+        rule = self._base
         if hasattr(rule, "averaged") and self.step:
             pairs = ((self.W, self.W_slots), (self.b, self.b_slots))
             W, b = (rule.averaged(rule, p, dict(zip(rule.slots, s, strict=True))) for p, s in pairs)
@@ -218,7 +218,7 @@ class Run:
         """Which average `_parameters` gives, or None."""
         if self._average and self._average.has_points:
             return str(self._average)
-        rule = self.settings.rule
+        rule = self._base
         return f"{type(rule).__name__}'s own" if hasattr(rule, "averaged") and self.step else None
 
     def _fit_of(self, W, b):

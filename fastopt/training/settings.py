@@ -73,7 +73,7 @@ def checked_settings(
         backend=choose.resolve(backend, base, rows.formula(loss)),
         threads=checked_threads(threads),
         patience=_patience(early_stopping, has_validation),
-        average=_average(average, rule),
+        average=_average(average, base),
         average_from=epochs // 2 if isinstance(average, str) else 0,
     )
 
