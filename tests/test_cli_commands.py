@@ -196,6 +196,17 @@ def test_solvers_and_penalties(tmp_path):
     sparse = last(run("train", "digits", "--solver", "auto", "--l1", 0.02, "--json"))
     assert sparse["nonzero"] < 0.7 * found["nonzero"]
     assert "needs a --solver" in run("train", "digits", "--l1", 0.1, status=2)
+    for option in ("--tol", "--max-seconds"):
+        assert f"{option} is of a --solver" in run("train", "digits", option, 0.1, status=2)
+
+
+def test_how_a_solver_ended_is_said():
+    said = run("train", "digits", "--solver", "lbfgs", "--l2", 1e-2, "--max-iter", 3, "--standardize")
+    assert "NOT converged (max_iter = 3)" in said and "test accuracy" in said
+    said = last(run("train", "digits", "--solver", "newton", "--max-seconds", 1e-9, "--json"))
+    assert not said["converged"] and said["reason"].startswith("max_seconds") and said["gradient_norm"] > 0
+    done = last(run("train", "digits", "--solver", "lbfgs", "--l2", 1e-2, "--tol", 1e-3, "--json"))
+    assert done["converged"] and done["gradient_norm"] <= 1e-3
 
 
 @needs_sklearn

@@ -45,7 +45,7 @@ def train(given):
             run |= {"rule": chosen, "schedule": models.SCHEDULES[given["schedule"] or "cosine"], "seed": given["seed"],
                     "epochs": given["epochs"], "batch_size": batch, "average": given["average"]}  # fmt: skip
         else:
-            run |= {"solver": solver, "max_iter": given["max_iter"], "tol": given["tol"],
+            run |= {"solver": solver, "max_iter": given["max_iter"], "max_seconds": given["max_seconds"], "tol": given["tol"],
                     "penalty": fo.L1(given["l1"]) if given["l1"] else None}  # fmt: skip
         data = source if client is None else _loads(given, source)
         with progress.shown(given["quiet"], given["epochs"]) as show, warnings.catch_warnings():

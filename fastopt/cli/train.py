@@ -114,6 +114,7 @@ SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual")
 @click.option("--l1", type=click.FloatRange(0), default=0.0, show_default=True, help="Of a solver.")
 @click.option("--tol", type=click.FloatRange(0), help="Of a solver: the gradient's size at which it ends.")
 @click.option("--max-iter", type=click.IntRange(1), default=1000, show_default=True, help="Of a solver.")
+@click.option("--max-seconds", type=click.FloatRange(0, min_open=True), help="Of a solver.")
 @click.option("--balanced", is_flag=True, help="Rows of rare classes weigh more.")
 @click.option(
     "--early-stopping",
@@ -143,7 +144,7 @@ SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual")
 @options.quiet_option
 @options.json_option
 def train(data_name, target, drop, categorical, missing, unknown, standardize, test, regression, loss, rule_name,
-          lr, fields, schedule, epochs, batch_size, l2, seed, validation, solver, l1, tol, max_iter, balanced,
+          lr, fields, schedule, epochs, batch_size, l2, seed, validation, solver, l1, tol, max_iter, max_seconds, balanced,
           early_stopping, base, average, in_parts, workers, scheduler, backend, threads, out, log_file, quiet, as_json, **reading):  # fmt: skip
     """Train a linear model on DATA: 'digits', a file, a folder of images, or - for standard input.
 
@@ -184,6 +185,11 @@ def train(data_name, target, drop, categorical, missing, unknown, standardize, t
             raise click.UsageError(
                 "--l1 needs a --solver, such as auto: epochs of a rule do not make weights 0"
             )
+        if tol is not None or max_seconds is not None:
+            given = "--tol" if tol is not None else "--max-seconds"
+            raise click.UsageError(
+                f"{given} is of a --solver, such as auto: epochs of a rule end with --epochs"
+            )
         chosen, tried = rates.chosen(
             models.rule(rule_name, lr, fields, base), lr, found, loss, batch, l2, seed
         )
@@ -195,7 +201,13 @@ def train(data_name, target, drop, categorical, missing, unknown, standardize, t
     else:
         if average is not None:
             raise click.UsageError("--average is of epochs of a rule; a solver's end is the optimum itself")
-        run |= {"solver": solver, "max_iter": max_iter, "tol": tol, "penalty": fo.L1(l1) if l1 else None}
+        run |= {
+            "solver": solver,
+            "max_iter": max_iter,
+            "max_seconds": max_seconds,
+            "tol": tol,
+            "penalty": fo.L1(l1) if l1 else None,
+        }
     with _logged(log_file, data_name, run):
         fit = _fitted(found, run, out, quiet, epochs)
     if chosen is not None and not balanced:
@@ -300,6 +312,9 @@ def _record(fit, found, rule, backend, out, seconds):
         "lr": getattr(rates.base(rule), "lr", None),
         "solver": getattr(getattr(fit, "report", None), "solver", "sgd"),
         "converged": getattr(getattr(fit, "report", None), "converged", None),
+        "reason": getattr(getattr(fit, "report", None), "reason", None),
+        "gradient_norm": getattr(getattr(fit, "report", None), "gradient_norm", None),
+        "notes": list(getattr(getattr(fit, "report", None), "notes", ())),
         "objective": last.get("objective"),
         "nonzero": int(np.count_nonzero(fit.W)),
         "epochs": int(last.get("epoch", 0)),
@@ -364,7 +379,7 @@ def _say(fit, record, rule):
         click.echo(f"test error {record['rmse_test']:.4g} (root of the mean square) {rows}")
     else:
         click.echo(f"test accuracy {record['accuracy_test']:.4f} {rows}")
-    for line in record["diagnosis"]:
+    for line in record.get("diagnosis", ()):
         click.echo(line)
     if record["out"] is not None:
         click.echo(f"model written to {record['out']}")

@@ -55,8 +55,13 @@ def training_set(data, *, seed=0, test=0.2, regression=False, standardize=None, 
         parts = _held_out(X, number(y), y, seed, test, record, name)
     if not parts[0].shape[0]:
         raise ReadError(f"{name} has no rows to train on")
-    return Dataset(name, *parts, classes, data.scale if isinstance(data, Matrix) else 1.0, record,
+    return Dataset(name, *parts, classes, _scale(data, X), record,
                    notes + _class_notes(y, classes))  # fmt: skip
+
+
+def _scale(data, X):
+    """What the model multiplies uint8 features by; standardised ones are floats."""
+    return data.scale if isinstance(data, Matrix) and X.dtype == np.uint8 else 1.0
 
 
 def _held_out(X, numbers, y, seed, share, record, name):

@@ -3,16 +3,16 @@
 from fastopt.losses import has_curvature
 from fastopt.solvers.dual import why_not
 from fastopt.solvers.newton import FACTORED
+from fastopt.solvers.notes import nearly_independent
+from fastopt.solvers.prox_newton import ALL
 
 SOLVERS = ("lbfgs", "newton", "prox-newton", "dual")
-# A Newton step may cost so much more than a read of X: eight of them stand against some 60 reads of L-BFGS
-# (made 100,000 x 50: a step costs 12 reads, L-BFGS takes 0.07 s and Newton's method 0.26).
-READS_SAVED = 6
-SCATTERED = 8  # an entry that is added to a sparse row's products, in multiply-adds of dense ones
-SMALL, FEW = (
-    200,
-    50_000,
-)  # coefficients, numbers of X: the calls of an iteration take longer than its arithmetic
+# Newton's method is ahead where the calls of an iteration take longer than their arithmetic: so many coefficients,
+# rows of W and numbers of X. With more, preconditioned L-BFGS is: 10,000 x 20, two classes, 6 ms and 12.
+SMALL, FEW_CLASSES, FEW = 200, 3, 50_000
+# With an l1, a dense Hessian for proximal Newton may cost so many reads of X; beyond them OWL-QN is ahead where
+# features hardly depend on each other (10,000 x 100, ten classes: 0.2 s and 2.8), and lost where they do (wine).
+READS = 12
 
 
 def check_choice(name, objective, bounded):
@@ -58,21 +58,22 @@ def choose_solver(objective, bounded=False):
     if not has_curvature(objective.loss):
         return "lbfgs"
     if objective.penalty.l1 or bounded:
-        return "prox-newton" if in_memory else "lbfgs"
+        return "lbfgs" if not in_memory or _owl_pays(objective) else "prox-newton"
     return "newton" if _newton_pays(objective) else "lbfgs"
 
 
 def _newton_pays(objective):
-    """Whether Newton's steps cost less than the reads of X that they save; both in multiply-adds."""
-    classes, features, rows = objective.classes, objective.features, objective.rows
-    size = classes * (features + 1)
-    if size > FACTORED:
+    """Whether Newton's steps, some eight, take less than the reads of L-BFGS."""
+    size = objective.classes * (objective.features + 1)
+    if size > FACTORED:  # by conjugate gradients, of which no more than the rows are needed
+        return objective.classes > 1 and objective.rows.n < objective.features
+    return size <= SMALL and objective.classes <= FEW_CLASSES and objective.rows.entries <= FEW
+
+
+def _owl_pays(objective):
+    """Whether OWL-QN takes less than proximal Newton."""
+    rows, classes, features = objective.rows, objective.classes, objective.features
+    if rows.is_sparse or (classes == 1 and rows.n < features):
         return False
-    if size <= SMALL and rows.entries <= FEW:
-        return True
-    pairs, row = classes * (classes + 1) / 2, rows.entries / max(rows.n, 1)
-    if not rows.is_sparse:
-        step = rows.entries * features / 2 * pairs
-    else:
-        step = SCATTERED * rows.entries * row * pairs
-    return step + size**3 / 6 <= READS_SAVED * 2 * rows.work
+    reads = min(features, ALL) * (classes + 1) / 8  # n p^2 / 2 for each pair of classes, over 2 n p classes
+    return reads > READS and nearly_independent(rows)

@@ -9,6 +9,9 @@ from fastopt.solvers.scaling import column_moments, sampled
 
 APART = 1e3  # largest over smallest root mean square of a column from which it is said
 LOOKED_AT = 1000  # rows, for the sizes of columns
+CORRELATED = (
+    0.1  # the mean correlation of columns; chance makes it 0.03 of 1,000 rows, digits have 0.2, wine 0.4
+)
 
 
 def column_sizes(rows, scaling):
@@ -20,6 +23,21 @@ def column_sizes(rows, scaling):
     with closing(iter(rows.parts())) as parts:
         first = next(parts, None)
     return np.sqrt(column_moments(sampled(first[1], LOOKED_AT))[1]) if first else np.ones(0)
+
+
+def nearly_independent(rows):
+    """Whether the features of dense rows are of like sizes and hardly correlated, by some rows and columns."""
+    part = sampled(rows, LOOKED_AT)
+    columns = np.unique(np.linspace(0, rows.features - 1, min(64, rows.features)).astype(np.int64))
+    X = part.matrix(slice(None))[:, columns].astype(np.float64)
+    sizes = np.sqrt(np.mean(X**2, axis=0))
+    Z = X - X.mean(axis=0)
+    deviation = np.sqrt(np.mean(Z**2, axis=0))
+    if part.n < 2 or not (deviation > 0.1 * sizes).all() or spread(sizes) > 10:
+        return False
+    Z /= deviation
+    off = (Z.T @ Z / part.n)[np.triu_indices(len(columns), 1)]
+    return bool(np.sqrt(np.mean(off**2)) <= CORRELATED) if off.size else True
 
 
 def spread(sizes):
