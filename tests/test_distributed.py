@@ -216,3 +216,29 @@ def test_a_scheduler_that_is_gone():
         with pytest.raises(SourceLost, match="no answer") as error:
             solve(objective, "lbfgs", callback=close)
         assert error.value.W.shape == (CLASSES, FEATURES) and error.value.W.any()
+
+
+def test_estimators_take_collections(client):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("sklearn")
+    frames = pytest.importorskip("dask.dataframe")
+    X, y = data()
+    names = np.array(["red", "green", "blue"])[y]
+    dX, dy = chunked(X, names)
+    wanted = fo.LinearClassifier(solver="lbfgs").fit(X, names)
+    mine = fo.LinearClassifier(solver="lbfgs").fit(dX, dy)
+    np.testing.assert_allclose(mine.coef_, wanted.coef_, rtol=1e-4, atol=1e-6)
+    lazy = mine.predict(dX), mine.predict_proba(dX)
+    assert lazy[0].numblocks == (8,) and lazy[1].shape == (N, CLASSES)
+    assert (lazy[0].compute() == mine.predict(X)).all()
+    np.testing.assert_array_equal(lazy[1].compute(), mine.predict_proba(X))
+    frame = pandas.DataFrame(X, columns=[f"x{j}" for j in range(FEATURES)])
+    there = frames.from_pandas(frame.assign(label=y % 2), npartitions=5)
+    binary = fo.LinearClassifier("logistic", solver="lbfgs").fit(there, "label")
+    assert list(binary.feature_names_in_) == list(frame.columns)
+    found = binary.predict(there.drop(columns=["label"]))
+    assert (found.compute().to_numpy() == binary.predict(frame)).all()
+    line = fo.LinearRegressor(l2=0.0, solver="lbfgs").fit(dX, dX[:, 0] * 2)
+    assert abs(line.predict(dX).compute() - 2 * X[:, 0]).max() < 1e-3
+    with pytest.raises(ValueError, match="auto"):
+        fo.LinearClassifier(solver="dual", loss="hinge").fit(dX, dy)

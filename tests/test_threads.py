@@ -311,3 +311,23 @@ def test_subnormal_state(dtype, tiny, size, backend, many_threads):
         return p.tobytes() + b"".join(s.tobytes() for s in opt.state.values())
 
     assert run(backend) == run("numpy")
+
+
+def test_threads_that_are_the_first_to_compile(need, python, tmp_path):
+    need("numba")
+    code = """
+import threading
+import numba, numpy as np
+import fastopt as fo
+X, failed, together = np.ones((300, 10)), [], threading.Barrier(3)
+def work():
+    together.wait()
+    try:
+        fo.Objective(fo.Softmax(), X, np.arange(300) % 3, backend="numba").value_and_grad(np.zeros((3, 10)), np.zeros(3))
+    except Exception as error:
+        failed.append(repr(error))
+threads = [threading.Thread(target=work) for _ in range(3)]
+[t.start() for t in threads], [t.join() for t in threads]
+print(failed)
+"""
+    assert python(code, NUMBA_CACHE_DIR=str(tmp_path)) == "[]\n"

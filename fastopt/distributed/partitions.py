@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import time
 from functools import partial
 
 import numpy as np
@@ -18,6 +19,7 @@ from fastopt.rows import check_all_finite, checked_matrix, checked_rows, checked
 
 __all__ = ["Data", "Load", "PartitionError"]
 
+ASK_AGAIN = 2.0  # seconds after which the scheduler is asked again who holds what: it takes some 5 ms
 MOST_LABELS = 1 << 16  # different ones of a partition that are sent to the client
 _COUNT = itertools.count()
 
@@ -62,7 +64,7 @@ class Data:
         loads = _loads(X, y, weight)
         if not loads:
             raise ValueError("there are no partitions")
-        self.names, self._workers, self._groups = None, None, None
+        self.names, self._groups, self._asked = None, None, 0.0
         raw = self._submit(_raw, [(number, where, *parts) for number, (where, parts) in enumerate(loads)])
         prepare, self.found = self._first_pass(loss, self._map(_look, raw), classes, scale)
         self.futures = self._submit(prepare, [(future,) for future in raw])
@@ -138,17 +140,18 @@ class Data:
         return sorted((result for results in found for result in results), key=lambda pair: pair[0])
 
     def _by_worker(self):
-        """{address: numbers of the partitions there}; asked again when workers have come or gone."""
-        now = frozenset(self.client.scheduler_info(n_workers=-1)["workers"])
-        if self._groups is None or now != self._workers:
+        """{address: numbers of the partitions there}, asked again now and then: where they are has no effect on bits."""
+        if self._groups is None or time.monotonic() > self._asked + ASK_AGAIN:
             from distributed import wait
+
+            self._asked = time.monotonic()
 
             wait(self.futures)
             where, groups = self.client.who_has(self.futures), {}
             for number, future in enumerate(self.futures):
                 holders = where.get(future.key)
                 groups.setdefault(min(holders) if holders else None, []).append(number)
-            self._workers, self._groups = now, groups
+            self._groups = groups
         return self._groups
 
 

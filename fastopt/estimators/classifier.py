@@ -6,7 +6,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
-from fastopt.estimators import names
+from fastopt.estimators import names, workers
 from fastopt.estimators.linear import LinearModel
 from fastopt.estimators.progress import with_callbacks
 from fastopt.fit import class_numbers
@@ -91,7 +91,13 @@ class LinearClassifier(ClassifierMixin, LinearModel):
 
     @with_callbacks
     def fit(self, X, y, sample_weight=None):
-        """Fit to X (n, features), dense, CSR or a table, and labels y (n,) of any kind. Returns self."""
+        """Fit to X (n, features), dense, CSR or a table, and labels y (n,) of any kind. Returns self.
+
+        A Dask array or dataframe (y: the same, or the name of a column) is fitted by a solver on the workers of the
+        current client, and predictions of one are Dask collections.
+        """
+        if workers.is_lazy(X):
+            return self._fit_on_workers(X, y, sample_weight)
         X, y, weight = self._checked_rows(X, y, sample_weight)
         check_classification_targets(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
@@ -99,6 +105,15 @@ class LinearClassifier(ClassifierMixin, LinearModel):
             raise ValueError(f"y holds one class only, {self.classes_[0]!r}: there is nothing to tell apart")
         loss, rows = names.classification(self.loss, len(self.classes_))
         return self._fit(X, numbers, self._weights(y, weight), loss, rows)
+
+    def _fit_on_workers(self, X, y, weight):
+        if self.class_weight is not None:
+            raise ValueError("class_weight is not for data on workers: pass sample_weight")
+        self.classes_ = workers.labels_of(X, y)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y holds one class only, {self.classes_[0]!r}: there is nothing to tell apart")
+        loss, _ = names.classification(self.loss, len(self.classes_))
+        return workers.fit(self, X, y, weight, loss, self.classes_)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """One pass over these rows in batches of batch_size, as they stand; the rule's state is kept.
@@ -130,11 +145,13 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         of_class = compute_sample_weight(self.class_weight, y)
         return of_class if weight is None else of_class * weight
 
+    @workers.by_blocks
     def decision_function(self, X):
         """Scores: (n,) of the second class for two, else (n, classes)."""
         scores = self._scores(X)
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
+    @workers.by_blocks
     def predict(self, X):
         """The label of each row, (n,)."""
         scores = self._scores(X)
@@ -143,6 +160,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         return self.classes_[scores.argmax(axis=1)]
 
     @available_if(_has_probabilities)
+    @workers.by_blocks
     def predict_proba(self, X):
         """(n, classes): the probability of each class; rows sum to 1."""
         scores = self._scores(X)

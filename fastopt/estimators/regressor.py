@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from fastopt.estimators import names
+from fastopt.estimators import names, workers
 from fastopt.estimators.features import dtype_of
 from fastopt.estimators.linear import LinearModel
 from fastopt.estimators.progress import with_callbacks
@@ -73,6 +73,8 @@ class LinearRegressor(RegressorMixin, LinearModel):
     @with_callbacks
     def fit(self, X, y, sample_weight=None):
         """Fit to X (n, features), dense, CSR or a table, and numbers y (n,). Returns self."""
+        if workers.is_lazy(X):
+            return workers.fit(self, X, y, sample_weight, names.regression(self.loss))
         X, y, weight = self._checked_rows(X, y, sample_weight)
         return self._fit(X, self._targets(X, y), weight, names.regression(self.loss), 1)
 
@@ -87,6 +89,7 @@ class LinearRegressor(RegressorMixin, LinearModel):
             raise ValueError(f"y has {y.min():g}; the Poisson loss is for counts, at least 0")
         return y
 
+    @workers.by_blocks
     def predict(self, X):
         """The value of each row, (n,): its score, or the mean that the loss takes it for (Poisson: exp)."""
         scores = self._scores(X)[:, 0]

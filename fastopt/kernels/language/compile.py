@@ -13,10 +13,18 @@ from pathlib import Path
 import numba
 from numba import njit
 from numba.core.caching import FunctionCache, NullCache
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
 
 from fastopt.kernels.language.vectors import VECTOR_BYTES
 
 _KERNELS: list = []
+
+# Made here, where an import lets one thread in: Numba makes its contexts on first use without a lock, and two
+# threads that import kernels at once would have one each.
+with global_compiler_lock:
+    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()
 
 
 @functools.cache
@@ -77,7 +85,10 @@ def entry(dispatcher, *types):
     A call through Numba's dispatcher costs 1 us more for a kernel of eight arguments. The arguments
     must be of the types named: nothing is checked.
     """
-    dispatcher.compile(types)
+    # Numba takes in what imports have declared before it takes its lock: a second thread would then compile
+    # without what the first one has half taken in ("Unknown attribute").
+    with global_compiler_lock:
+        dispatcher.compile(types)
     return dispatcher.overloads[types].entry_point
 
 
