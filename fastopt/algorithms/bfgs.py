@@ -1,6 +1,8 @@
 """BFGS with a dense inverse Hessian: Nocedal & Wright 2006, algorithm 6.1."""
 
-from fastopt.algorithms.line_search import LONGEST, line_search
+import math
+
+from fastopt.algorithms.line_search import FIRST, LONGEST, line_search
 from fastopt.algorithms.state import (
     NEW,
     PAIRS,
@@ -56,7 +58,7 @@ def bfgs(fun, x, g, bounds, head, work):
         t = 1.0
         if pairs == 0:
             copy(g, d)
-            t = min(1.0, 1.0 / norm(d))
+            t = min(1.0, FIRST / norm(d))
         else:
             matvec(H, g, d)
         scale(-1.0, d)
@@ -85,7 +87,7 @@ def bfgs(fun, x, g, bounds, head, work):
         sy, yy = dot(s, y), dot(y, y)
         if sy > 1e-12 * norm(s) * norm(y):
             if pairs == 0:
-                set_diagonal(sy / yy, n, H)
+                set_diagonal(math.sqrt(dot(s, s) / yy), n, H)
             matvec(H, y, hy)
             update_inverse(H, s, y, hy, sy, dot(hy, y))
             head[PAIRS] += 1

@@ -6,7 +6,7 @@ end point moved inside the bounds, and the line search goes no further than the 
 
 import math
 
-from fastopt.algorithms.line_search import LONGEST, line_search
+from fastopt.algorithms.line_search import FIRST, LONGEST, line_search
 from fastopt.algorithms.state import (
     BOUNDED,
     MEMORY,
@@ -117,7 +117,7 @@ def lbfgs(fun, x, g, bounds, head, work):
         two_loops(d, S, Y, sy, alpha, pairs, newest, m, free, spare, bounded)
         t, t_max = 1.0, LONGEST
         if pairs == 0:
-            t = min(1.0, 1.0 / norm(d))
+            t = min(1.0, FIRST / norm(d))
         if bounded:
             copy(d, spare)
             scale(t, d)

@@ -13,6 +13,7 @@ from fastopt.algorithms.vectors import dot, move
 
 ARMIJO = 1e-4
 MOST_TRIALS = 40
+FIRST = 1.5  # length of the very first trial; with 1 more evaluations over Moré and Wild's problems, with 3 other minima
 LONGEST = 1e20  # a function that still falls there has no lower bound
 
 

@@ -18,6 +18,7 @@ from fastopt.minimization.result import make_result
 from fastopt.minimization.run import checked_callback, run
 from fastopt.rules import checked
 
+DTYPES = {"f": "float32", "d": "float64"}  # dtype.name takes 2 us
 EPS = {"f": float(np.finfo(np.float32).eps), "d": float(np.finfo(np.float64).eps)}
 
 
@@ -168,13 +169,15 @@ def second_cost(kind, functions, jac, n):
         return 0 if "jac" in functions else n if jac == "complex" else 2 * n
     if kind.needs == "hessian":
         return 0 if "hess" in functions else 2 * n
-    return 0 if "hess" in functions or "hessp" in functions else 2
+    if kind.needs == "product":
+        return 0 if "hess" in functions or "hessp" in functions else 2
+    return 0
 
 
 def is_compiled(functions, args):
     """Whether a solver can run without Python: all functions are Numba's, and it takes their arguments."""
     for f in functions.values():
-        if not (hasattr(f, "py_func") and hasattr(f, "nopython_signatures")):
+        if not (hasattr(f, "py_func") and hasattr(type(f), "nopython_signatures")):  # the property takes 5 us
             return False
     if not args:
         return True
@@ -219,16 +222,19 @@ class Compiled:
         n = x.size
         jac = jac if jac in (True, "complex") else None
         name = name if rule is None else "descent"
-        bound = binding.bind(name, tuple(functions), tuple(functions.values()), jac, x.dtype.name, args)
+        bound = binding.bind(
+            name, tuple(functions), tuple(functions.values()), jac, DTYPES[x.dtype.char], args
+        )
         rows = bound.count_residuals(x, args) if kind.needs == "residuals" else 0
         head[state.ROWS] = rows
         self.work = np.empty(kind.size(n, int(head[state.MEMORY]), rows), x.dtype)
         self.g = np.empty_like(x)
         self.numeric = "jac" not in functions and jac is None
+        sizes = differences.sizes(x) if self.numeric or second_cost(kind, functions, jac, n) else None
         self.cost = 2 * n + 1 if self.numeric and kind.needs not in ("value", "residuals") else 1
         self.kind, self.n = kind, n
         steps = None if rule is None else CompiledSteps(rule, schedules, x, self.g)
-        self.solve = bound.solve(x, self.g, low_high, head, self.work, args, steps)
+        self.solve = bound.solve(x, self.g, low_high, head, self.work, args, sizes, steps)
 
     def counts(self, head):
         nfev, njev, nhev = (int(head[i]) for i in (state.EVALUATIONS, state.GRADIENTS, state.HESSIANS))

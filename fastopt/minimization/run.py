@@ -57,7 +57,7 @@ def run(solve, x, head, work, *, seconds=None, callback=None, compiled=False, st
 def next_stretch(stretch, took):
     """Iterations of the next stretch, after one that took so many seconds."""
     if took < _PATIENCE / 8:
-        return min(8 * stretch, float(_LONG))
+        return min((128 if took < _PATIENCE / 256 else 8) * stretch, float(_LONG))
     return max(1.0, stretch // 2) if took > _PATIENCE else stretch
 
 

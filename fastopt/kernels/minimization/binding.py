@@ -5,7 +5,6 @@ import functools
 import numpy as np
 from numba.core import types
 
-from fastopt.algorithms import differences
 from fastopt.algorithms.methods import SOLVERS
 from fastopt.kernels.language.compile import entry, kernel
 from fastopt.kernels.language.memory import native_address
@@ -67,12 +66,13 @@ class Bound:
         self.store(args, buffer.ctypes.data)
         return buffer, buffer.ctypes.data
 
-    def data(self, x, args, low_high):
+    def data(self, x, args, low_high, sizes):
         """What the wrappers' data points to, and what must be kept alive with it."""
         buffer, where = self.stored(args)
         near = np.empty((3, x.size), x.dtype)
-        near[:2] = ((-np.inf,), (np.inf,)) if low_high is None else low_high
-        near[2] = differences.sizes(x)
+        if sizes is not None:
+            near[:2] = ((-np.inf,), (np.inf,)) if low_high is None else low_high
+            near[2] = sizes
         return self.block(where, near), (buffer, args, near)
 
     @staticmethod
@@ -86,9 +86,12 @@ class Bound:
     def row(block):
         return int(block[DATA_ROW])
 
-    def solve(self, x, g, low_high, head, work, args, rule=None):
-        """A function without arguments that runs the solver for a stretch; rule: of descent, its CompiledSteps."""
-        data, kept = self.data(x, args, low_high)
+    def solve(self, x, g, low_high, head, work, args, sizes, rule=None):
+        """A function without arguments that runs the solver for a stretch.
+
+        sizes: of x's entries, where there are differences to take, else None. rule: of descent, its CompiledSteps.
+        """
+        data, kept = self.data(x, args, low_high, sizes)
         bounds = np.empty((2, 0), x.dtype) if low_high is None else low_high
         given = (*self.addresses, data.ctypes.data), x, g, bounds, head, work
         entry = self.entry
@@ -116,12 +119,13 @@ def bind(method, names, functions, jac, dtype, args, rows=None):
 
     Raises TypeError where they do not compile.
     """
-    return _bind(method, names, functions, jac, dtype, typed(args) if args else EMPTY, rows)
+    return _bind(method, names, functions, jac, dtype, typed(args) if args else None, rows)
 
 
 @functools.lru_cache(maxsize=256)
 def _bind(method, names, functions, jac, dtype, args, rows=None):
     """The cache keeps the functions alive, and their addresses good."""
+    args = EMPTY if args is None else args
     given = dict(zip(names, functions, strict=True))
     reference = user.reference(given)
     mode = jac_mode(given, jac, len(args))
