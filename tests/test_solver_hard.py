@@ -82,6 +82,14 @@ def test_features_of_very_different_sizes_are_noticed(small, solver):
     assert mended.objective == pytest.approx(alone.report.objective, rel=1e-9)
 
 
+def test_rare_sparse_features_are_not_taken_for_small_ones(rng):
+    X = sparse.random(2000, 3000, 0.002, "csr", rng=rng, data_rvs=lambda k: np.abs(rng.normal(size=k)))
+    y = rng.integers(0, 2, 2000)
+    assert not quiet(fo.Objective(fo.Logistic(), sparse.csr_array(X), y, l2=0.1)).report.notes
+    X = sparse.csr_array(sparse.random(2000, 30, 0.2, "csr", rng=rng) @ sparse.diags(np.r_[np.ones(29), 1e6]))
+    assert "column 29" in quiet(fo.Objective(fo.Logistic(), X, y, l2=0.1)).report.notes[0]
+
+
 def test_bounds_hold_for_the_weights_that_are_returned(small):
     X, y = small
     objective = fo.Objective(fo.Softmax(), X * [1, 10, 100, 1, 1, 1], y, l2=1e-3)

@@ -66,7 +66,7 @@ def _newton_pays(objective):
     """Whether Newton's steps, some eight, take less than the reads of L-BFGS."""
     size = objective.classes * (objective.features + 1)
     if size > FACTORED:  # by conjugate gradients, of which no more than the rows are needed
-        return objective.classes > 1 and objective.rows.n < objective.features
+        return objective.rows.n < objective.features
     return size <= SMALL and objective.classes <= FEW_CLASSES and objective.rows.entries <= FEW
 
 

@@ -9,6 +9,7 @@ from fastopt.solvers.scaling import column_moments, sampled
 
 APART = 1e3  # largest over smallest root mean square of a column from which it is said
 LOOKED_AT = 1000  # rows, for the sizes of columns
+FEW = 5  # entries of a sparse column, whose size is not spoken of
 CORRELATED = (
     0.1  # the mean correlation of columns; chance makes it 0.03 of 1,000 rows, digits have 0.2, wine 0.4
 )
@@ -22,7 +23,14 @@ def column_sizes(rows, scaling):
         return np.sqrt(column_moments(rows)[1])
     with closing(iter(rows.parts())) as parts:
         first = next(parts, None)
-    return np.sqrt(column_moments(sampled(first[1], LOOKED_AT))[1]) if first else np.ones(0)
+    if first is None:
+        return np.ones(0)
+    part = sampled(first[1], LOOKED_AT)
+    squares = column_moments(part)[1]
+    if part.sparse is not None:  # of the entries that are there, where they are more than a few
+        times = np.bincount(part.sparse[1], minlength=rows.features)
+        squares = np.where(times >= FEW, squares * part.n / np.maximum(times, 1), 0)
+    return np.sqrt(squares)
 
 
 def nearly_independent(rows):

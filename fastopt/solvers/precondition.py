@@ -15,7 +15,7 @@ from fastopt.solvers.scaling import column_moments, sampled
 SAMPLED = 4  # rows of the sample, in features; at least LEAST
 LEAST = 2000
 WIDEST = 1500  # features
-BENT = 4_000_000  # second derivatives looked at, at most: 32 MB
+ONE_BY_ONE = 50  # classes, whose second derivatives by one score are looked at each alone
 WORTH = 20  # the matrix is taken where its inverse takes less than so many reads of X
 
 
@@ -35,12 +35,19 @@ def precondition(problem, x):
 
 def _mean_curvature(problem, x):
     """The mean of the second derivatives by one score, over some rows, at x."""
-    classes = problem.shape[0]
-    part = sampled(problem.objective.rows, min(1000, max(10, BENT // classes**2)))
+    loss, classes = problem.objective.loss, problem.shape[0]
+    part = sampled(problem.objective.rows, 1000)
     W, b = problem.split(x)
     scores = part.matrix(slice(None)) @ W.T
-    D = curvatures(problem.objective.loss, part, scores if b is None else scores + b)
-    return float(np.mean(np.einsum("ccn->n", D, dtype=np.float64))) / part.classes
+    scores = scores if b is None else scores + b
+    if classes <= ONE_BY_ONE:
+        D = curvatures(loss, part, scores)
+        return float(np.mean(np.einsum("ccn->n", D, dtype=np.float64))) / classes
+    # v'Dv has the sum of D's diagonal for its mean where signs v are drawn (Hutchinson 1989)
+    s, D_v = np.ascontiguousarray(scores.T), np.empty((classes, part.n), scores.dtype)
+    v = np.random.default_rng(0).choice(np.array([-1, 1], scores.dtype), s.shape)
+    part.formula(loss).curvature(tuple(map(float, loss)), s, part.labels(loss), v, D_v)
+    return float(np.mean(np.sum(v * D_v, axis=0, dtype=np.float64))) / classes
 
 
 def _by_matrix(problem, bend):
