@@ -23,6 +23,7 @@ class Adam(NamedTuple):
     bias_correction: bool = True
 
     slots = ("m", "v")
+    small = ("signed", "positive")
 
     @staticmethod
     def coefficients(h, t):
@@ -56,6 +57,7 @@ class AdamW(NamedTuple):
     weight_decay: float = 0.01
 
     slots = ("m", "v")
+    small = ("signed", "positive")
 
     @staticmethod
     def coefficients(h, t):
@@ -87,6 +89,7 @@ class AMSGrad(NamedTuple):
     weight_decay: float = 0.0
 
     slots = ("m", "v", "u")
+    small = ("signed", "positive", "positive")
 
     @staticmethod
     def coefficients(h, t):
@@ -119,6 +122,7 @@ class Adamax(NamedTuple):
     weight_decay: float = 0.0
 
     slots = ("m", "u")
+    small = ("signed", "positive")
 
     @staticmethod
     def coefficients(h, t):
@@ -150,6 +154,7 @@ class NAdam(NamedTuple):
     momentum_decay: float = 4e-3
 
     slots = ("m", "v")
+    small = ("signed", "positive")
 
     @staticmethod
     def coefficients(h, t):

@@ -17,6 +17,7 @@ class Momentum(NamedTuple):
     weight_decay: float = 0.0
 
     slots = ("v",)
+    small = ("signed",)
 
     @staticmethod
     def coefficients(h, t):
@@ -44,6 +45,7 @@ class ClassicalMomentum(NamedTuple):
     weight_decay: float = 0.0
 
     slots = ("v",)
+    small = ("signed",)
 
     @staticmethod
     def coefficients(h, t):
@@ -71,6 +73,7 @@ class Nesterov(NamedTuple):
     weight_decay: float = 0.0
 
     slots = ("v",)
+    small = ("signed",)
 
     @staticmethod
     def coefficients(h, t):
