@@ -109,6 +109,49 @@ FO_API int fo_step_f64(int rule, const double *k, double *const *p, const double
                        double *const *s, int64_t arrays, const int64_t *chunks, int64_t begin,
                        int64_t end);
 
+/* ---- parameters and state of few bits ----
+ *
+ * Arithmetic is float's; numbers are decoded, updated and encoded in one pass. Forms of numbers:
+ *   FO_FLOAT32    float
+ *   FO_BFLOAT16   uint16_t, the upper half of a float. A slot is rounded without bias. A parameter is rounded to
+ *                 nearest, and `master` is an int16_t array of what its float has more; set it to 0 at first
+ *   FO_ROUNDED    a bfloat16 parameter without a master, rounded without bias
+ *   FO_FLOAT16    a parameter of IEEE's 16 bits; `master` is a float array, its exact value. Where another number
+ *                 has been written to p since, that one counts
+ *   FO_SIGNED8, FO_POSITIVE8
+ *                 a slot of uint8_t with 3 bits after the point: bits of the float = (code + base) << 20, base an
+ *                 int16_t for each block of 256 elements, rounded without bias. State begins with zeros
+ * A gradient has the form of its parameter; bfloat16 for FO_ROUNDED. Rounding makes no infinity of a number in a
+ * slot. Noise is a function of (seed, array, step, element): the same bits on every machine and any ranges. */
+enum { FO_FLOAT32, FO_BFLOAT16, FO_ROUNDED, FO_FLOAT16, FO_SIGNED8, FO_POSITIVE8 };
+enum { FO_BLOCK = 256 };
+
+typedef struct fo_stored {
+    int parameter;      /* one of the first four forms */
+    int form[3];        /* of each slot: FO_FLOAT32, FO_BFLOAT16, or what fo_eight_bits says */
+    void *p;
+    void *master;       /* of FO_BFLOAT16 and FO_FLOAT16 */
+    const void *g;
+    void *s[3];
+    int16_t *base[3];   /* of slots of 8 bits: (n + 255) / 256 numbers */
+    uint32_t key[3];    /* of this step: fo_noise_keys */
+    double unit, scale; /* gradients are multiplied by both: 1 as a rule */
+} fo_stored;
+
+/* FO_SIGNED8 or FO_POSITIVE8, the form of 8 bits of a slot that may be kept in few bits; else -1. */
+FO_API int fo_eight_bits(int rule, int slot);
+
+/* The keys of an array's noise at step 1, 2, ...; array: any number that is its own. */
+FO_API void fo_noise_keys(uint64_t seed, uint64_t array, int64_t step, uint32_t *key);
+
+/* fo_update_f32 on such arrays. begin is a multiple of 256; end too, or the arrays' length. An unknown form, one
+ * that the slot cannot have, or another begin is FO_BAD_VALUE. */
+FO_API int fo_update_stored(int rule, const double *k, const fo_stored *a, int64_t begin, int64_t end);
+
+/* fo_all_finite_f32 and fo_squares_f32 of numbers of FO_BFLOAT16 or FO_FLOAT16; FO_BAD_VALUE, and 0, for other forms. */
+FO_API int fo_all_finite_halves(int form, const uint16_t *x, int64_t n);
+FO_API double fo_squares_halves(int form, const uint16_t *x, int64_t n, double unit);
+
 /* 1 if no element is infinite or NaN, else 0; 1 for n = 0, FO_BAD_SIZE or FO_NULL_POINTER. */
 FO_API int fo_all_finite_f32(const float *x, int64_t n);
 FO_API int fo_all_finite_f64(const double *x, int64_t n);

@@ -23,7 +23,7 @@
 enum { LOOK = 0, TAKEN = 8, BAD = 16, SEEN = 24, PATIENCE = 1 << 16 };
 
 /* A plan's numbers (fastopt/stepping/table.py); kernels/step/elementwise.py explains step and step_together. */
-enum { RULE, K, P, G, S, ARRAYS, CHUNKS, CLOCK, FACTORS, SLOTS = 3, BLOCK = 2048 };
+enum { RULE, K, P, G, S, ARRAYS, CHUNKS, CLOCK, FACTORS, NUMBER_FORMS, NOISE, SLOTS = 3, BLOCK = 2048 };
 
 #define STEP(T, F)                                                                                   \
     static int64_t first_nonfinite_##F(intptr_t plan, int64_t begin, int64_t end)                    \
@@ -45,7 +45,7 @@ enum { RULE, K, P, G, S, ARRAYS, CHUNKS, CLOCK, FACTORS, SLOTS = 3, BLOCK = 2048
             fo_update_##F(rule, k, p + begin, block, slot, 0, n);                                    \
         }                                                                                            \
     }                                                                                                \
-    static void update_##F(const int64_t *a, int64_t begin, int64_t end)                             \
+    static void update_##F(const int64_t *a, int64_t t, int64_t begin, int64_t end)                  \
     {                                                                                                \
         const double *const *k = (const double *const *)a[K], *factors = (const double *)a[FACTORS]; \
         T *const *p = (T *const *)a[P], *const *s = (T *const *)a[S], *slot[SLOTS] = {0, 0, 0};      \
@@ -55,16 +55,87 @@ enum { RULE, K, P, G, S, ARRAYS, CHUNKS, CLOCK, FACTORS, SLOTS = 3, BLOCK = 2048
         for (int64_t c = begin; c < end; c++) {                                                      \
             const int64_t *chunk = (const int64_t *)a[CHUNKS] + 3 * c, x = chunk[0];                 \
             for (int j = 0; j < slots; j++) slot[j] = s[j * a[ARRAYS] + x];                          \
+            (void)t;                                                                                 \
             if (scaled) update_scaled_##F(rule, k[x], p[x], g[x], slot, factors, chunk[1], chunk[2]); \
             else fo_update_##F(rule, k[x], p[x], g[x], slot, chunk[1], chunk[2]);                    \
         }                                                                                            \
     }                                                                                                \
+    static void squares_##F(intptr_t plan, double unit, intptr_t out, int64_t begin, int64_t end)    \
+    {                                                                                                \
+        const int64_t *a = (const int64_t *)plan;                                                    \
+        for (int64_t c = begin; c < end; c++) {                                                      \
+            const int64_t *chunk = (const int64_t *)a[CHUNKS] + 3 * c;                               \
+            const T *g = ((const T *const *)a[G])[chunk[0]];                                         \
+            ((double *)out)[c] = fo_squares_##F(g + chunk[1], chunk[2] - chunk[1], unit);            \
+        }                                                                                            \
+    }
+
+STEP(float, f32)
+STEP(double, f64)
+
+/* The chunk [chunk[1], chunk[2]) of array x of a plan whose numbers are of few bits. */
+static void update_stored_chunk(const int64_t *a, const int64_t *chunk, int64_t t)
+{
+    const int32_t *forms = (const int32_t *)a[NUMBER_FORMS];
+    const double *factors = (const double *)a[FACTORS];
+    const uint32_t *noise = (const uint32_t *)a[NOISE];
+    void *const *s = (void *const *)a[S];
+    int64_t x = chunk[0], arrays = a[ARRAYS], row = 0;
+    int rule = (int)a[RULE], slots = fo_rule_slots(rule);
+    fo_stored one = {.parameter = forms[0], .unit = factors[0], .scale = factors[1]};
+    one.p = ((void *const *)a[P])[x];
+    one.g = ((const void *const *)a[G])[x];
+    if (one.parameter == FO_BFLOAT16 || one.parameter == FO_FLOAT16) one.master = s[row++ * arrays + x];
+    for (int j = 0; j < slots; j++) {
+        one.form[j] = forms[1 + j];
+        one.s[j] = s[row++ * arrays + x];
+        if (one.form[j] >= FO_SIGNED8) one.base[j] = (int16_t *)s[row++ * arrays + x];
+    }
+    for (int q = 0; q < 3; q++) one.key[q] = noise[3 * x + q] + (uint32_t)t * 0xC2B2AE35u;
+    fo_update_stored(rule, ((const double *const *)a[K])[x], &one, chunk[1], chunk[2]);
+}
+
+static void update_stored(const int64_t *a, int64_t t, int64_t begin, int64_t end)
+{
+    for (int64_t c = begin; c < end; c++) update_stored_chunk(a, (const int64_t *)a[CHUNKS] + 3 * c, t);
+}
+
+static int64_t first_nonfinite_stored(intptr_t plan, int64_t begin, int64_t end)
+{
+    const int64_t *a = (const int64_t *)plan;
+    int form = ((const int32_t *)a[NUMBER_FORMS])[0];
+    if (form == FO_FLOAT32) return first_nonfinite_f32(plan, begin, end);
+    for (int64_t c = begin; c < end; c++) {
+        const int64_t *chunk = (const int64_t *)a[CHUNKS] + 3 * c;
+        const uint16_t *g = ((const uint16_t *const *)a[G])[chunk[0]] + chunk[1];
+        if (!fo_all_finite_halves(form == FO_FLOAT16 ? form : FO_BFLOAT16, g, chunk[2] - chunk[1])) return chunk[0];
+    }
+    return -1;
+}
+
+static void squares_stored(intptr_t plan, double unit, intptr_t out, int64_t begin, int64_t end)
+{
+    const int64_t *a = (const int64_t *)plan;
+    int form = ((const int32_t *)a[NUMBER_FORMS])[0];
+    if (form == FO_FLOAT32) {
+        squares_f32(plan, unit, out, begin, end);
+        return;
+    }
+    for (int64_t c = begin; c < end; c++) {
+        const int64_t *chunk = (const int64_t *)a[CHUNKS] + 3 * c;
+        const uint16_t *g = ((const uint16_t *const *)a[G])[chunk[0]] + chunk[1];
+        ((double *)out)[c] = fo_squares_halves(form == FO_FLOAT16 ? form : FO_BFLOAT16, g, chunk[2] - chunk[1], unit);
+    }
+}
+
+/* t: of the step. It is read before any chunk is taken: the thread that finds none left counts it up. */
+#define STEPS(F)                                                                                     \
     static int64_t step_##F(intptr_t plan, int check, int64_t begin, int64_t end)                    \
     {                                                                                                \
         const int64_t *a = (const int64_t *)plan;                                                    \
         int64_t bad = check ? first_nonfinite_##F(plan, begin, end) : -1;                            \
         if (bad < 0) {                                                                               \
-            update_##F(a, begin, end);                                                               \
+            update_##F(a, *(const int64_t *)a[CLOCK] + 1, begin, end);                               \
             ++*(int64_t *)a[CLOCK];                                                                  \
         }                                                                                            \
         return bad;                                                                                  \
@@ -81,7 +152,7 @@ enum { RULE, K, P, G, S, ARRAYS, CHUNKS, CLOCK, FACTORS, SLOTS = 3, BLOCK = 2048
     static void step_together_##F(intptr_t plan, int check, int64_t chunks, intptr_t at)             \
     {                                                                                                \
         const int64_t *a = (const int64_t *)plan;                                                    \
-        int64_t *board = (int64_t *)at, patience = PATIENCE, c;                                      \
+        int64_t *board = (int64_t *)at, patience = PATIENCE, c, t = *(const int64_t *)a[CLOCK] + 1;  \
         if (check) {                                                                                 \
             while ((c = NEXT(board + LOOK)) < chunks) look_##F(plan, c, board);                      \
             for (c = 0; c < chunks; c++) {                                                           \
@@ -90,21 +161,13 @@ enum { RULE, K, P, G, S, ARRAYS, CHUNKS, CLOCK, FACTORS, SLOTS = 3, BLOCK = 2048
             }                                                                                        \
             if (LOAD(board + BAD) >= 0) return;                                                      \
         }                                                                                            \
-        while ((c = chunks - 1 - NEXT(board + TAKEN)) >= 0) update_##F(a, c, c + 1);                 \
+        while ((c = chunks - 1 - NEXT(board + TAKEN)) >= 0) update_##F(a, t, c, c + 1);              \
         if (c == -1) ++*(int64_t *)a[CLOCK]; /* the one thread that was the first to find none left */ \
-    }                                                                                                \
-    static void squares_##F(intptr_t plan, double unit, intptr_t out, int64_t begin, int64_t end)    \
-    {                                                                                                \
-        const int64_t *a = (const int64_t *)plan;                                                    \
-        for (int64_t c = begin; c < end; c++) {                                                      \
-            const int64_t *chunk = (const int64_t *)a[CHUNKS] + 3 * c;                               \
-            const T *g = ((const T *const *)a[G])[chunk[0]];                                         \
-            ((double *)out)[c] = fo_squares_##F(g + chunk[1], chunk[2] - chunk[1], unit);            \
-        }                                                                                            \
     }
 
-STEP(float, f32)
-STEP(double, f64)
+STEPS(f32)
+STEPS(f64)
+STEPS(stored)
 
 static void coefficients(int rule, intptr_t h, double t, intptr_t k)
 {

@@ -17,6 +17,7 @@
 #define BITS uint32_t
 #define EXPONENT 0x7f800000u
 #include "rules.inc.h"
+#include "stored.inc.h"
 #undef T
 #undef SUFFIX
 #undef SQRT
@@ -45,4 +46,7 @@ const fo_rule_kernels JOIN(fo_rule_kernels, FO_SET) = {
     all_finite_f64,
     squares_f32,
     squares_f64,
+    update_stored,
+    finite_halves,
+    squares_halves,
 };

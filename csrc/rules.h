@@ -54,6 +54,10 @@ typedef struct {
     int (*all_finite_f64)(const double *x, int64_t n);
     double (*squares_f32)(const float *x, int64_t n, double unit);
     double (*squares_f64)(const double *x, int64_t n, double unit);
+    void (*update_stored)(fo_update_f32_fn *update, int slots, const double *k, const fo_stored *a, int64_t begin,
+                          int64_t end);
+    int (*finite_halves)(const uint16_t *x, int64_t n, uint16_t exponent);
+    double (*squares_halves)(int form, const uint16_t *x, int64_t n, double unit);
 } fo_rule_kernels;
 
 #endif

@@ -10,6 +10,8 @@ from fastopt.native import address
 _PLAIN = 0x1 | 0x100  # NumPy's C_CONTIGUOUS and ALIGNED, in one look
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _UNMASK = "pass array.filled(0), or array.data if the mask has no meaning here"
+# A bfloat16 for who has no ml_dtypes: its 16 bits in a field of that name.
+BFLOAT16 = np.dtype([("bfloat16", "u2")])
 NAMES = {dtype: dtype.name for dtype in FLOATS}  # dtype.name takes 2 us
 
 
@@ -64,14 +66,41 @@ def in_shape(flat, shape, axes):
     return flat.reshape([shape[j] for j in axes]).transpose(np.argsort(axes))
 
 
-def check_parameter(array, name):
-    """Raise unless the array can be updated in place."""
+def half_of(dtype):
+    """ "bfloat16" (of ml_dtypes, or BFLOAT16), "float16", or None for any other dtype."""
+    if dtype.itemsize != 2 or not dtype.isnative:
+        return None
+    if dtype == np.float16:
+        return "float16"
+    return "bfloat16" if dtype == BFLOAT16 or dtype.name == "bfloat16" else None
+
+
+def computed_in(dtype):
+    """The dtype of the arithmetic on numbers of a parameter's dtype: float32 for halves."""
+    return np.dtype(np.float32) if half_of(dtype) else dtype
+
+
+def bfloat16_view(bits):
+    """An array of 16-bit integers that are bfloat16 numbers, such as a torch tensor's memory, as one of BFLOAT16.
+
+    The same memory: bfloat16_view(tensor.detach().view(torch.int16).numpy()).
+    """
+    if not isinstance(bits, np.ndarray) or bits.dtype not in (np.uint16, np.int16):
+        raise TypeError(
+            f"bits must be an array of uint16 or int16, not {getattr(bits, 'dtype', type(bits).__name__)}"
+        )
+    return bits.view(BFLOAT16)
+
+
+def check_parameter(array, name, halves=False):
+    """Raise unless the array can be updated in place. halves: bfloat16 and float16 are taken as well."""
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; a step would write under its mask: {_UNMASK}")
     if not isinstance(array, np.ndarray):
         hint = " (a torch tensor: pass t.detach().numpy())" if hasattr(array, "detach") else ""
         raise TypeError(f"{name} must be a NumPy array, not {type(array).__name__}{hint}")
-    check_float(array, name)
+    if not (halves and half_of(array.dtype)):
+        check_float(array, name)
     if not array.flags.writeable:
         raise ValueError(f"{name} is read-only; it is updated in place: pass a writable array")
     if not is_plain(array) and _overlaps_itself(array):
@@ -101,9 +130,14 @@ def check_gradient(g, parameter, name):
     if not isinstance(g, np.ndarray):
         hint = " (a torch tensor: pass t.detach().numpy())" if hasattr(g, "detach") else ""
         raise TypeError(f"{name} must be a NumPy array, not {type(g).__name__}{hint}")
+    half = half_of(parameter.dtype)
+    if half and half_of(g.dtype) == half:
+        g = g.view(parameter.dtype)
     if g.dtype != parameter.dtype:
-        fix = f"convert it: g.astype({parameter.dtype.name!r})"
-        raise TypeError(f"{name} is {g.dtype}, its parameter {parameter.dtype}; {fix}")
+        fix = f"convert it: g.astype({half or parameter.dtype.name!r})"
+        raise TypeError(
+            f"{name} is {half_of(g.dtype) or g.dtype}, its parameter {half or parameter.dtype}; {fix}"
+        )
     if g.shape != parameter.shape:
         raise ValueError(f"{name} has shape {g.shape}, its parameter {parameter.shape}")
     return g

@@ -22,7 +22,10 @@ LOSSES = (
 )  # fmt: skip
 DENSE, UINT8, CSR32, CSR64 = range(4)
 _NO_MEMORY = -1
-_SUFFIX = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+STORED = (
+    "stored"  # in the place of a dtype: a table whose numbers are kept in other forms (fastopt/storage.py)
+)
+_SUFFIX = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64", STORED: STORED}
 
 
 def available() -> bool:

@@ -6,7 +6,7 @@ import time
 from threading import get_ident
 from typing import Any
 
-from fastopt import arrays, native, rules
+from fastopt import arrays, native, rounding, rules
 from fastopt.engines import choose
 from fastopt.rules import SAM
 from fastopt.schedules import checked_schedules
@@ -18,6 +18,7 @@ from fastopt.stepping.parameters import Parameters
 from fastopt.stepping.table import Table
 from fastopt.stepping.tensors import forget_gradients, gradient_view, mark_changed
 from fastopt.stepping.work import Work
+from fastopt.storage import NOISE, checked_state_dtype, storage_of
 from fastopt.threads import checked_threads
 
 NOTHING = object()  # no gradient so far; not None, which a user may pass by mistake
@@ -29,7 +30,8 @@ ATTEMPTS = 4  # at a step that is interrupted again and again
 class Optimizer:
     """Update arrays in place by a rule.
 
-    params: a float32 or float64 array, a sequence or a dict of them. They are updated in place;
+    params: a float32 or float64 array, a sequence or a dict of them; also bfloat16 (of ml_dtypes) or float16,
+        with gradients of the same dtype: arithmetic, state and an exact master are float32's. They are updated in place;
         an array that does not lie in one piece of memory is updated through a copy (correct, slower).
     rule: a rule such as fo.Adam(lr=1e-3), or your own (see fastopt.rules).
     schedules: {hyperparameter: schedule}, see fastopt.schedules; t = 0 is the first step.
@@ -47,6 +49,10 @@ class Optimizer:
     loss_scale: a number, or fo.LossScale() for one that adapts: the factor that your loss was multiplied by, by which
         gradients are divided; it is opt.loss_scale. With a LossScale, steps with inf are left out.
     track_norm: keep the 2-norm of all gradients of each step, before clipping, in opt.gradient_norm.
+    state_dtype: how the state is kept (fastopt/storage.py), for float32, bfloat16 and float16 parameters.
+        None, "float32": as float32. "bfloat16": rounded without bias. "float8": 8-bit codes with a base for 256
+        elements. bfloat16 parameters have an exact float32 master of 16 bits more, whatever the state; with
+        "float32-no-master", "bfloat16-no-master" or "float8-no-master" they are rounded without bias instead.
     backend: "auto", "numba", "c" or "numpy"; the same bits on each.
     threads: None is as many as the process may use; small arrays are always done by one.
 
@@ -61,19 +67,22 @@ class Optimizer:
     __slots__ = (
         "_params", "_rule", "_changes", "_schedules", "_clip", "_nonfinite", "_backend", "_tables", "_works",
         "_threads", "_sam", "_origin", "_given", "_groups", "_asked", "_max_skips", "_skips", "_maximize", "_track_norm", "_norm", "_gathered",
-        "_loss_scale", "_plain", "_users", "skipped", "__weakref__",
+        "_loss_scale", "_state_dtype", "_seed", "_plain", "_users", "skipped", "__weakref__",
     )  # fmt: skip
 
     def __init__(
         self, params, rule, *, schedules=None, groups=None, clip=None, nonfinite="raise", max_skips=None,
-        maximize=False, accumulate=1, loss_scale=None, track_norm=False, backend="auto", threads=None,
+        maximize=False, accumulate=1, loss_scale=None, track_norm=False, state_dtype=None,
+        backend="auto", threads=None,
     ):  # fmt: skip
         self._params = params if isinstance(params, Parameters) else Parameters(params)
         self._sam, self._origin = None, None
         if isinstance(rule, SAM):
+            self._params.need_floats("SAM climbs")
             self._sam, rule = ascent.checked(rule), rule.base
-        self._rule = rules.checked(rule, {p.dtype for p in self._params.arrays})
+        self._rule = rules.checked(rule, {arrays.computed_in(p.dtype) for p in self._params.arrays})
         self._schedules = checked_schedules(schedules, self._rule)
+        self._state_dtype, self._seed = checked_state_dtype(state_dtype), NOISE["seed"]
         self._nonfinite, self._clip = _checked_policy(nonfinite), _checked_clip(clip)
         self.skipped, self._users, self._given = 0, {}, NOTHING
         self._max_skips, self._skips = max_skips, (0, 0)  # t of the last one left out, and how many in a row
@@ -102,10 +111,13 @@ class Optimizer:
         for members in kinds.values():
             mine, values = [params[i] for i, _ in members], [rule for _, rule in members]
             distinct = list(dict.fromkeys(values))
-            rules.checked(values[0], {mine[0].dtype})
+            rules.checked(values[0], {arrays.computed_in(mine[0].dtype)})
             others = [p for p in dense if not any(p is m for m in mine)]
             rows = [distinct.index(rule) for rule in values]
-            table = Table([i for i, _ in members], mine, values[0], rows, others)
+            half, name = arrays.half_of(mine[0].dtype), self._params.name(members[0][0])
+            stored = storage_of(values[0], half, mine[0].dtype, self._state_dtype, name)
+            table = Table([i for i, _ in members], mine, values[0], rows, others, stored)
+            table.seed(self._seed)
             tables.append(table)
             works.append(Work(table, values, self._backend_of(values[0]), self._threads))
         return tables, works
@@ -260,16 +272,20 @@ class Optimizer:
     def averaged(self):
         """The averaged parameters of a rule that keeps them (Averaged, ScheduleFree...), as new arrays.
 
-        In the form of the parameters; frozen arrays as they are.
+        In the form of the parameters; frozen arrays as they are. float32 for parameters of 16 bits.
         """
-        values = [p.copy() for p in self._params.arrays]
+        halves = [arrays.half_of(p.dtype) for p in self._params.arrays]
+        values = [
+            rounding.as_float32(p) if half else p.copy()
+            for p, half in zip(self._params.arrays, halves, strict=True)
+        ]
         states = self._states()
         for work in self._works:
             if not hasattr(work.rules[0], "averaged"):
                 name = type(work.rules[0]).__name__
                 raise TypeError(f"{name} keeps no average: use fo.Averaged({name}(...))")
             for i, rule in zip(work.table.members, work.rules, strict=True):
-                values[i][...] = rule.averaged(rule, self._params.arrays[i], states[i])
+                values[i][...] = rule.averaged(rule, values[i], states[i])
         return self._params.in_kind(values)
 
     def _loss_and_gradients(self, answer):
@@ -536,13 +552,25 @@ class Optimizer:
 
     @property
     def state(self):
-        """{slot: array} for one array; a list or a dict of such for several. Views, not copies."""
+        """{slot: array} for one array; a list or a dict of such for several. Views, not copies.
+
+        As it is kept: with small state bfloat16 as uint16, and 8-bit codes beside the bases of their blocks
+        (fastopt/storage.py says how they are read).
+        """
         return self._params.in_form(self._states())
+
+    @property
+    def _stored(self):
+        """Whether some of the arrays or of the state are kept in another form than that of the arithmetic."""
+        return any(table.stored is not None for table in self._tables)
+
+    def _noise(self):
+        return {**NOISE, "seed": self._seed}
 
     def _states(self):
         values = [{} for _ in self._params.arrays]
         for work in self._works:
-            for slot, name in enumerate(work.rules[0].slots):
+            for slot, name in enumerate(work.table.names):
                 for j, i in enumerate(work.table.members):
                     values[i][name] = work.table.slot_in_shape(slot, j)
         return values
@@ -554,6 +582,7 @@ class Optimizer:
         """
         behind = self._behind()
         copies = [{s: a.copy() for s, a in each.items()} for each in self._states()]
+        small = {} if not self._stored else {"state_dtype": self._state_dtype, "noise": self._noise()}
         return {
             "rule": type(self._rule).__name__,
             "hyperparameters": self._rule._asdict(),
@@ -561,6 +590,7 @@ class Optimizer:
             "skipped": self.skipped,
             "state": self._params.in_form(copies),
             **({"steps": self._params.in_form([self.t - n for n in behind])} if any(behind) else {}),
+            **small,
         }
 
     def load_state_dict(self, saved_state):
@@ -570,6 +600,7 @@ class Optimizer:
         part of it.
         """
         mine = self._states()
+        seed = saved.checked_storage(saved_state, self._state_dtype, self._stored, self._seed)
         rule, t, skipped, theirs = saved.checked_state(saved_state, self._rule, self._params, mine)
         steps = saved.checked_steps(saved_state, self._params, t)
         for have, given in zip(mine, theirs, strict=True):
@@ -579,6 +610,9 @@ class Optimizer:
         self.t, self.skipped = t, skipped
         for work in self._works:
             work.set_behind([t - steps[i] for i in work.table.members])
+        self._seed = seed
+        for table in self._tables:
+            table.seed(seed)
         self._choose_way()
 
     # ---- copies and files ----
@@ -624,6 +658,7 @@ class Optimizer:
                 "maximize": self._maximize,
                 "accumulate": self.accumulate,
                 "track_norm": self._track_norm,
+                "state_dtype": self._state_dtype,
             },
             "numbers": {
                 "skips": self._skips,

@@ -30,7 +30,18 @@ LAYERS = [
     ("optimizer", "objective", "functions"),
     ("parts", "regroup"),
     ("engines", "rows", "stepping"),
-    ("kernels", "native", "arrays", "structure", "threads", "plan", "safetensors", "checkpoint"),
+    (
+        "kernels",
+        "native",
+        "arrays",
+        "structure",
+        "threads",
+        "plan",
+        "storage",
+        "rounding",
+        "safetensors",
+        "checkpoint",
+    ),
     ("rules", "losses", "penalties", "schedules", "fingerprint", "algorithms"),
     ("reports.page", "reports.svg"),  # the writer of HTML, which other rooms use too
 ]

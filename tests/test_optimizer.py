@@ -217,7 +217,8 @@ def test_nonfinite(value, tables, odd, backend, rng):
 
     opt = fo.Optimizer(params, fo.Adam(0.1), nonfinite="allow", backend=backend)
     opt.step(bad)
-    assert np.isnan(params["b"][2, 1]) and np.isfinite(params["b"]).sum() == 5
+    # Adam takes an infinite gradient for the largest that it can use (rules/limits.py)
+    assert np.isnan(params["b"][2, 1]) == np.isnan(value) and np.isfinite(np.delete(params["b"], 5)).all()
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -10,17 +10,21 @@ from fastopt.rules import is_linear, linear_coefficients
 SCALED_BATCH = 512  # rows; in a larger batch the update of all weights is a small part of the work
 
 
+def _kind(table):
+    return table.dtype if table.stored is None else native.STORED
+
+
 def bind_step(rule, table, threads):
     plan, chunks = table.plan, len(table.chunks)
     if threads < 2 or table.size < shared_from(rule):
-        step = native.step_function(table.dtype)
+        step = native.step_function(_kind(table))
         return lambda check: step(plan, check, 0, chunks)
-    together = native.step_together_function(table.dtype)
+    together = native.step_together_function(_kind(table))
     return shared_step(lambda check, board: together(plan, check, chunks, board), table, threads)
 
 
 def bind_look(table, threads):
-    bad_array, add_squares = native.finite_function(table.dtype), native.squares_function(table.dtype)
+    bad_array, add_squares = native.finite_function(_kind(table)), native.squares_function(_kind(table))
     plan, out = table.plan, native.address(table.sums)
     return shared_look(
         lambda begin, end: bad_array(plan, begin, end),

@@ -12,10 +12,9 @@ from fastopt.threads import ranges, share
 def bind_step(rule, table, threads):
     if table.whole:
         return numpy.bind_step(rule, table, threads)
-    from fastopt.kernels.language.formula import formula_type
     from fastopt.kernels.step import elementwise
 
-    rule_type = formula_type(type(rule), table.dtype.name, table.k.shape[1])
+    rule_type = _formula(type(rule), table, table.k.shape[1])
     plan, chunks = table.plan, len(table.chunks)
     if threads < 2 or table.size < shared_from(rule):
         step = compiled(elementwise.step_entry, rule, rule_type)
@@ -27,6 +26,17 @@ def bind_step(rule, table, threads):
         return run
     together = compiled(elementwise.step_together_entry, rule, rule_type)
     return shared_step(lambda check, board: together(None, check, plan, chunks, board), table, threads)
+
+
+def _formula(cls, table, coefficients):
+    """The type that stands for a formula on the arrays of a table."""
+    if table.stored is not None:
+        from fastopt.kernels.step.stored import stored_type
+
+        return stored_type(cls, table.stored, coefficients)
+    from fastopt.kernels.language.formula import formula_type
+
+    return formula_type(cls, table.dtype.name, coefficients)
 
 
 def bind_measure(rule, table, threads):
@@ -42,10 +52,12 @@ def bind_measure(rule, table, threads):
 
 
 def bind_look(table, threads):
+    from fastopt.kernels.language.memory import Element
     from fastopt.kernels.step import elementwise, squares
 
-    bad_chunk = elementwise.first_nonfinite_entry(table.dtype.name)
-    add_squares, plan, out = squares.squares_entry(table.dtype.name), table.plan, address(table.sums)
+    h = _formula(Element, table, 0)
+    bad_chunk = elementwise.first_nonfinite_entry(h)
+    add_squares, plan, out = squares.squares_entry(h), table.plan, address(table.sums)
     return shared_look(
         lambda begin, end: table.array_of(bad_chunk(None, plan, begin, end)),
         lambda unit, begin, end: add_squares(None, plan, unit, out, begin, end),

@@ -6,13 +6,16 @@ from operator import setitem
 
 import numpy as np
 
-from fastopt import arrays, native, penalties
+from fastopt import arrays, native, penalties, rounding
+from fastopt.engines import stored
 from fastopt.rules import in_dtype
 
 BLOCK = 2048  # rows scored at once
 
 
 def bind_step(rule, table, threads=1):
+    if table.stored is not None:
+        return stored.bind_step(rule, table, _present)
     shaped = [arrays.in_shape(p, *form) for p, form in zip(table.parameters, _forms(table), strict=True)]
     targets = shaped if table.whole else table.parameters
 
@@ -49,6 +52,8 @@ def _present(table):
 
 
 def _first_bad(table):
+    if table.stored is not None:
+        return stored.first_bad(table, _present(table))
     with np.errstate(all="ignore"):
         return next((j for j in _present(table) if not np.isfinite(table.gradients[j]).all()), -1)
 
@@ -91,9 +96,14 @@ def bind_look(table, threads=1):
         with np.errstate(all="ignore"):
             for c, (j, begin, end) in enumerate(table.chunks.tolist()):
                 missing = j in table.missing
-                table.sums[c] = 0.0 if missing else sum_of_squares(table.flat_gradient(j)[begin:end], unit)
+                table.sums[c] = 0.0 if missing else sum_of_squares(_numbers(table, j)[begin:end], unit)
 
     return functools.partial(_first_bad, table), squares
+
+
+def _numbers(table, j):
+    g = table.flat_gradient(j)
+    return g if table.stored is None else rounding.as_float32(g)
 
 
 def sum_of_squares(x, unit):

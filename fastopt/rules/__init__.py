@@ -6,6 +6,8 @@ A rule is a NamedTuple whose fields are its hyperparameters, with
     coefficients(h, t)       once a step, in float64; t counts from 1
     update(h, k, p, g, s)    once an element, in the array's dtype: the new p and the new slots
     copies                   names of slots that start as a copy of the parameter
+    small                    how each slot may be kept in few bits: "signed", "positive", or None for float32 always
+                             (storage.py)
     linear                   True where the new p is a*p + b*g and there are no slots: training then
                              shrinks all weights by one number (kernels/training/scaled.py, csrc/scaled.inc.h)
 A rule may be wider than one element. With norms over an array:

@@ -25,6 +25,7 @@ class Adam(NamedTuple):
     bias_correction: bool = True
 
     slots = ("m", "v")
+    small = ("signed", "positive")
 
     @staticmethod
     def coefficients(h, t):
@@ -59,6 +60,7 @@ class AdamW(NamedTuple):
     weight_decay: float = 0.01
 
     slots = ("m", "v")
+    small = ("signed", "positive")
 
     @staticmethod
     def coefficients(h, t):
@@ -91,6 +93,7 @@ class AMSGrad(NamedTuple):
     weight_decay: float = 0.0
 
     slots = ("m", "v", "u")
+    small = ("signed", "positive", "positive")
 
     @staticmethod
     def coefficients(h, t):
@@ -157,6 +160,7 @@ class Adamax(NamedTuple):
     weight_decay: float = 0.0
 
     slots = ("m", "u")
+    small = ("signed", "positive")
 
     @staticmethod
     def coefficients(h, t):
@@ -188,6 +192,7 @@ class NAdam(NamedTuple):
     momentum_decay: float = 4e-3
 
     slots = ("m", "v")
+    small = ("signed", "positive")
 
     @staticmethod
     def coefficients(h, t):

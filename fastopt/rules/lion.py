@@ -20,6 +20,7 @@ class Lion(NamedTuple):
     weight_decay: float = 0.0
 
     slots = ("m",)
+    small = ("signed",)
 
     @staticmethod
     def coefficients(h, t):

@@ -19,6 +19,7 @@ class Momentum(NamedTuple):
     undamped_start: bool = False
 
     slots = ("v",)
+    small = ("signed",)
 
     @staticmethod
     def coefficients(h, t):
@@ -73,6 +74,7 @@ class ClassicalMomentum(NamedTuple):
     weight_decay: float = 0.0
 
     slots = ("v",)
+    small = ("signed",)
 
     @staticmethod
     def coefficients(h, t):
@@ -100,6 +102,7 @@ class Nesterov(NamedTuple):
     weight_decay: float = 0.0
 
     slots = ("v",)
+    small = ("signed",)
 
     @staticmethod
     def coefficients(h, t):

@@ -110,6 +110,7 @@ def _class(base, name, make, count, fields):
         "slots": (*base.slots, slot),
         "copies": (*getattr(base, "copies", ()), slot),
         "base": base,
+        "small": (*getattr(base, "small", ()), None),
         "around": staticmethod(around),
         "update": staticmethod(own),
         "coefficients": staticmethod(coefficients),

@@ -40,7 +40,7 @@ class Parameters:
         self.tensors = [given for given in self.given if tensors.is_tensor(given)]
         self.look()
         for array, name in zip(self.arrays, names, strict=True):
-            arrays.check_parameter(array, name)
+            arrays.check_parameter(array, name, halves=True)
         arrays.check_apart(self.arrays, names)
 
     def look(self):
@@ -85,6 +85,12 @@ class Parameters:
         raise TypeError(
             f"params must be {form} of arrays like those that are there, not {type(params).__name__}"
         )
+
+    def need_floats(self, what):
+        """TypeError where a parameter has 16 bits."""
+        for i, array in enumerate(self.arrays):
+            if half := arrays.half_of(array.dtype):
+                raise TypeError(f"{self.name(i)} is {half}: {what} float32 and float64 parameters only")
 
     def name(self, i, what="params"):
         return what if self.kind == "array" else f"{what}[{self.keys[i]!r}]"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastopt import rules
+from fastopt.storage import NOISE
 
 MOST_STEPS = 2**62
 
@@ -21,6 +22,26 @@ def checked_count(value: Any, name: str) -> int:
     ):
         raise ValueError(f"{name} must be a whole number, at least 0, not {value!r:.60}")
     return int(value)  # type: ignore[call-overload]
+
+
+def checked_storage(saved, state_dtype, stored, seed):
+    """The seed of the noise to go on with; ValueError where the state was kept in another form.
+
+    stored: whether this optimizer keeps numbers in few bits.
+    """
+    if not isinstance(saved, Mapping) or (not stored and "state_dtype" not in saved):
+        return seed  # what is wrong with it is said later
+    theirs = saved.get("state_dtype")
+    if not stored or theirs != state_dtype:
+        raise ValueError(
+            f"state_dict is that of an Optimizer with state_dtype={theirs!r}, this one has {state_dtype!r}"
+            + ("" if stored else " and parameters that need no small state")
+        )
+    noise = saved.get("noise")
+    known = {key: NOISE[key] for key in ("generator", "version")}
+    if not isinstance(noise, Mapping) or {key: noise.get(key) for key in known} != known:
+        raise ValueError(f"state_dict: noise must be that of the generator {known}, not {noise!r:.100}")
+    return checked_count(noise.get("seed"), "state_dict: noise seed")
 
 
 def checked_state(saved, rule, params, states):

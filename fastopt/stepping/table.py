@@ -10,7 +10,7 @@ from operator import itemgetter, setitem
 
 import numpy as np
 
-from fastopt import arrays, native, rules
+from fastopt import arrays, native, rounding, rules, storage
 from fastopt.plan import CHUNK, PLAN
 
 _FAR = np.iinfo(np.int64).max
@@ -22,9 +22,13 @@ class Table:
 
     rows: for each array the row of coefficients that it takes; a rule with norms has a row an array.
     others: parameters in other tables, which are updated before or after these.
+    stored: how they and their state are kept where not all of it is of their dtype (storage.py), or None.
+
+    names: of the arrays that are kept for each parameter: the rule's slots, or with `stored` its pieces.
     """
 
-    def __init__(self, members, parameters, rule, rows, others=()):
+    def __init__(self, members, parameters, rule, rows, others=(), stored=None):
+        self.stored, self.names = stored, tuple(rule.slots)
         self.members, self.dtype = members, parameters[0].dtype
         self.size, self.shapes = sum(p.size for p in parameters), [p.shape for p in parameters]
         self.axes = [arrays.axes_in_memory(p) for p in parameters]
@@ -45,6 +49,10 @@ class Table:
         self._k = np.zeros(len(parameters), np.int64)
         self.set_rows(list(range(len(parameters))) if rules.has_norms(rule) else rows)
         self.factors = np.ones(2)
+        self._forms = np.zeros(1 + len(rule.slots), np.int32)
+        if stored is not None:
+            self._forms[:] = [storage.FORMS.index(form) for form in (stored.parameter, *stored.slots)]
+        self.seed(storage.NOISE["seed"])
         self._clock = np.zeros(1, np.int64)
         self.clock = memoryview(self._clock.data)  # of a memoryview a number is read in 30 ns
         self.chunks = _chunks(self.parameters)
@@ -61,7 +69,7 @@ class Table:
         self._s = _addresses([s for slot in self.slots for s in slot] or self.parameters[:1])
         known = {"rule": native.rule_number(rule) if native.available() else -1, "arrays": n}
         parts = {"k": self._k, "p": self._p, "g": self._g, "s": self._s, "chunks": self.chunks}
-        parts |= {"clock": self._clock, "factors": self.factors}
+        parts |= {"clock": self._clock, "factors": self.factors, "forms": self._forms, "noise": self.noise}
         known |= {name: arrays.address(part) for name, part in parts.items()}
         self._plan = np.array([known[name] for name in PLAN], np.int64)
         self.plan = arrays.address(self._plan)
@@ -74,6 +82,8 @@ class Table:
 
     def _allocate(self, rule):
         """Slot arrays: for each slot a list of an array a parameter, flat, or in the shape that the rule says."""
+        if self.stored is not None:
+            return self._allocate_pieces(rule)
         if rules.is_whole(rule):
             shapes = [rule.slot_shapes(rule, shape) for shape in self.shapes]
             self._blocks = []
@@ -99,6 +109,31 @@ class Table:
         self._k[:] = arrays.address(self.k) + self.k.strides[0] * np.array(rows, np.int64)
         self.rows = rows
 
+    def _allocate_pieces(self, rule):
+        pieces, self._blocks, slots = self.stored.pieces(rule.slots), [], []
+        self.names = tuple(piece.name for piece in pieces)
+        starts = dict(zip(rule.slots, rules.initial(rule), strict=True))
+        for piece in pieces:
+            sizes = [-(-p.size // storage.BLOCK) if piece.blocks else p.size for p in self.parameters]
+            step = 64 // piece.dtype.itemsize
+            offsets = np.cumsum([0, *(-(-size // step) * step for size in sizes)])
+            block = arrays.aligned_zeros(int(offsets[-1]), piece.dtype)
+            slots.append([block[o : o + size] for o, size in zip(offsets[:-1], sizes, strict=True)])
+            self._blocks.append(block)
+            if piece.dtype == np.float32:
+                block += starts.get(piece.name, 0.0)
+            if piece.name == "master" or piece.name in getattr(rule, "copies", ()):
+                for view, p in zip(slots[-1], self.parameters, strict=True):
+                    view[...] = rounding.as_float32(p)
+        return slots
+
+    def seed(self, seed):
+        """Take the noise of this seed from now on."""
+        bases = storage.noise_bases(seed, self.members)
+        if not hasattr(self, "noise"):
+            self.noise = bases
+        self.noise[...] = bases
+
     def k_of(self, j):
         """The coefficients of array j, float64."""
         return self.k[self.rows[j]]
@@ -109,8 +144,8 @@ class Table:
         return [math.sqrt(math.fsum(c)) if all(map(math.isfinite, c)) else math.inf for c in columns]
 
     def slot_in_shape(self, slot, j):
-        """A slot of array j as a view in the parameter's shape, or as the rule made it."""
-        if self.whole:
+        """A slot of array j as a view in the parameter's shape, or as the rule made it; numbers of blocks flat."""
+        if self.whole or self.slots[slot][j].size != self.parameters[j].size:
             return self.slots[slot][j]
         return arrays.in_shape(self.slots[slot][j], self.shapes[j], self.axes[j])
 

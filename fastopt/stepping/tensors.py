@@ -39,7 +39,7 @@ def _view(tensor, name):
     if tensor.layout != torch.strided:
         raise TypeError(f"{name} is sparse ({tensor.layout}): pass t.to_dense()")
     tensor = tensor.detach().resolve_neg()
-    if tensor.dtype == torch.bfloat16 and hasattr(arrays, "bfloat16_view"):
+    if tensor.dtype == torch.bfloat16:
         return arrays.bfloat16_view(tensor.view(torch.int16).numpy())
     try:
         return tensor.numpy()
@@ -70,8 +70,8 @@ def mark_changed(tensors):
 
 
 def tensor_like(array, tensor):
-    """The array as a tensor with the dtype of this one."""
+    """The array as a tensor; 16 bits for a tensor of bfloat16 are such numbers."""
     torch = sys.modules["torch"]
-    if tensor.dtype == torch.bfloat16:
+    if tensor.dtype == torch.bfloat16 and array.dtype.itemsize == 2:
         return torch.from_numpy(array.view("i2")).view(torch.bfloat16)
     return torch.from_numpy(array)

@@ -30,7 +30,8 @@ class Formula(types.Type):
         return _CLASSES[self.reference]
 
 
-register_model(Formula)(models.OpaqueModel)
+FormulaModel = models.OpaqueModel  # a value is empty
+register_model(Formula)(FormulaModel)
 
 
 @unbox(Formula)

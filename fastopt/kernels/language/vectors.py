@@ -22,8 +22,8 @@ def _has(feature, name):
 VECTOR_BYTES = 64 if _has("avx512f", "avx512") else 32 if _has("avx", "avx2") else 16
 REGISTERS = 32 if VECTOR_BYTES == 64 else 16
 
-INT32, INT64 = ir.IntType(32), ir.IntType(64)
-_SIZES = {"float": 4, "double": 8, "i8": 1, "i32": 4, "i64": 8}
+INT16, INT32, INT64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_SIZES = {"float": 4, "double": 8, "i8": 1, "i16": 2, "i32": 4, "i64": 8}
 _CONTRACT = ("contract",)
 
 
@@ -224,7 +224,9 @@ def store_masked(vector, address, index, mask):
 
 
 def _mangled(vector):
-    return f"v{vector.count}" + {"float": "f32", "double": "f64", "i8": "i8"}[str(vector.element)]
+    return (
+        f"v{vector.count}" + {"float": "f32", "double": "f64", "i8": "i8", "i16": "i16"}[str(vector.element)]
+    )
 
 
 def prefetch(builder, address, offset, level=2):

@@ -18,7 +18,6 @@ from fastopt.kernels.language.compile import entry, kernel
 from fastopt.kernels.language.memory import (
     as_element,
     element_size,
-    element_type,
     read,
     read_element,
     write,
@@ -52,6 +51,10 @@ def function_of(formula, name):
 @functools.cache
 def _around(formula, inner):
     return formula.around(njit(inner, error_model="numpy"))
+
+
+def read_address(builder, address, index):
+    return _read(builder, address, index, _INT64)
 
 
 def _read(builder, address, index, llvm_type):
@@ -108,7 +111,7 @@ def element_addresses(typing, h, p, g, s, arrays, array, begin):
     return result(h, p, g, s, arrays, array, begin), codegen
 
 
-def _tell_apart(instruction, module, which, count):
+def tell_apart(instruction, module, which, count):
     """Tell LLVM that the arrays do not overlap (checked by the optimizer beforehand).
 
     With the checks left to LLVM a loop over five arrays is not vectorised at all.
@@ -129,7 +132,7 @@ def load_elements(typing, h, addresses, i):
         for j in range(result.count):
             address = builder.extract_value(args[1], j)
             values.append(_read(builder, address, args[2], context.get_value_type(h.element)))
-            _tell_apart(values[-1], builder.module, j, result.count)
+            tell_apart(values[-1], builder.module, j, result.count)
         return context.make_tuple(builder, result, values)
 
     return result(h, addresses, i), codegen
@@ -153,7 +156,7 @@ def store_elements(typing, h, addresses, i, p, s):
             address = builder.extract_value(addresses, j)
             pointer = builder.inttoptr(address, value.type.as_pointer())
             instruction = builder.store(value, builder.gep(pointer, [i]))
-            _tell_apart(instruction, builder.module, j, signature.args[1].count)
+            tell_apart(instruction, builder.module, j, signature.args[1].count)
         return context.get_dummy_value()
 
     return types.void(h, addresses, i, p, s), codegen
@@ -300,6 +303,39 @@ def _bad_chunk(h, plan, c):
     return bad
 
 
+# A step of numbers in other forms has these three as it needs them (stored.py); here are the plain ones.
+
+
+def room(h, plan):
+    """What a thread's step works with beside the arrays."""
+
+
+def chunk_updated(h, k, plan, c, factors, block):
+    """Update chunk c."""
+
+
+def chunk_is_bad(h, plan, c):
+    """Whether the gradient has NaN or inf in chunk c."""
+
+
+@overload(room)
+def _plain_room(h, plan):
+    return (lambda h, plan: _block(h)) if not hasattr(h, "stored") else None
+
+
+@overload(chunk_updated)
+def _plain_update(h, k, plan, c, factors, block):
+    if hasattr(h, "stored"):
+        return None
+    return lambda h, k, plan, c, factors, block: update_chunk(h, k, plan, c, factors, block)
+
+
+@overload(chunk_is_bad)
+def _plain_bad(h, plan, c):
+    plain = getattr(h, "gradient", "float32") == "float32"
+    return (lambda h, plan, c: _bad_chunk(h, plan, c)) if plain else None
+
+
 @kernel
 def _tick(plan):
     write(plan.clock, 0, read(np.int64, plan.clock, 0) + 1)
@@ -311,9 +347,9 @@ def step(h, check, at, begin, end):
     plan = read_plan(at)
     if check:
         for c in range(begin, end):
-            if _bad_chunk(h, plan, c):
+            if chunk_is_bad(h, plan, c):
                 return c
-    factors, block = gradient_factors(h, plan), _block(h)
+    factors, block = gradient_factors(h, plan), room(h, plan)
     known = read(np.int64, plan.k, 0)
     k = read_coefficients(h, known)
     before = flush_denormals()
@@ -321,7 +357,7 @@ def step(h, check, at, begin, end):
         now = read(np.int64, plan.k, chunk_of(plan.chunks, c)[0])
         if now != known:
             k, known = read_coefficients(h, now), now
-        update_chunk(h, k, plan, c, factors, block)
+        chunk_updated(h, k, plan, c, factors, block)
     restore_denormals(before)
     _tick(plan)
     return -1
@@ -332,7 +368,7 @@ _PATIENCE = 4096  # rests of some 50 ns in all: as long as a look at a few chunk
 
 @kernel
 def _look(h, plan, c, board):
-    if _bad_chunk(h, plan, c):
+    if chunk_is_bad(h, plan, c):
         while True:
             known = load_shared(board + BAD)
             if 0 <= known <= c or replace_shared(board + BAD, known, np.int64(c)):
@@ -369,7 +405,7 @@ def step_together(h, check, at, chunks, board):
     plan = read_plan(at)
     if check and not _look_at_all(h, plan, chunks, board):
         return
-    factors, block = gradient_factors(h, plan), _block(h)
+    factors, block = gradient_factors(h, plan), room(h, plan)
     known = read(np.int64, plan.k, 0)
     k = read_coefficients(h, known)
     before = flush_denormals()
@@ -378,7 +414,7 @@ def step_together(h, check, at, chunks, board):
         now = read(np.int64, plan.k, chunk_of(plan.chunks, c)[0])
         if now != known:
             k, known = read_coefficients(h, now), now
-        update_chunk(h, k, plan, c, factors, block)
+        chunk_updated(h, k, plan, c, factors, block)
         c = chunks - 1 - add_shared(board + STEP, 1)
     restore_denormals(before)
     if c == -1:
@@ -390,7 +426,7 @@ def first_nonfinite(h, at, begin, end):
     """The first of the chunks [begin, end) whose gradient has NaN or inf, or -1."""
     plan = read_plan(at)
     for c in range(begin, end):
-        if _bad_chunk(h, plan, c):
+        if chunk_is_bad(h, plan, c):
             return c
     return -1
 
@@ -405,5 +441,5 @@ def step_together_entry(rule_type):
 
 
 @functools.cache
-def first_nonfinite_entry(dtype):
-    return entry(first_nonfinite, element_type(dtype), *[types.int64] * 3)
+def first_nonfinite_entry(h):
+    return entry(first_nonfinite, h, *[types.int64] * 3)

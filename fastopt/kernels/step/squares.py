@@ -7,13 +7,23 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from fastopt.kernels.language import halves
 from fastopt.kernels.language import vectors as v
 from fastopt.kernels.language.compile import entry, kernel
-from fastopt.kernels.language.memory import element_size, element_type, read, write
+from fastopt.kernels.language.halves import Bits
+from fastopt.kernels.language.memory import read, write
 from fastopt.plan import PLAN
 
 PARTS = 32
 _CHUNKS, _G = PLAN.index("chunks"), PLAN.index("g")
+
+
+def _floats(builder, form, values):
+    """Numbers of a gradient that is kept in 16 bits as float32."""
+    if form == "float32":
+        return values
+    code = Bits(builder, builder.zext(values, ir.VectorType(v.INT32, PARTS)))
+    return (code << 16 if form == "bfloat16" else halves.from_float16(code)).floats()
 
 
 @intrinsic
@@ -26,11 +36,13 @@ def _squares(typing, h, x, count, unit):
 
     def codegen(context, builder, signature, args):
         _, x, count, unit = args
-        narrow = ir.VectorType(context.get_value_type(h.element), PARTS)
+        form = getattr(h, "gradient", "float32")
+        narrow = ir.VectorType(context.get_value_type(h.element) if form == "float32" else v.INT16, PARTS)
         wide = ir.VectorType(ir.DoubleType(), PARTS)
         factor = v.splat(builder, wide, unit)
 
         def add(part, values):
+            values = _floats(builder, form, values)
             values = values if narrow == wide else builder.fpext(values, wide)
             values = builder.fmul(values, factor.value)
             return [v.Vector(builder, builder.fadd(part.value, builder.fmul(values, values)))]
@@ -56,6 +68,15 @@ def _squares(typing, h, x, count, unit):
     return types.float64(h, x, count, unit), codegen
 
 
+@intrinsic
+def gradient_size(typing, h):
+    def codegen(context, builder, signature, args):
+        plain = getattr(h, "gradient", "float32") == "float32"
+        return ir.Constant(v.INT64, h.element.bitwidth // 8 if plain else 2)
+
+    return types.int64(h), codegen
+
+
 @kernel
 def squares(h, plan, unit, out, begin, end):
     """For each of the chunks [begin, end) the sum of (g * unit)^2, at address out."""
@@ -63,10 +84,10 @@ def squares(h, plan, unit, out, begin, end):
     for c in range(begin, end):
         array, first = read(np.int64, chunks, 3 * c), read(np.int64, chunks, 3 * c + 1)
         count = read(np.int64, chunks, 3 * c + 2) - first
-        x = read(np.int64, g, array) + first * element_size(h)
+        x = read(np.int64, g, array) + first * gradient_size(h)
         write(out, c, _squares(h, x, count, unit))
 
 
 @functools.cache
-def squares_entry(dtype):
-    return entry(squares, element_type(dtype), types.int64, types.float64, *[types.int64] * 3)
+def squares_entry(h):
+    return entry(squares, h, types.int64, types.float64, *[types.int64] * 3)
