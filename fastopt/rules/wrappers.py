@@ -83,7 +83,7 @@ def _wrapped(base, name, make, **fields):
 
 def _again(base, name, make, count, fields, values):
     """What a pickle calls: the class is none that a module has. base: a value, since its class may be none either."""
-    return _class(type(base), name, make, count, fields)(*base, *values)
+    return _class(type(base), name, make, count, fields)(*base, *values)  # type: ignore[arg-type]
 
 
 @functools.cache
