@@ -5,6 +5,7 @@ import importlib
 _NAMES = {
     "optimizer": ("Optimizer",),
     "stepping.loss_scale": ("LossScale",),
+    "exchange": ("from_torch", "to_torch", "from_optax", "to_optax"),
     "rules": (
         "SGD", "Momentum", "ClassicalMomentum", "Nesterov", "AdaGrad", "RMSProp", "CenteredRMSProp",
         "Adam", "AdamW", "AMSGrad", "AdaDelta", "Adamax", "NAdam", "Lion",
