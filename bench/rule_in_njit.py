@@ -1,4 +1,4 @@
-"""fo.jit.step in a user's compiled loop against the same loop with the formula written by hand.
+"""fo.jit.step in a user's compiled loop against the same loop with the formula written by hand in its place.
 
     python bench/rule_in_njit.py [parameters] [steps]
 
@@ -15,33 +15,39 @@ import fastopt as fo
 
 
 @njit
-def adam_by_hand(p, target, m, v, steps, lr, beta1, beta2, eps):
+def adam_by_hand(p, target, gradient, m, v, steps, lr, beta1, beta2, eps):
     one = p.dtype.type(1)
     for t in range(1, steps + 1):
         rate = p.dtype.type(lr / (1 - beta1 ** float(t)))
         root = p.dtype.type(1 / np.sqrt(1 - beta2 ** float(t)))
         b1, b2, e = p.dtype.type(beta1), p.dtype.type(beta2), p.dtype.type(eps)
         for i in range(len(p)):
-            g = p[i] - target[i]
+            gradient[i] = p[i] - target[i]
+        for i in range(len(p)):
+            g = gradient[i]
             m[i] = b1 * m[i] + (one - b1) * g
             v[i] = b2 * v[i] + (one - b2) * g * g
             p[i] -= rate * m[i] / (np.sqrt(v[i]) * root + e)
 
 
 @njit
-def sgd_by_hand(p, target, steps, lr):
+def sgd_by_hand(p, target, g, steps, lr):
     rate = p.dtype.type(lr)
     for _ in range(steps):
         for i in range(len(p)):
-            p[i] -= rate * (p[i] - target[i])
+            g[i] = p[i] - target[i]
+        for i in range(len(p)):
+            p[i] -= rate * g[i]
 
 
 @njit
-def momentum_by_hand(p, target, v, steps, lr, momentum):
+def momentum_by_hand(p, target, g, v, steps, lr, momentum):
     rate, keep = p.dtype.type(lr), p.dtype.type(momentum)
     for _ in range(steps):
         for i in range(len(p)):
-            v[i] = keep * v[i] + (p[i] - target[i])
+            g[i] = p[i] - target[i]
+        for i in range(len(p)):
+            v[i] = keep * v[i] + g[i]
             p[i] -= rate * v[i]
 
 
@@ -53,12 +59,12 @@ def with_step(rule, p, target, g, state, steps):
         fo.jit.step(rule, p, g, state, t)
 
 
-def by_hand(rule, p, target, state, steps):
+def by_hand(rule, p, target, g, state, steps):
     if isinstance(rule, fo.SGD):
-        return sgd_by_hand(p, target, steps, rule.lr)
+        return sgd_by_hand(p, target, g, steps, rule.lr)
     if isinstance(rule, fo.Momentum):
-        return momentum_by_hand(p, target, state[0], steps, rule.lr, rule.momentum)
-    return adam_by_hand(p, target, state[0], state[1], steps, *rule[:4])
+        return momentum_by_hand(p, target, g, state[0], steps, rule.lr, rule.momentum)
+    return adam_by_hand(p, target, g, state[0], state[1], steps, *rule[:4])
 
 
 def seconds(function, *arguments):
@@ -78,9 +84,9 @@ def main(n=100, steps=100_000, pairs=9):
                 p = np.zeros_like(target)
                 return p, seconds(with_step, rule, p, target, g, fo.jit.state(rule, p), steps)
 
-            def hand(target=target, rule=rule):
+            def hand(target=target, g=g, rule=rule):
                 p = np.zeros_like(target)
-                return p, seconds(by_hand, rule, p, target, fo.jit.state(rule, p), steps)
+                return p, seconds(by_hand, rule, p, target, g, fo.jit.state(rule, p), steps)
 
             a, b = ours()[0], hand()[0]
             assert np.allclose(a, b, rtol=1e-3, atol=1e-6), np.abs(a - b).max()

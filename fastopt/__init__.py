@@ -5,12 +5,13 @@ import importlib
 _NAMES = {
     "optimizer": ("Optimizer",),
     "stepping.loss_scale": ("LossScale",),
+    "exchange": ("from_torch", "to_torch", "from_optax", "to_optax"),
     "rules": (
         "SGD", "Momentum", "ClassicalMomentum", "Nesterov", "AdaGrad", "RMSProp", "CenteredRMSProp",
         "Adam", "AdamW", "AMSGrad", "AdaDelta", "Adamax", "NAdam", "Lion",
         "SGDW", "MomentumW", "RMSPropMomentum", "CenteredRMSPropMomentum", "AMSGradW", "NAdamW", "RAdam", "RAdamW",
         "AdEMAMix", "Rprop", "ASGD", "ScheduleFreeSGD", "ScheduleFreeAdamW", "LARS", "LAMB", "Adafactor",
-        "PlainAdafactor", "Muon", "Averaged", "Lookahead", "SAM",
+        "PlainAdafactor", "Muon", "Averaged", "Cautious", "Lookahead", "SAM",
     ),
     "losses": (
         "Softmax", "MulticlassHinge", "SquaredError", "Logistic", "Hinge", "SquaredHinge", "ModifiedHuber",

@@ -691,7 +691,7 @@ class Optimizer:
         return opt
 
     def _origin_of_arrays(self):
-        params, origin = self._origin
+        params, origin = self._origin  # type: ignore[misc]
         number = {id(p): i for i, p in enumerate(self._params.arrays)}
         return {number[id(p)]: array for p, array in zip(params, origin, strict=True)}
 

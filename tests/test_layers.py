@@ -26,7 +26,7 @@ LAYERS = [
     ("outofcore",),
     ("readers",),
     ("fit", "data"),
-    ("linear", "solvers"),
+    ("linear", "solvers", "exchange"),
     ("optimizer", "objective", "functions"),
     ("parts", "regroup"),
     ("engines", "rows", "stepping"),

@@ -43,3 +43,14 @@ def test_the_readmes_pictures_are_made_by_their_script(tmp_path, monkeypatch):
     for file in tmp_path.iterdir():
         assert (script.parent / file.name).exists() and file.stat().st_size < 200_000
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_picture_of_all_rules_has_a_row_for_each(rng):
+    made = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "pictures" / "rules.py"))
+    axes = made["draw"](counts=(1, 2, 4)).axes
+    names = [label.get_text() for label in axes[0].get_yticklabels()]
+    assert {cls.__name__ for cls in (*fo.rules.RULES, *fo.rules.FURTHER)} <= set(names)
+    falls = made["ends"](fo.SGD(), made["problems"]()["quadratic"], (1, 10, 100))
+    # curvatures 1 and 10, lr 0.01: x shrinks by 0.99 a step, y by 0.9
+    left = [0.5 * (3 * 0.99**t) ** 2 + 5 * (2 * 0.9**t) ** 2 for t in (1, 10, 100)]
+    np.testing.assert_allclose(falls, np.log10(np.array(left) / 24.5), rtol=1e-9)

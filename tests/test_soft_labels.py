@@ -93,7 +93,8 @@ def test_certain_labels_give_what_class_numbers_do(loss, classes, form, rng):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("batch", [1, 7, 64, None])
-def test_training_by_rules_agrees_between_back_ends(form, batch, rng, numba):
+def test_training_by_rules_agrees_between_back_ends(form, batch, rng, need):
+    need("numba")
     for (loss, classes), rule in zip(
         LOSSES, (fo.SGD(0.05), fo.Momentum(0.05), fo.Adam(0.01), fo.SGD(0.1)), strict=True
     ):

@@ -190,3 +190,17 @@ def test_one_class_has_a_hinge_of_0(small):
     X, y = small
     report = quiet(fo.Objective(fo.Hinge(), X, 0 * y, l2=1e-3), "dual").report
     assert report.converged and report.objective < 1e-12
+
+
+def test_newton_in_float32_on_groups_of_dependent_columns(rng):
+    """Columns that add up to one another, many equal numbers: sums of float32 are off by the smallest eigenvalues."""
+    n = 30_000
+    levels = rng.integers(0, 8, (n, 12)) * (rng.random((n, 12)) < 0.7)
+    columns = (levels + 8 * np.arange(12)).astype(np.int32)
+    X = sparse.csr_array((np.ones(n * 12, "f4"), columns.reshape(-1), np.arange(0, 12 * n + 1, 12)), (n, 96))
+    y = ((levels @ rng.normal(size=12)) / 8 + rng.logistic(size=n) > 0).astype(int)
+    objective = fo.Objective(fo.SquaredHinge(), X, y, l2=1 / (2 * n))
+    report = quiet(objective, "newton").report
+    best = quiet(objective, "lbfgs").report.objective
+    assert report.converged and report.iterations < 60
+    assert report.objective == pytest.approx(best, rel=1e-5)

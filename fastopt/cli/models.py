@@ -39,6 +39,7 @@ AROUND: dict[str, tuple[Any, tuple[str, ...]]] = {
     "asam": (functools.partial(rules.SAM, adaptive=True), ("rho", "eta")),
     "lookahead": (rules.Lookahead, ("every", "alpha")),
     "averaged": (rules.Averaged, ("decay", "begin")),
+    "cautious": (rules.Cautious, ()),
 }
 SCHEDULES = {
     "constant": schedules.Constant(),

@@ -90,12 +90,13 @@ class Passes:
         if db is not None:
             db[...] = 0
         total = 0.0
-        for part in self._parts:
-            loss, d = slopes(part)
-            total += loss
-            dW += (self.rows.matrix(part).T @ d.T).T
-            if db is not None:
-                db += d.sum(axis=1)
+        with np.errstate(all="ignore"):  # a trial step may lead beyond what numbers hold
+            for part in self._parts:
+                loss, d = slopes(part)
+                total += loss
+                dW += (self.rows.matrix(part).T @ d.T).T
+                if db is not None:
+                    db += d.sum(axis=1)
         dW *= dW.dtype.type(scale)
         if db is not None:
             db *= db.dtype.type(scale)

@@ -42,7 +42,7 @@ def fit_curves(functions, X, args, bounds, gtol, maxfev, deadline, threads, repo
     def work(part):
         blocks = np.empty(m * width * (1 + (weights is not None) + (t.ndim == 2)), X.dtype)
         workspace, rows = np.empty((2 * k + 5) * width, X.dtype), np.empty(width, np.int64)
-        for begin, end in paced(*part, stopped, first=FIRST):
+        for begin, end in paced(part[0], part[1], stopped, FIRST):
             if time.perf_counter() >= deadline:
                 return
             entry(h, begin, end, t, y, W, X, costs, codes, counts, numbers, blocks, workspace, rows)

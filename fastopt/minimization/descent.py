@@ -1,5 +1,7 @@
 """Gradient descent by any update rule and schedule: a rule's steps as descent.py of the algorithms takes them."""
 
+from typing import Any
+
 import numpy as np
 
 from fastopt import rules
@@ -51,7 +53,8 @@ class CompiledSteps:
         self.table.take([g])
         self.table.place_gradient(0, g)
         self.columns = self.table.k.shape[1]
-        self.address = step_address(type(rule), x.dtype.name, self.columns)
+        kind: Any = type(rule)
+        self.address = step_address(kind, x.dtype.name, self.columns)
 
     def run(self, entry, given, head):
         """A stretch: entry(fun, x, g, bounds, head, work, numbers of the rule)."""

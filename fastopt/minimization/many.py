@@ -38,7 +38,7 @@ def minimize_many(
     memory=10,
     seconds=None,
     threads=None,
-    progress=False,
+    progress: bool = False,
 ):
     """Minimize n problems fun(x, *args) at once, each from its row of X0 (n, d); compiled, on all threads.
 

@@ -20,7 +20,7 @@ from fastopt.threads import checked_threads, share
 PART = 1024  # points that are made and taken together
 
 
-def grid_search(fun, axes, args=(), *, threads=None, progress=False, start=None):
+def grid_search(fun, axes, args=(), *, threads=None, progress: bool = False, start=None):
     """The best point of a grid: axes is a list of 1-D arrays; points are made as they are needed.
 
     fun(x, *args) -> number, Python or compiled (then in parallel without the GIL). NaN counts as inf.
@@ -41,7 +41,7 @@ def grid_search(fun, axes, args=(), *, threads=None, progress=False, start=None)
 
 def random_search(
     fun, bounds=None, args=(), *, sampler=None, samples=1000, log=False, sobol=False, seed=0, threads=None,
-    progress=False, start=None,
+    progress: bool = False, start=None,
 ):  # fmt: skip
     """The best of random points: uniform inside the bounds, or sampler(rng) -> x, one point a call.
 
@@ -207,7 +207,9 @@ def random_restarts(fun, bounds=None, args=(), *, restarts=10, sampler=None, see
     return found
 
 
-def successive_halving(fun, candidates, *, budgets, keep=1 / 3, threads=None, progress=False, start=None):
+def successive_halving(
+    fun, candidates, *, budgets, keep=1 / 3, threads=None, progress: bool = False, start=None
+):
     """fun(candidate, budget) -> number for all candidates with the least budget, for the best `keep` of them with
     the next, and so on (Jamieson & Talwalkar 2016).
 

@@ -38,7 +38,7 @@ from fastopt.rules.momentum import ClassicalMomentum, Momentum, MomentumW, Neste
 from fastopt.rules.norms import LAMB, LARS
 from fastopt.rules.rmsprop import CenteredRMSProp, CenteredRMSPropMomentum, RMSProp, RMSPropMomentum
 from fastopt.rules.sgd import ASGD, SGD, SGDW, Rprop
-from fastopt.rules.wrappers import SAM, Averaged, Lookahead  # noqa: F401
+from fastopt.rules.wrappers import SAM, Averaged, Cautious, Lookahead  # noqa: F401
 
 RULES = (
     SGD,

@@ -4,6 +4,8 @@ import functools
 from collections import namedtuple
 from typing import Any, NamedTuple
 
+import numpy as np
+
 
 def Averaged(base, decay=1.0, begin=0):
     """The base rule, and the average of its iterates: average = (1-c)*average + c*p after each step,
@@ -24,6 +26,27 @@ def Lookahead(base, every=6, alpha=0.5):
     slow weights beside the parameters and resets nothing either; torch has none.
     """
     return _wrapped(base, "Lookahead", _lookahead, lookahead_every=every, lookahead_alpha=alpha)
+
+
+def Cautious(base):
+    """The base's step where it goes against the gradient, u*g > 0, and none elsewhere; what is left grows by
+    1/max(k/n, 1e-3), k of the array's n elements being left. Moments and weight decay are not masked.
+
+    For rules with momentum: Momentum, Nesterov, Adam, AdamW, Lion, NAdam, ... (one without never goes the other way).
+    Source: Liang et al. 2024, algorithm 1, with the factor of the authors' code; the paper has n/(k + 1), and
+    optax.contrib.cautious masks the decay too. torch and Keras have none.
+    """
+    if isinstance(base, type):
+        raise TypeError(f"Cautious takes a rule's value: write Cautious({base.__name__}(...))")
+    name = type(base).__name__
+    for wide in ("measure", "whole", "copies", "ascent", "base"):
+        if hasattr(base, wide):
+            raise TypeError(f"Cautious takes rules that go element by element, not {name}: write it inside")
+    if getattr(base, "weight_decay", 0) != 0 and type(base).__module__.partition(".")[0] != "fastopt":
+        raise ValueError(
+            f"Cautious({name}): where its weight decay enters is not known: set weight_decay=0, or write the rule so"
+        )
+    return _cautious_class(type(base), len(base.coefficients(base, 1.0)))(*base)
 
 
 class SAM(NamedTuple):
@@ -83,7 +106,7 @@ def _wrapped(base, name, make, **fields):
 
 def _again(base, name, make, count, fields, values):
     """What a pickle calls: the class is none that a module has. base: a value, since its class may be none either."""
-    return _class(type(base), name, make, count, fields)(*base, *values)
+    return _class(type(base), name, make, count, fields)(*base, *values)  # type: ignore[arg-type]
 
 
 @functools.cache
@@ -123,3 +146,58 @@ def _class(base, name, make, count, fields):
     if averaged is not None:
         members["averaged"] = staticmethod(averaged)
     return type(name + base.__name__, (parent,), members)
+
+
+# Whose decay is a factor of the parameter, not a part of the gradient.
+_DECOUPLED = ("AdamW", "AMSGradW", "NAdamW", "RAdamW", "AdEMAMix", "Lion", "SGDW", "MomentumW")
+
+
+@functools.cache
+def _cautious_class(base, count):
+    """The class of the cautious form of this base, as _class makes those of the other wrappers."""
+    decoupled = base.__name__ in _DECOUPLED
+
+    def make(base_update):
+        def update(h, k, p, g, s):
+            g = g + k[count] * p
+            move, s_new = base_update(h, k[:count], p - p, g, s)
+            agree = np.maximum(-np.sign(move) * np.sign(g), k[count + 2])
+            return k[count + 1] * p + k[count + 3] * agree * move, s_new
+
+        return update
+
+    def make_measure(base_update):
+        def measure(h, k, p, g, s):
+            g = g + k[count] * p
+            move, _ = base_update(h, k[:count], p - p, g, s)
+            return (np.maximum(-np.sign(move) * np.sign(g), k[count + 2]),)
+
+        return measure
+
+    def coefficients(h, t):
+        decay = getattr(h, "weight_decay", 0.0)
+        plain = h._replace(weight_decay=0.0) if "weight_decay" in base._fields else h
+        coupled, keep = (0.0, 1 - h.lr * decay) if decoupled else (decay, 1.0)
+        return (*base.coefficients(plain, t), coupled, keep, 0.0)
+
+    def from_norms(h, k, norms, size):
+        return (1 / max(norms[0] ** 2 / max(size, 1), 1e-3),)
+
+    members = {
+        "__doc__": f"Cautious around {base.__name__}.",
+        "__module__": base.__module__,
+        "slots": base.slots,
+        "base": base,
+        "measures": 1,
+        "numbers": 1,
+        "around": staticmethod(make),
+        "around_measure": staticmethod(make_measure),
+        "update": staticmethod(make(base.update)),
+        "measure": staticmethod(make_measure(base.update)),
+        "from_norms": staticmethod(from_norms),
+        "coefficients": staticmethod(coefficients),
+    }
+    if hasattr(base, "initial"):
+        members["initial"] = staticmethod(base.initial)
+    name = f"Cautious{base.__name__}"
+    return type(name, (namedtuple(name, base._fields),), members)

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,7 +30,7 @@ _OF_DATA = ("scale", "classes", "sample_weight", "class_weight")
 
 
 def search(
-    space, X, y, *, validation=0.2, method="grid", samples=None, keep=1 / 3, seed=0, workers=None, progress=False,
+    space, X, y, *, validation=0.2, method="grid", samples=None, keep=1 / 3, seed=0, workers=None, progress: Any = False,
     checkpoint=None, **options,
 ):  # fmt: skip
     """Train with many hyperparameters; the best is the one that does best on rows that are held out.

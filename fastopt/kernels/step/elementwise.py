@@ -48,6 +48,18 @@ def function_of(formula, name):
     return _around(formula, function_of(formula.base, name))
 
 
+def measure_of(formula):
+    """The same of `measure`, which is built around the base's update."""
+    if not hasattr(formula, "around_measure"):
+        return formula.measure
+    return _around_measure(formula, function_of(formula.base, "update"))
+
+
+@functools.cache
+def _around_measure(formula, inner):
+    return formula.around_measure(njit(inner, error_model="numpy"))
+
+
 @functools.cache
 def _around(formula, inner):
     return formula.around(njit(inner, error_model="numpy"))

@@ -13,6 +13,7 @@ from fastopt.kernels.step.elementwise import (
     flush_denormals,
     gradient_factors,
     load_elements,
+    measure_of,
     read_coefficients,
     read_plan,
     restore_denormals,
@@ -27,7 +28,7 @@ def measure_element(h, k, p, g, s):
 
 @overload(measure_element)
 def _measure_element(h, k, p, g, s):
-    return h.formula.measure
+    return measure_of(h.formula)
 
 
 @intrinsic

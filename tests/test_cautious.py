@@ -1,0 +1,72 @@
+"""Cautious against the naive rules, and by its meaning."""
+
+import naive_rules
+import numpy as np
+import pytest
+
+import fastopt as fo
+
+CASES = [
+    (fo.Momentum(0.1, weight_decay=0.1), naive_rules.CautiousMomentum(lr=0.1, weight_decay=0.1)),
+    (fo.AdamW(0.1, weight_decay=0.1), naive_rules.CautiousAdam(lr=0.1, weight_decay=0.1)),
+    (fo.Lion(0.1, weight_decay=0.1), naive_rules.CautiousLion(lr=0.1, weight_decay=0.1)),
+]
+
+
+@pytest.mark.parametrize("base, reference", CASES, ids=[type(b).__name__ for b, _ in CASES])
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_twenty_steps(base, reference, backend, need, rng):
+    need(backend)
+    reference = type(reference)(**{f: getattr(reference, f) for f in reference.defaults})
+    p = rng.standard_normal((7, 3))
+    opt, expected = fo.Optimizer(p, fo.Cautious(base), backend=backend), p.copy()
+    for _ in range(20):
+        g = rng.standard_normal(p.shape)
+        opt.step(g)
+        expected = reference.step(expected, g)
+    np.testing.assert_allclose(p, expected, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("base", [fo.Nesterov(), fo.Adam(), fo.NAdam(), fo.RMSPropMomentum(), fo.AMSGradW()])
+def test_numba_has_numpys_bits_and_no_step_climbs(base, need, rng):
+    need("numba")
+    start, gradients = rng.standard_normal(70_001).astype("f4"), rng.standard_normal((5, 70_001)).astype("f4")
+    found = []
+    for backend in ("numpy", "numba"):
+        p = start.copy()
+        opt = fo.Optimizer(p, fo.Cautious(base._replace(weight_decay=0.0)), backend=backend)
+        for g in gradients:
+            before = p.copy()
+            opt.step(g)
+            assert ((p - before) * g <= 0).all()
+            assert (p == before).any() or opt.t == 1
+        found.append(p.tobytes())
+    assert found[0] == found[1]
+
+
+def test_zero_gradient_and_state_follow_the_base():
+    """All masked: nothing moves but the decay; the moments are the base's."""
+    p, q = np.ones(3), np.ones(3)
+    ours, base = fo.Optimizer(p, fo.Cautious(fo.Adam())), fo.Optimizer(q, fo.Adam())
+    for g in (1.0, 0.0, -3.0):
+        before = p.copy()
+        ours.step(np.full(3, g))
+        base.step(np.full(3, g))
+        assert (p == before).all() == (g == 0)
+    for slot in base.state:
+        np.testing.assert_array_equal(ours.state[slot], base.state[slot])
+
+
+def test_what_it_does_not_take():
+    class Mine(fo.SGD):
+        pass
+
+    Mine.__module__ = "mine"
+    with pytest.raises(TypeError, match="Cautious takes rules that go element by element, not LAMB"):
+        fo.Cautious(fo.LAMB())
+    with pytest.raises(TypeError, match="not AveragedSGD: write it inside"):
+        fo.Cautious(fo.Averaged(fo.SGD()))
+    with pytest.raises(ValueError, match="where its weight decay enters is not known"):
+        fo.Cautious(Mine(weight_decay=0.1))
+    with pytest.raises(TypeError, match=r"write Cautious\(Adam\(...\)\)"):
+        fo.Cautious(fo.Adam)

@@ -1,0 +1,121 @@
+"""Runs of torch and optax that go on in fastopt, and back: the numbers of a run that never changed hands."""
+
+import numpy as np
+import pytest
+
+import fastopt as fo
+
+
+def gradients(n, shapes=((4, 3), (5,))):
+    rng = np.random.default_rng(0)
+    return [[rng.standard_normal(s) for s in shapes] for _ in range(n)]
+
+
+TORCH = {
+    "sgd": ("SGD", dict(lr=0.1, weight_decay=0.1)),
+    "momentum": ("SGD", dict(lr=0.1, momentum=0.9, dampening=0.5)),
+    "nesterov": ("SGD", dict(lr=0.1, momentum=0.9, nesterov=True)),
+    "adam": ("Adam", dict(lr=0.1, betas=(0.8, 0.95), weight_decay=0.1)),
+    "adamw": ("AdamW", dict(lr=0.1, weight_decay=0.1)),
+    "adam decoupled": ("Adam", dict(lr=0.1, weight_decay=0.1, decoupled_weight_decay=True)),
+    "amsgrad": ("Adam", dict(lr=0.1, amsgrad=True, maximize=True)),
+    "amsgradw": ("AdamW", dict(lr=0.1, amsgrad=True)),
+    "rmsprop": ("RMSprop", dict(lr=0.1)),
+    "centered": ("RMSprop", dict(lr=0.1, centered=True)),
+    "rmsprop momentum": ("RMSprop", dict(lr=0.1, momentum=0.9)),
+    "centered momentum": ("RMSprop", dict(lr=0.1, momentum=0.9, centered=True)),
+    "adagrad": ("Adagrad", dict(lr=0.1, initial_accumulator_value=0.5)),
+    "adadelta": ("Adadelta", dict(lr=0.5)),
+    "adamax": ("Adamax", dict(lr=0.1)),
+    "nadam": ("NAdam", dict(lr=0.1)),
+    "nadamw": ("NAdam", dict(lr=0.1, weight_decay=0.1, decoupled_weight_decay=True)),
+    "radam": ("RAdam", dict(lr=0.1)),
+}
+
+
+@pytest.mark.parametrize("begin", [0, 4])
+@pytest.mark.parametrize("case", TORCH)
+def test_torch_there_and_back(case, begin):
+    torch = pytest.importorskip("torch")
+    kind, settings = TORCH[case]
+    start = [torch.ones(4, 3, dtype=torch.float64), torch.ones(5, dtype=torch.float64)]
+    plain, mine = [[torch.nn.Parameter(p.clone()) for p in start] for _ in range(2)]
+    groups = lambda ps: [{"params": ps[:1]}, {"params": ps[1:], "lr": 0.05}]  # noqa: E731
+    reference, theirs = (getattr(torch.optim, kind)(groups(ps), **settings) for ps in (plain, mine))
+
+    def step(optimizer, params, grads, some):
+        for i, (p, g) in enumerate(zip(params, grads, strict=True)):
+            p.grad = torch.tensor(g) if some or i == 0 else None
+        optimizer.step()
+
+    opt = None
+    for i, grads in enumerate(gradients(12)):
+        if i == begin:
+            opt = fo.from_torch(theirs)
+        if i == 8:
+            theirs = fo.to_torch(opt)
+        step(reference, plain, grads, i != 2)
+        step(opt if begin <= i < 8 else theirs, mine, grads, i != 2)
+    close = 1e-8 if kind == "NAdam" else 3e-13  # torch keeps the product of NAdam's momenta in float32
+    for a, b in zip(plain, mine, strict=True):
+        np.testing.assert_allclose(b.detach(), a.detach(), rtol=close, atol=1e-14)
+
+
+def test_what_torch_and_fastopt_do_not_share():
+    torch = pytest.importorskip("torch")
+    p = torch.nn.Parameter(torch.ones(3))
+    with pytest.raises(ValueError, match="Adagrad with .*lr_decay=0.1.* is no rule here"):
+        fo.from_torch(torch.optim.Adagrad([p], lr_decay=0.1))
+    with pytest.raises(TypeError, match="LBFGS"):
+        fo.from_torch(torch.optim.LBFGS([p]))
+    with pytest.raises(TypeError, match="torch.optim has no Lion"):
+        fo.to_torch(fo.Optimizer(p, fo.Lion()))
+    with pytest.raises(TypeError, match="torch's tensors"):
+        fo.to_torch(fo.Optimizer(np.ones(3), fo.SGD()))
+    with pytest.raises(TypeError, match="undamped_start"):
+        fo.to_torch(fo.Optimizer(p, fo.Momentum(dampening=0.5)))
+
+
+OPTAX = {
+    "sgd": (lambda o: o.sgd(0.1), lambda: fo.SGD(0.1)),
+    "momentum": (lambda o: o.sgd(0.1, momentum=0.9), lambda: fo.Momentum(0.1)),
+    "nesterov": (lambda o: o.sgd(0.1, momentum=0.9, nesterov=True), lambda: fo.Nesterov(0.1)),
+    "adam": (lambda o: o.adam(0.1), lambda: fo.Adam(0.1)),
+    "adamw": (lambda o: o.adamw(0.1, weight_decay=0.1), lambda: fo.AdamW(0.1, weight_decay=0.1)),
+    "clipped": (lambda o: o.chain(o.clip_by_global_norm(1.0), o.adam(0.1)), lambda: fo.Adam(0.1)),
+    "lion": (lambda o: o.lion(0.1, weight_decay=0.0), lambda: fo.Lion(0.1)),
+    "adadelta": (lambda o: o.adadelta(0.1, rho=0.9, eps=1e-6), lambda: fo.AdaDelta(0.1, rho=0.9, eps=1e-6)),
+}
+
+
+@pytest.mark.parametrize("case", OPTAX)
+def test_optax_there_and_back(case):
+    optax = pytest.importorskip("optax")
+    transformation, rule = OPTAX[case][0](optax), OPTAX[case][1]()
+
+    def steps(params, state, grads):
+        for g in grads:
+            updates, state = transformation.update(dict(zip("ab", g, strict=True)), state, params)
+            params = {k: np.array(params[k] + updates[k]) for k in params}
+        return params, state
+
+    grads = [[g.astype(np.float32) for g in each] for each in gradients(12)]
+    start = {"a": np.ones((4, 3), np.float32), "b": np.ones(5, np.float32)}
+    expected, _ = steps(start, transformation.init(start), grads)
+    params, state = steps(start, transformation.init(start), grads[:4])
+    opt = fo.from_optax(params, state, rule, clip=1.0 if case == "clipped" else None)
+    for g in grads[4:8]:
+        opt.step(dict(zip("ab", g, strict=True)))
+    found, _ = steps(params, fo.to_optax(opt, state), grads[8:])
+    for k in "ab":
+        np.testing.assert_allclose(found[k], expected[k], rtol=2e-5, atol=2e-6)
+
+
+def test_a_state_of_another_rule():
+    optax = pytest.importorskip("optax")
+    p = np.ones(3, np.float32)
+    state = optax.sgd(0.1, momentum=0.9).init(p)
+    with pytest.raises(ValueError, match=r"no part with the fields \['mu', 'nu'\] of Adam"):
+        fo.from_optax(p, state, fo.Adam())
+    with pytest.raises(TypeError, match="PlainAdafactor"):
+        fo.from_optax(p, state, fo.PlainAdafactor())
