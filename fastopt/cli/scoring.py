@@ -37,7 +37,7 @@ class Tally:
         right, there = self._right(y, scores)
         keep = np.flatnonzero(there & whole)
         self.all.add(right[keep])
-        if self.mask is None:
+        if self.mask is None or self.all.count > len(self.mask):  # more rows than the model was trained on
             return
         self.digest.add(X[keep], [y[i] for i in keep])
         held = self.mask[self.all.count - len(keep) : self.all.count]

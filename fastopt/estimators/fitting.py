@@ -182,14 +182,17 @@ _BEND = {"Logistic": 0.25, "Softmax": 0.5, "SquaredHinge": 2.0, "ModifiedHuber":
 
 
 def rule_for(settings, task):
-    """The rule that is asked for; else Momentum with 1 / (10 * bend * mean |x|^2) for lr, at most 0.1.
+    """The rule that is asked for; else Momentum with an lr of 1 / (k * bend * mean |x|^2), at most 1.
 
-    Momentum of 0.9 moves ten times as far as its lr says; a batch's curvature is at most bend * mean |x|^2.
+    A batch's curvature is at most bend * mean |x|^2, and Momentum of 0.9 is stable up to 3.8 times its reciprocal:
+    k = 2. Of batches of B rows that differ, up to some B / 5 of it: k = 10 / B. (Ten epochs of 16 rows with k = 2
+    instead of 10: digits 0.884 instead of 0.867, letter 0.709 instead of 0.679, a9a the same.)
     """
     if settings.rule is not None:
         return settings.rule if isinstance(settings.rule, rules.SAM) else rules.checked(settings.rule)
     bend = _BEND.get(type(task.loss).__name__, 1.0)
-    return rules.Momentum(min(0.1, 1 / (10 * bend * (1 + features.mean_square(task.X)))))
+    k = max(2.0, 10 / (settings.batch_size or task.X.shape[0]))
+    return rules.Momentum(min(1.0, 1 / (k * bend * (1 + features.mean_square(task.X)))))
 
 
 def schedule_for(settings):
