@@ -85,20 +85,22 @@ def test_pkg_config(prefix, tmp_path):
     assert "accuracy" in run(program)
 
 
+@pytest.mark.parametrize("name", ["refusals", "stored"])
 @pytest.mark.parametrize("sanitizer", ["none", "undefined,address"])
-def test_bad_arguments_are_refused(sanitizer, tmp_path):
-    """tests/refusals.c, with the undefined behaviour of NaN's bits looked for as well."""
+def test_programs_of_the_tests(sanitizer, name, tmp_path):
+    """tests/refusals.c and stored.c, with the undefined behaviour of NaN's bits looked for as well."""
     require((ROOT / "csrc").is_dir(), "the C sources are not here")
     compiler = shutil.which("gcc") or shutil.which("clang")
     require(compiler, "neither gcc nor clang is installed")
     sources = [
-        ROOT / "csrc" / f"{name}.c" for name in ("rules", "coefficients", "dispatch", "epoch", "linear")
+        ROOT / "csrc" / f"{name}.c"
+        for name in ("rules", "coefficients", "dispatch", "epoch", "linear", "stored")
     ]
     options = ["-std=gnu11", "-O1", "-DFO_SET=plain", f"-I{ROOT / 'csrc'}"]
     if sanitizer != "none":
         options += [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
-    program = tmp_path / "refusals"
-    built = subprocess.run([compiler, *options, ROOT / "tests" / "refusals.c", *sources, "-o", program, "-lm"],
+    program = tmp_path / name
+    built = subprocess.run([compiler, *options, ROOT / "tests" / f"{name}.c", *sources, "-o", program, "-lm"],
                            capture_output=True, text=True)  # fmt: skip
     if built.returncode and sanitizer != "none" and "san" in built.stderr:
         pytest.skip("the sanitizers' libraries are not installed")
