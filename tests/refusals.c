@@ -82,7 +82,7 @@ static void training(void)
     EXPECT(fo_epoch_f64(&d, &t, 3, 1), FO_BAD_RANGE);
     EXPECT(fo_epoch_f64(0, &t, 2, 2), 2);
     EXPECT(fo_epoch_f64(&d, 0, 0, 1), FO_NULL_POINTER);
-    t.rule = 99, EXPECT(fo_epoch_f64(&d, &t, 0, 1), FO_UNKNOWN_RULE);
+    t.rule = fo_rule_count(), EXPECT(fo_epoch_f64(&d, &t, 0, 1), FO_UNKNOWN_RULE);
     t.rule = FO_ADAM, EXPECT(fo_epoch_f64(&d, &t, 0, 1), FO_NULL_POINTER);
     t.W_slots = slots, EXPECT(fo_epoch_f64(&d, &t, 0, 1), FO_NULL_POINTER);
     t.rule = FO_SGD, t.batch = 0, EXPECT(fo_epoch_f64(&d, &t, 0, 1), FO_BAD_SIZE);
@@ -117,7 +117,7 @@ static void update(void)
     EXPECT(fo_all_finite_f64(0, 3), FO_NULL_POINTER);
     EXPECT(fo_all_finite_f64(x, -1), FO_BAD_SIZE);
     EXPECT(fo_first_nonfinite_f64(0, 0, 0, 0), -1);
-    EXPECT(fo_rule_defaults(99, h), FO_UNKNOWN_RULE);
+    EXPECT(fo_rule_defaults(fo_rule_count(), h), FO_UNKNOWN_RULE);
     EXPECT(fo_rule_defaults(FO_SGD, 0), FO_NULL_POINTER);
     EXPECT(fo_coefficients(FO_SGD, 0, 1, k), FO_NULL_POINTER);
     EXPECT(fo_rule_by_name(0), -1);

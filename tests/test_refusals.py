@@ -138,7 +138,7 @@ def test_hyperparameters(cls):
         if field in ("bias_correction", "undamped_start"):
             continue
         if field in OWN_RANGES:
-            for value in (math.nan, -math.inf):
+            for value in (math.nan,):
                 with pytest.raises(ValueError, match=f"{cls.__name__}.*{field}"):
                     checked(cls(**{field: value}))
             continue

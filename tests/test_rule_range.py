@@ -2,7 +2,7 @@
 
 The references are those of naive*.py: in float64 no square of a float32 overflows or vanishes. What the package says
 of itself (docs/decisions/rules.md) is taken for granted here: what is subnormal within a step is zero (gradients below
-1e-33, times a rate), and where squares are lost beside an eps that is smaller still, a step is right within a factor.
+1e-32, times a rate), and where squares are lost beside an eps that is smaller still, a step is right within a factor.
 """
 
 import naive
@@ -54,7 +54,7 @@ def look(cls, hyper, start, t, dtype, backend):
     assert within.sum() > G.size / 3, told
     bad = within & ~np.isfinite(ours)
     assert not bad.any(), f"{told}: not finite at g = {G[bad]}"
-    within &= (G == 0) | (np.abs(G) >= 1e-33)
+    within &= (G == 0) | (np.abs(G) >= 1e-32)
     ulp = float(np.spacing(np.full(1, start, dtype))[0])
     went, should = np.abs(ours - start), np.abs(exact - start)
     frozen = within & (should > 50 * ulp) & (went == 0)

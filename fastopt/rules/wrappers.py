@@ -46,7 +46,8 @@ def Cautious(base):
         raise ValueError(
             f"Cautious({name}): where its weight decay enters is not known: set weight_decay=0, or write the rule so"
         )
-    return _cautious_class(type(base), len(base.coefficients(base, 1.0)))(*base)
+    count = len(base.coefficients(base, 1.0))
+    return _cautious_class(type(base), count)(*base)  # type: ignore[arg-type]
 
 
 class SAM(NamedTuple):
