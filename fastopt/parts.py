@@ -4,6 +4,7 @@ import copy
 import tempfile
 import threading
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 
@@ -33,12 +34,14 @@ class Source:
     in_flight: parts in memory at once.
     """
 
-    name = "source"
-    n = None
+    name: Any = "source"
+    n: Any = None
+    features: int
+    dtype: Any
     is_sparse = False
-    classes = None
+    classes: Any = None
     raw = False
-    scale = None
+    scale: Any = None
     in_flight = IN_FLIGHT
 
     def pieces(self, size):

@@ -42,8 +42,8 @@ class Rows(NamedTuple):
     dtype: np.dtype
     scale: float
 
-    in_memory = True  # a source's rows are not
-    is_remote = False  # other processes' rows are
+    in_memory = True  # type: ignore[misc]  # a source's rows are not
+    is_remote = False  # type: ignore[misc]  # other processes' rows are
 
     @property
     def is_sparse(self):

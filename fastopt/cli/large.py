@@ -3,6 +3,7 @@
 import time
 import warnings
 from contextlib import contextmanager
+from typing import Any
 
 import click
 import numpy as np
@@ -30,7 +31,8 @@ def train(given):
     """`fastopt train` with these options and --in-parts, --workers or --scheduler."""
     began = time.perf_counter()
     for name in NO_USE:
-        if given[name] and click.get_current_context().get_parameter_source(name).name == "COMMANDLINE":
+        came_from = click.get_current_context().get_parameter_source(name)
+        if given[name] and came_from == click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{name.replace('_', '-')} wants the rows in memory: leave it out")
     regression, solver = given["regression"], given["solver"]
     loss = models.LOSSES[given["loss"] or ("squared-error" if regression else "softmax")]
@@ -51,7 +53,7 @@ def train(given):
         with progress.shown(given["quiet"], given["epochs"]) as show, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # how it ended is said below
             shown = {"progress": show} if chosen is not None else {}
-            fit = fo.train(data, client=client, **shown, **run)
+            fit: Any = fo.train(data, client=client, **shown, **run)
     prepared = getattr(source, "preparation", None)
     fit.preparation = prepared.record() if prepared else {"kind": "matrix", "features": source.features}
     out = models.save(fit, given["out"]) if given["out"] is not None else None

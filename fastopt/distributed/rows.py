@@ -24,7 +24,7 @@ class RemoteRows:
     work, one_over_weights, is_sparse = Rows.work, Rows.one_over_weights, False
 
     def __init__(self, data, found, threads=None):
-        self.data, self.threads = data, threads
+        self.data, self.threads, self.counts = data, threads, found["counts"]
         for name, value in found.items():
             setattr(self, name, value)
         self._slots = weakref.WeakSet()

@@ -7,6 +7,7 @@ several.py     sources after one another, iterators
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def _found(data, y, weight, target, weight_column, dtype, columns):
             if y is not None or weight is not None:
                 raise ValueError(f"{data} holds its labels: name their column, target=, weight_column=")
             return table_source(data, **given)
-        kind = NpySource
+        kind: Any = NpySource
     elif callable(data):
         kind = Iterated
     else:

@@ -3,7 +3,7 @@
 import os
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class Run:
             self._resume()
         self._good = (self.W.copy(), self.b.copy(), self.step)
         self._lowest_loss, self._lowest = self._first_loss, (self.W.copy(), self.b.copy(), self.step)
-        self._epoch_loop = self._bind(self.rows) if self.rows.in_memory else None
+        self._epoch_loop: Any = self._bind(self.rows) if self.rows.in_memory else None
         self._steps_at_once = max(1, FIRST_STRETCH * settings.steps_per_epoch // max(1, self.rows.work))
 
     def _bind(self, rows):
