@@ -25,8 +25,11 @@ class Gathered:
         sums, self.count, self.sums = self.sums, 0, {}
         for table in tables:
             odd = table.take([_in_dtype(sums.get(i), table.dtype) for i in table.members])
-            while odd >= 0:  # no micro-batch had a gradient for it
-                table.leave_out(odd)
+            while odd >= 0:
+                if table.gradients[odd] is None:  # no micro-batch had a gradient for it
+                    table.leave_out(odd)
+                else:  # in another order of memory, as sums from a file are
+                    table.place_gradient(odd, table.gradients[odd])
                 odd = table.watch.again(odd + 1)
         return True
 
