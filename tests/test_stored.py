@@ -417,3 +417,14 @@ def test_micro_batches_scales_and_files(backend, parameter, order, tmp_path):
     plain.step(made(0.5))
     assert all(each.t == 2 and bits(each.params) == bits(p) for each in others)
     assert everything(opt, p) == everything(plain, q)
+
+
+def test_codes_of_another_order_of_memory_are_refused():
+    """A block is a stretch of memory: in another order its base would belong to other elements."""
+    x = np.linspace(-1, 1, 600, dtype=np.float32).reshape(20, 30)
+    ours = fo.Optimizer(x.copy(), fo.AdamW(), state_dtype="float8")
+    theirs = fo.Optimizer(np.asfortranarray(x), fo.AdamW(), state_dtype="float8")
+    theirs.step(x.copy())
+    with pytest.raises(ValueError, match="in the order"):
+        ours.load_state_dict(theirs.state_dict())
+    assert ours.t == 0
