@@ -4,6 +4,7 @@
 
 #include "denormals.h"
 #include "fastopt.h"
+#include "noise.h"
 
 #if defined(_MSC_VER)
 #include <intrin.h>
@@ -91,7 +92,7 @@ static void update_stored_chunk(const int64_t *a, const int64_t *chunk, int64_t 
         one.s[j] = s[row++ * arrays + x];
         if (one.form[j] >= FO_SIGNED8) one.base[j] = (int16_t *)s[row++ * arrays + x];
     }
-    for (int q = 0; q < 3; q++) one.key[q] = noise[3 * x + q] + (uint32_t)t * 0xC2B2AE35u;
+    for (int q = 0; q < 3; q++) one.key[q] = fo_noise_key(noise[3 * x + q], t);
     fo_update_stored(rule, ((const double *const *)a[K])[x], &one, chunk[1], chunk[2]);
 }
 

@@ -1,8 +1,7 @@
 /* Parameters and state of few bits: what fastopt.h offers, checked, and the noise. fastopt/storage.py says why. */
 #include "checks.h"
+#include "noise.h"
 #include "sets.h"
-
-#define STEP 0xC2B2AE35u
 
 /* "s" a slot with a sign, "p" one without: as `small` of the classes in fastopt/rules. */
 static const char *small_slots(int rule)
@@ -46,7 +45,7 @@ void fo_noise_keys(uint64_t seed, uint64_t array, int64_t step, uint32_t *key)
 {
     for (uint64_t q = 0; q < 3; q++) {
         uint64_t words[3] = {seed, array, q};
-        key[q] = hash(words, 3) + (uint32_t)step * STEP;
+        key[q] = fo_noise_key(hash(words, 3), step);
     }
 }
 

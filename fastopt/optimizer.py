@@ -583,6 +583,8 @@ class Optimizer:
         behind = self._behind()
         copies = [{s: a.copy() for s, a in each.items()} for each in self._states()]
         small = {} if not self._stored else {"state_dtype": self._state_dtype, "noise": self._noise()}
+        if small:
+            small["order"] = self._params.orders()
         return {
             "rule": type(self._rule).__name__,
             "hyperparameters": self._rule._asdict(),
@@ -601,6 +603,8 @@ class Optimizer:
         """
         mine = self._states()
         seed = saved.checked_storage(saved_state, self._state_dtype, self._stored, self._seed)
+        if self._stored:
+            saved.check_order(saved_state, self._state_dtype, self._params.orders())
         rule, t, skipped, theirs = saved.checked_state(saved_state, self._rule, self._params, mine)
         steps = saved.checked_steps(saved_state, self._params, t)
         for have, given in zip(mine, theirs, strict=True):

@@ -21,6 +21,13 @@ def as_float32(array):
     return from_bfloat16(words) if half == "bfloat16" else from_float16(words)
 
 
+def as_half(x, dtype):
+    """Float32 numbers as new ones of a bfloat16 or float16 dtype, rounded to nearest, in their shape and order."""
+    code = np.empty_like(x, np.uint16)  # keeps the order of the axes
+    code[...] = to_float16(x) if dtype == np.float16 else split(x)[0]
+    return code.view(dtype)
+
+
 def words_of(count, key):
     """uint32: the word of noise of each of the first `count` elements."""
     return np.arange(count, dtype=_U) * _U(WEYL) + _U(key)

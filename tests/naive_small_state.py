@@ -38,6 +38,9 @@ def mixed(*words):
 
 def word(seed, array, which, step, i):
     key = (mixed(seed, array, which) + step * 0xC2B2AE35) % 2**32
+    key = (key ^ (key >> 16)) * 0x21F0AAAD % 2**32
+    key = (key ^ (key >> 15)) * 0xD35A2D97 % 2**32
+    key = key ^ (key >> 15)
     return (i * 0x9E3779B1 + key) % 2**32
 
 

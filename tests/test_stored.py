@@ -1,5 +1,7 @@
 """Parameters and state of few bits: bits against tests/naive_small_state.py, and what they are worth in training."""
 
+import pickle
+
 import naive_small_state as naive
 import numpy as np
 import pytest
@@ -387,3 +389,42 @@ def test_training_ends_where_float32_does(parameter, state):
     plain = accuracy_on_digits("float32", None, "auto")
     assert plain > 0.97
     assert abs(accuracy_on_digits(parameter, state, "auto") - plain) <= 0.002
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("parameter", ["float32", "split", "float16"])
+def test_micro_batches_scales_and_files(backend, parameter, order, tmp_path):
+    """maximize, loss_scale and accumulate on 16 bits, with a file and a pickle amid the micro-batches."""
+    x = np.linspace(-1, 1, 600, dtype=np.float32)
+
+    def made(k):
+        flat = as_form(x * np.float32(k), parameter)
+        return flat.reshape((20, 30), order=order)
+
+    p, q = made(1), made(1)
+    options = {"state_dtype": "float8", "backend": backend}
+    opt = fo.Optimizer(p, fo.AdamW(lr=0.1), accumulate=2, maximize=True, loss_scale=8.0, **options)
+    plain = fo.Optimizer(q, fo.AdamW(lr=0.1), **options)
+    opt.step(made(-8))
+    opt.save(tmp_path / "opt")
+    others = fo.Optimizer.load(tmp_path / "opt", backend=backend), pickle.loads(pickle.dumps(opt))
+    for each in (opt, *others):
+        if each.loss_scale is None:
+            pytest.fail("the factor of the loss was lost")
+        for k in (-8, -4, -4):
+            each.step(made(k))
+    plain.step(made(1))
+    plain.step(made(0.5))
+    assert all(each.t == 2 and bits(each.params) == bits(p) for each in others)
+    assert everything(opt, p) == everything(plain, q)
+
+
+def test_codes_of_another_order_of_memory_are_refused():
+    """A block is a stretch of memory: in another order its base would belong to other elements."""
+    x = np.linspace(-1, 1, 600, dtype=np.float32).reshape(20, 30)
+    ours = fo.Optimizer(x.copy(), fo.AdamW(), state_dtype="float8")
+    theirs = fo.Optimizer(np.asfortranarray(x), fo.AdamW(), state_dtype="float8")
+    theirs.step(x.copy())
+    with pytest.raises(ValueError, match="in the order"):
+        ours.load_state_dict(theirs.state_dict())
+    assert ours.t == 0

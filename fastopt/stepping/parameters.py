@@ -86,6 +86,11 @@ class Parameters:
             f"params must be {form} of arrays like those that are there, not {type(params).__name__}"
         )
 
+    def orders(self):
+        """For each parameter the order of its axes in memory, slowest first; C's where it lies in several pieces."""
+        axes = [arrays.axes_in_memory(array) for array in self.arrays]
+        return [list(range(a.ndim)) if x is None else list(x) for a, x in zip(self.arrays, axes, strict=True)]
+
     def need_floats(self, what):
         """TypeError where a parameter has 16 bits."""
         for i, array in enumerate(self.arrays):

@@ -44,6 +44,16 @@ def checked_storage(saved, state_dtype, stored, seed):
     return checked_count(noise.get("seed"), "state_dict: noise seed")
 
 
+def check_order(saved, state_dtype, orders):
+    """ValueError where 8-bit codes were kept in another order of memory: their blocks are stretches of memory."""
+    theirs = saved.get("order", orders)
+    if (state_dtype or "").startswith("float8") and theirs != orders:
+        raise ValueError(
+            f"state_dict has 8-bit codes of parameters whose axes lie in memory in the order {theirs}, here it is {orders}: "
+            "make the Optimizer over parameters in the same order (np.asfortranarray, np.ascontiguousarray)"
+        )
+
+
 def checked_state(saved, rule, params, states):
     """(rule, t, skipped, states) of a state_dict that fits, else ValueError.
 

@@ -37,6 +37,9 @@ class Bits:
     def __and__(self, other):
         return self._do("and_", other)
 
+    def __xor__(self, other):
+        return self._do("xor", other)
+
     def __or__(self, other):
         return self._do("or_", other)
 

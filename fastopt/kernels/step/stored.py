@@ -17,7 +17,7 @@ from fastopt.kernels.language.halves import Bits
 from fastopt.kernels.language.memory import read
 from fastopt.kernels.step import elementwise
 from fastopt.kernels.step.elementwise import chunk_of, read_address, tell_apart, update
-from fastopt.storage import BLOCK, STEP, WEYL, WORDS
+from fastopt.storage import BLOCK, MIX, STEP, WEYL, WORDS
 
 _FLOAT, _INT8, _INT16, _INT32, _INT64 = ir.FloatType(), *(ir.IntType(n) for n in (8, 16, 32, 64))
 _EXPONENTS = {"bfloat16": 0x7F80, "float16": 0x7C00}
@@ -281,7 +281,10 @@ def _noise_keys(typing, noise, array, t):
         values = []
         for q in range(WORDS):
             where = v.pointer(builder, noise, _INT32, builder.add(first, ir.Constant(_INT64, q)))
-            values.append((step + Bits(builder, builder.load(where))).value)
+            key = step + Bits(builder, builder.load(where))
+            for shift, factor in MIX:
+                key = (key ^ (key >> shift)) * factor
+            values.append((key ^ (key >> 15)).value)
         return context.make_tuple(builder, result, values)
 
     return result(types.int64, types.int64, types.int64), codegen
