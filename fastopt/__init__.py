@@ -68,6 +68,7 @@ def _for_freezers():
     import fastopt.diagnostics
     import fastopt.engines.choose
     import fastopt.estimators
+    import fastopt.exchange
     import fastopt.fit
     import fastopt.info
     import fastopt.linear
@@ -81,6 +82,7 @@ def _for_freezers():
     import fastopt.penalties
     import fastopt.rules
     import fastopt.schedules
+    import fastopt.stepping.loss_scale
     import fastopt.testing
     import fastopt.training
     import fastopt.warm  # noqa: F401
