@@ -253,13 +253,24 @@ def test_squared_hinges_of_dual_and_newton_agree(needs_numba):
         assert ends[0].report.objective == pytest.approx(ends[1].report.objective, rel=2e-8)
 
 
-@pytest.mark.parametrize("solver", ["lbfgs", "newton", "prox-newton", "dual"])
+def test_hinge_of_rows_of_zeros(needs_numba):
+    """Their loss is 1 whatever W is, and the dual counts it."""
+    X = np.array([[1.0, 0.5], [0, 0], [-1, 0.2], [0, 0]])
+    for form in (X, sparse.csr_array(X)):
+        report = solve(
+            fo.Objective(fo.Hinge(), form, [1, 1, 0, 0], l2=0.1, fit_intercept=False), "dual", tol=1e-9
+        ).report
+        assert report.converged and report.objective > 0.5
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "newton", "prox-newton", "dual", "dual one-vs-rest"])
 @pytest.mark.parametrize("form", ["dense", "csr"])
 def test_same_bits_for_any_number_of_threads(solver, form, needs_numba, rng):
     X = rng.normal(size=(3000, 90)) * (rng.random((3000, 90)) < 0.5)
     y = (X[:, :5] @ rng.normal(size=(5, 4)) + rng.gumbel(size=(3000, 4))).argmax(axis=1)
     X = sparse.csr_array(X) if form == "csr" else X
-    loss = fo.MulticlassHinge() if solver == "dual" else fo.Softmax()
+    loss = {"dual": fo.MulticlassHinge(), "dual one-vs-rest": fo.Hinge()}.get(solver, fo.Softmax())
+    solver = solver.split()[0]
     penalty = fo.ElasticNet(1e-3, 1e-3) if solver == "prox-newton" else fo.L2(1e-3)
     ends = []
     for threads in (1, 2, 3):

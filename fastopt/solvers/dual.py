@@ -9,9 +9,9 @@ from fastopt.arrays import aligned_zeros
 from fastopt.engines import choose
 from fastopt.threads import share
 
-# passes over the rows before the first measurement of the gap, doubled each time; at most
-FIRST, PASSES = 3, 100
-LESS = 0.2  # of the violation: fewer passes do
+# rows looked at before the first measurement of the gap, in all rows, doubled each time; at most
+FIRST, MOST_VISITED = 4, 16
+LESS = 0.1  # of the violation: fewer passes do
 
 
 def why_not(objective):
@@ -68,28 +68,31 @@ class _Ascent:
         if squared:
             self.most = np.where(C > 0, np.inf, 0.0)
             np.divide(0.5, C, out=self.bend, where=C > 0)
-        self.squares = _squares(data, rows.n)
+        self.squares = np.empty(rows.n)
+        squares = ascent.squares_entry(data[0].dtype.name, data[1].dtype.name)
+        squares(*data, rows.features, self.squares)
         self.w, self.bias = np.zeros((rows.features, outputs)), np.zeros(outputs)
         self.centre, self.order, self.margin = np.zeros(outputs), np.arange(rows.n), margin
         self.rho = self.l2 / max(float(np.mean(self.squares)), 1e-300) if objective.fit_intercept else 0.0
-        self.numbers, self.passes = np.zeros(len(ascent.NUMBERS)), FIRST
+        self.numbers, self.most_visited = np.zeros(len(ascent.NUMBERS)), FIRST * rows.n
         self.numbers[ascent.INVERSE] = 1 / (2 * self.l2)
         self.numbers[ascent.INVERSE_RHO] = 1 / (2 * self.rho) if self.rho else 0.0
         self.numbers[ascent.MARGIN], self.numbers[ascent.SEED] = margin, 12345 + seed
+        self.numbers[ascent.HIGH], self.numbers[ascent.LOW] = np.inf, -np.inf
         self._run = ascent.pass_entry(data[0].dtype.name, data[1].dtype.name, outputs > 1)
 
     def advance(self):
-        """Passes until the rows in use violate their conditions by a fifth of what all did, or many."""
+        """Passes until the rows in use violate their conditions by a tenth of what all did, or many."""
         names = self.names
-        self.numbers[names.ACTIVE] = len(self.order)
-        self.numbers[names.HIGH], self.numbers[names.LOW] = np.inf, -np.inf
+        self.numbers[names.ACTIVE] = visited = len(self.order)
         self._one_pass()
         enough = LESS * self.numbers[names.WORST]
-        for _ in range(self.passes):
+        while visited < self.most_visited:
+            visited += self.numbers[names.ACTIVE]
             self._one_pass()
             if self.numbers[names.ACTIVE] == 0 or self.numbers[names.WORST] <= enough:
                 break
-        self.passes = min(PASSES, 2 * self.passes)
+        self.most_visited = min(MOST_VISITED * len(self.order), 2 * self.most_visited)
 
     def _bound(self, sum_of_alpha, sum_of_squares, pull):
         """The dual's value; pull: what the equality constraint of each b still misses."""
@@ -118,14 +121,16 @@ class _Binary(_Ascent):
     """z: -1 or 1, one a row."""
 
     def __init__(self, problem, data, z, seed):
-        from fastopt.kernels.solvers.ascent import ALPHA, BEND, INVERSE, INVERSE_RHO, MOST, Q, Z
+        from fastopt.kernels.solvers.ascent import ALPHA, BEND, INVERSE, INVERSE_Q, INVERSE_RHO, MOST, Z
 
         squared = isinstance(problem.objective.loss, losses.SquaredHinge)
         super().__init__(problem, data, 1, squared, 1.0, seed)
         self.rows = aligned_zeros(8 * len(z), np.float64).reshape(-1, 8)
         q = self.squares * self.numbers[INVERSE] + self.numbers[INVERSE_RHO] + self.bend
-        for place, values in ((Z, z), (MOST, self.most), (BEND, self.bend), (Q, q)):
+        for place, values in ((Z, z), (MOST, self.most), (BEND, self.bend)):
             self.rows[:, place] = values
+        # a row of zeros without b: its dual variable goes to a bound
+        self.rows[:, INVERSE_Q] = 1 / np.maximum(q, 1e-300)
         self.alpha = self.rows[:, ALPHA]
 
     def _one_pass(self):
@@ -170,13 +175,3 @@ def _triple(rows, scaling):
     if scaling is not None:
         X = ((X - scaling.mean) / scaling.scale).astype(rows.dtype)
     return np.ascontiguousarray(X).reshape(-1), np.zeros(0, np.int64), np.zeros(0, np.int64)
-
-
-def _squares(data, n):
-    """|x|^2 of each row."""
-    values, _, indptr = data
-    squares = np.square(values, dtype=np.float64)
-    if not len(indptr):
-        return squares.reshape(n, -1).sum(axis=1)
-    sums = np.concatenate([[0.0], np.cumsum(squares)])
-    return sums[indptr[1:]] - sums[indptr[:-1]]

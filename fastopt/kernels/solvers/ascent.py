@@ -17,26 +17,21 @@ from fastopt.kernels.language.memory import fetch
 NUMBERS = ["one_over_l2", "one_over_rho", "margin", "seed", "active", "high", "low", "worst"]
 (INVERSE, INVERSE_RHO, MARGIN, SEED, ACTIVE, HIGH, LOW, WORST) = range(len(NUMBERS))
 
-Z, MOST, BEND, Q, ALPHA = range(5)  # of a row's numbers
+Z, MOST, BEND, INVERSE_Q, ALPHA = range(5)  # of a row's numbers
 AHEAD = 4  # rows between the one at hand and the one that is fetched
 
 
 @kernel
-def _draw(numbers, count):
-    """A number below count; the generator is xorshift32."""
-    x = np.uint32(numbers[SEED])
-    x ^= np.uint32(x << np.uint32(13))
-    x ^= np.uint32(x >> np.uint32(17))
-    x ^= np.uint32(x << np.uint32(5))
-    numbers[SEED] = np.float64(x)
-    return np.int64(np.uint64(x) * np.uint64(count) >> np.uint64(32))
-
-
-@kernel
 def _shuffle(order, count, numbers):
+    """A new order of the first rows; the generator is xorshift32, its state a local number while it runs."""
+    x, low = np.uint64(numbers[SEED]), np.uint64(0xFFFFFFFF)
     for i in range(count - 1, 0, -1):
-        j = _draw(numbers, i + 1)
+        x ^= x << np.uint64(13) & low
+        x ^= x >> np.uint64(17)
+        x ^= x << np.uint64(5) & low
+        j = np.int64(x * np.uint64(i + 1) >> np.uint64(32))
         order[i], order[j] = order[j], order[i]
+    numbers[SEED] = np.float64(x)
 
 
 @kernel
@@ -48,14 +43,22 @@ def _entries(indptr, features, i):
 
 @kernel(reassociate=True)
 def _dot(values, indices, begin, end, w):
-    total = 0.0
-    if len(indices):
-        for k in range(begin, end):
-            total += values[k] * w[np.uint64(indices[k])]
-    else:
+    """Of a sparse row in four sums: 14 entries are too few for vectors, and in one sum each waits for the last."""
+    if not len(indices):
+        total = 0.0
         for k in range(end - begin):
             total += values[begin + k] * w[k]
-    return total
+        return total
+    t0 = t1 = t2 = t3 = 0.0
+    whole = begin + (end - begin) // 4 * 4
+    for k in range(begin, whole, 4):
+        t0 += values[k] * w[np.uint64(indices[k])]
+        t1 += values[k + 1] * w[np.uint64(indices[k + 1])]
+        t2 += values[k + 2] * w[np.uint64(indices[k + 2])]
+        t3 += values[k + 3] * w[np.uint64(indices[k + 3])]
+    for k in range(whole, end):
+        t0 += values[k] * w[np.uint64(indices[k])]
+    return t0 + t1 + (t2 + t3)
 
 
 @kernel
@@ -83,14 +86,14 @@ def _fetch_row(values, indices, indptr, features, rows, i):
 def binary_pass(values, indices, indptr, features, rows, w, b, order, numbers):
     """One pass over the rows in use, in a new order: each dual variable in [0, most] to its best.
 
-    rows: (n, 8), of which Z (-1 or 1), MOST, BEND (1 / (2 C) with squares of the hinge, else 0), Q (how the slope
-    grows with the dual variable) and ALPHA, on a cache line. b: one number. Rows at a bound far from wanting to
-    leave it are put aside, as in liblinear. Source: Hsieh et al. 2008.
+    rows: (n, 8), of which Z (-1 or 1), MOST, BEND (1 / (2 C) with squares of the hinge, else 0), INVERSE_Q (of how
+    the slope grows with the dual variable) and ALPHA, on a cache line. b: one number. Rows at a bound far from
+    wanting to leave it are put aside, as in liblinear. Source: Hsieh et al. 2008.
     """
     count = np.int64(numbers[ACTIVE])
     _shuffle(order, count, numbers)
     inverse, inverse_rho, margin = numbers[INVERSE], numbers[INVERSE_RHO], numbers[MARGIN]
-    high, low, worst_high, worst_low = numbers[HIGH], numbers[LOW], -np.inf, np.inf
+    high, low, worst_high, worst_low = numbers[HIGH], numbers[LOW], 0.0, 0.0
     at = 0
     while at < count:
         i = order[at]
@@ -98,26 +101,34 @@ def binary_pass(values, indices, indptr, features, rows, w, b, order, numbers):
         begin, end = _entries(indptr, features, i)
         z, alpha, most = rows[i, Z], rows[i, ALPHA], rows[i, MOST]
         slope = z * (_dot(values, indices, begin, end, w) + b[0]) - margin + alpha * rows[i, BEND]
-        at_low, at_high = alpha == 0, alpha == most
-        if (at_low and slope > high) or (at_high and slope < low):
-            count -= 1
-            order[at], order[count] = order[count], order[at]
-            continue
+        new = min(max(alpha - slope * rows[i, INVERSE_Q], 0.0), most)
+        move = (new - alpha) * z
+        if move == 0:
+            if (alpha == 0 and slope > high) or (alpha == most and slope < low):
+                count -= 1
+                order[at], order[count] = order[count], order[at]
+                continue
+        else:
+            worst_high, worst_low = max(worst_high, slope), min(worst_low, slope)
+            rows[i, ALPHA] = new
+            _add(values, indices, begin, end, w, move * inverse)
+            b[0] += move * inverse_rho
         at += 1
-        pull = slope
-        if (at_low and slope > 0) or (at_high and slope < 0):
-            pull = 0.0
-        worst_high, worst_low = max(worst_high, pull), min(worst_low, pull)
-        if pull != 0 and rows[i, Q] > 0:
-            new = min(max(alpha - slope / rows[i, Q], 0.0), most)
-            move = (new - alpha) * z
-            if move != 0:
-                rows[i, ALPHA] = new
-                _add(values, indices, begin, end, w, move * inverse)
-                b[0] += move * inverse_rho
     numbers[ACTIVE], numbers[WORST] = count, worst_high - worst_low
     numbers[HIGH] = worst_high if worst_high > 0 else np.inf
     numbers[LOW] = worst_low if worst_low < 0 else -np.inf
+    return 0
+
+
+@kernel(reassociate=True)
+def row_squares(values, indices, indptr, features, squares):
+    """|x|^2 of each row."""
+    for i in range(len(squares)):
+        begin, end = _entries(indptr, features, i)
+        total = 0.0
+        for k in range(begin, end):
+            total += np.float64(values[k]) * np.float64(values[k])
+        squares[i] = total
     return 0
 
 
@@ -233,12 +244,24 @@ def multiclass_pass(
     return 0
 
 
+VECTOR = types.Array(types.float64, 1, "C")
+
+
+def _rows(dtype, index):
+    """Types of the rows' arguments."""
+    number, whole = getattr(types, dtype), getattr(types, index)
+    return [types.Array(number, 1, "C"), *[types.Array(whole, 1, "C")] * 2, types.int64]
+
+
+@functools.cache
+def squares_entry(dtype, index):
+    return entry(row_squares, *_rows(dtype, index), VECTOR)
+
+
 @functools.cache
 def pass_entry(dtype, index, is_multiclass):
     """The compiled pass for values of dtype and indices of `index`."""
-    number, whole = getattr(types, dtype), getattr(types, index)
-    vector, matrix = types.Array(types.float64, 1, "C"), types.Array(types.float64, 2, "C")
-    rows = [types.Array(number, 1, "C"), *[types.Array(whole, 1, "C")] * 2, types.int64]
+    rows, vector, matrix = _rows(dtype, index), VECTOR, types.Array(types.float64, 2, "C")
     order = types.Array(types.int64, 1, "C")
     if is_multiclass:
         given = [order, vector, vector, vector, matrix, matrix, vector, order, vector, types.boolean]
