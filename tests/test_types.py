@@ -27,7 +27,7 @@ BAD = {
     "fo.Adam(lr='0.1')": "incompatible type",
     "fo.train(X, y, epoch=3)": "Unexpected keyword argument",
     "fo.train(X, y, epochs='3')": "incompatible type",
-    "fo.train(X)": "Missing positional argument",
+    "fo.value_and_grad(fo.Softmax(), X)": "Missing positional argument",
     "fo.train(X, y, sampling='random')": "incompatible type",
     "fo.Optimizer(X, 0.1)": "incompatible type",
     "fo.Optimizer(X, fo.SGD(), backend='cuda')": "incompatible type",
