@@ -10,7 +10,7 @@ import numpy as np
 
 import fastopt as fo
 from fastopt.cli import models, options, progress, rates
-from fastopt.parts import Source, rows_of
+from fastopt.parts import Source
 from fastopt.readers.sources import ReadError
 
 SAMPLE = 4096  # rows of the beginning, on which a learning rate is tried
@@ -83,10 +83,9 @@ def _source(given):
 def _rule(given, source, loss):
     rule = models.rule(given["rule_name"], given["lr"], given["fields"], given["base"])
     X, y, _ = next(source.pieces(SAMPLE))
-    some = rows_of(fo.source(X, y, classes=source.classes), loss) if not source.raw else None
     if source.raw and loss.one_row != "real":
         y = np.unique(y, return_inverse=True)[1]
-    found = _Rows(source, X, some.y if some is not None else y)
+    found = _Rows(source, X, y)
     chosen, tried = rates.chosen(
         rule, given["lr"], found, loss, given["batch_size"] or None, given["l2"], given["seed"]
     )

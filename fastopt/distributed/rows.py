@@ -135,9 +135,6 @@ class RemotePasses:
         self.reads += 1
         out.become("scores", V, c)
 
-    def value_at(self, kept):
-        return sum(self.rows.call(partial(worker.value_at, kept=kept.kept)))
-
     def line(self, kept, direction, t):
         found = self.rows.call(partial(worker.line, kept=kept.kept, direction=direction.kept, t=t))
         value = slope = 0.0

@@ -161,9 +161,5 @@ def line(part, kept, direction, t):
     return part.passes.line(part.kept(kept), part.kept(direction), t)
 
 
-def value_at(part, kept):
-    return part.passes.value_at(part.kept(kept))
-
-
 def _room(part, shape, intercept):
     return np.empty(shape, part.rows.dtype), np.empty(shape[:1], part.rows.dtype) if intercept else None

@@ -70,7 +70,7 @@ class Slots:
 
     def __init__(self, parts):
         self.parts = parts
-        self.dtype, self.size = parts[0].dtype, sum(part.size for part in parts)
+        self.dtype = parts[0].dtype
 
     def __iadd__(self, other):
         for mine, theirs in zip(self.parts, other.parts, strict=True):
@@ -99,10 +99,6 @@ class PartedPasses:
         shapes = [self._own(part).slot() for part in self.rows.without_features()]
         return Slots([self.rows.memory(like) for like in shapes])
 
-    def by_row(self, slot):
-        own = zip(self.rows.without_features(), slot.parts, strict=True)
-        return np.concatenate([self._own(part).by_row(kept) for part, kept in own])
-
     def evaluate(self, W, b, dW, db, scale, out=None):
         outs = None if out is None else out.parts
         return self._add_up(
@@ -123,10 +119,6 @@ class PartedPasses:
         self.reads += 1
         for i, (_, part) in enumerate(self.rows.parts()):
             self._own(part).scores(V, c, out.parts[i])
-
-    def value_at(self, kept):
-        own = zip(self.rows.without_features(), kept.parts, strict=True)
-        return sum(self._own(part).value_at(scores) for part, scores in own)
 
     def line(self, kept, direction, t):
         value = slope = 0.0
