@@ -6,6 +6,8 @@
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
 
+static inline unsigned fo_denormals_control(void) { return _mm_getcsr(); }
+
 static inline unsigned fo_flush_denormals(void)
 {
     unsigned control = _mm_getcsr();
@@ -15,6 +17,7 @@ static inline unsigned fo_flush_denormals(void)
 
 static inline void fo_restore_denormals(unsigned control) { _mm_setcsr(control); }
 #else
+static inline unsigned fo_denormals_control(void) { return 0; }
 static inline unsigned fo_flush_denormals(void) { return 0; }
 static inline void fo_restore_denormals(unsigned control) { (void)control; }
 #endif

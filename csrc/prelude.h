@@ -184,6 +184,7 @@ static void coefficient_table(int rule, intptr_t h, int64_t h_step, double t, in
 }
 
 /* So that the NumPy back end has the same bits: subnormal numbers count as zero in every step. */
+static unsigned denormals_control(void) { return fo_denormals_control(); }
 static unsigned flush_denormals(void) { return fo_flush_denormals(); }
 static void restore_denormals(unsigned control) { fo_restore_denormals(control); }
 

@@ -108,8 +108,9 @@ def denormals_flushed():
     if lib is None:
         yield
         return
-    control = lib.flush_denormals()
+    control = lib.denormals_control()  # before anything changes: Ctrl-C may fall on the end of any call
     try:
+        lib.flush_denormals()
         yield
     finally:
         lib.restore_denormals(control)

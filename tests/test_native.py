@@ -357,3 +357,20 @@ def test_epoch_stops_before_a_step_that_is_not_finite():
     assert native.epoch(data, training, 2, 4) == 2
     np.testing.assert_array_equal(W, before[0])
     np.testing.assert_array_equal(b, before[1])
+
+
+def test_an_interrupt_while_subnormal_numbers_are_switched_off_switches_them_on(monkeypatch):
+    lib = native.lib
+
+    class Interrupted:
+        def __getattr__(self, name):
+            return getattr(lib, name)
+
+        def flush_denormals(self):
+            lib.flush_denormals()
+            raise KeyboardInterrupt  # Python runs a signal's handler when a call has ended
+
+    monkeypatch.setattr(native, "lib", Interrupted())
+    with pytest.raises(KeyboardInterrupt), native.denormals_flushed():
+        pass
+    assert np.float32(1e-39) * np.float32(0.5) != 0
