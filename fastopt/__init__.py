@@ -11,7 +11,7 @@ _NAMES = {
         "Adam", "AdamW", "AMSGrad", "AdaDelta", "Adamax", "NAdam", "Lion",
         "SGDW", "MomentumW", "RMSPropMomentum", "CenteredRMSPropMomentum", "AMSGradW", "NAdamW", "RAdam", "RAdamW",
         "AdEMAMix", "Rprop", "ASGD", "ScheduleFreeSGD", "ScheduleFreeAdamW", "LARS", "LAMB", "Adafactor",
-        "PlainAdafactor", "Muon", "Averaged", "Cautious", "Lookahead", "SAM",
+        "PlainAdafactor", "Muon", "Averaged", "Cautious", "Lookahead", "ScheduleFree", "SAM",
     ),
     "losses": (
         "Softmax", "MulticlassHinge", "SquaredError", "Logistic", "Hinge", "SquaredHinge", "ModifiedHuber",

@@ -174,6 +174,50 @@ def test_lookahead(backend, need, rng):
         np.testing.assert_allclose(p, fast, rtol=1e-12)
 
 
+@pytest.mark.parametrize("backend", OWN)
+@pytest.mark.parametrize("momentum", [0.9, 0.3, 1.0])
+@pytest.mark.parametrize("base", ["SGD", "Adam"])
+def test_schedule_free_around_a_rule(base, momentum, backend, need, rng):
+    need(backend)
+    z, state = rng.standard_normal(4), naive.initial("Adam", 4)
+    p, x = z.copy(), 0
+    opt = fo.Optimizer(p, fo.ScheduleFree(getattr(fo, base)(0.1), momentum), backend=backend)
+    for t in range(1, 30):
+        g = rng.standard_normal(4)
+        if base == "SGD":
+            z = z - 0.1 * g
+        else:
+            z, state = naive.adam(z, g, state, t, lr=0.1)
+        x = x + (z - x) / t
+        opt.step(g)
+        np.testing.assert_allclose(p, (1 - momentum) * z + momentum * x, rtol=1e-12)
+        np.testing.assert_allclose(opt.averaged(), x, rtol=1e-10)
+
+
+def test_schedule_free_is_schedule_free_sgd(rng):
+    p, q = np.ones(5), np.ones(5)
+    ours, known = fo.Optimizer(p, fo.ScheduleFree(fo.SGD(0.3))), fo.Optimizer(q, fo.ScheduleFreeSGD(0.3))
+    for _ in range(20):
+        g = rng.standard_normal(5)
+        ours.step(g)
+        known.step(g)
+        np.testing.assert_allclose(p, q, rtol=1e-12)
+    np.testing.assert_allclose(ours.averaged(), known.averaged(), rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: fo.ScheduleFree(fo.SGD(), momentum=0), "0 < momentum <= 1"),
+        (lambda: fo.ScheduleFree(fo.ScheduleFreeSGD()), "without averages of its own"),
+        (lambda: fo.ScheduleFree(fo.SAM(fo.SGD())), "write SAM"),
+    ],
+)
+def test_schedule_free_refuses(make, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        make()
+
+
 def test_wrappers_take_schedules_and_own_rules(numba):
     class Mine(NamedTuple):
         lr: float = 1.0

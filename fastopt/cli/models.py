@@ -40,6 +40,7 @@ AROUND: dict[str, tuple[Any, tuple[str, ...]]] = {
     "lookahead": (rules.Lookahead, ("every", "alpha")),
     "averaged": (rules.Averaged, ("decay", "begin")),
     "cautious": (rules.Cautious, ()),
+    "schedulefree": (rules.ScheduleFree, ("momentum",)),
 }
 SCHEDULES = {
     "constant": schedules.Constant(),

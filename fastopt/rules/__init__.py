@@ -38,7 +38,7 @@ from fastopt.rules.momentum import ClassicalMomentum, Momentum, MomentumW, Neste
 from fastopt.rules.norms import LAMB, LARS
 from fastopt.rules.rmsprop import CenteredRMSProp, CenteredRMSPropMomentum, RMSProp, RMSPropMomentum
 from fastopt.rules.sgd import ASGD, SGD, SGDW, Rprop
-from fastopt.rules.wrappers import SAM, Averaged, Cautious, Lookahead  # noqa: F401
+from fastopt.rules.wrappers import SAM, Averaged, Cautious, Lookahead, ScheduleFree  # noqa: F401
 
 RULES = (
     SGD,
@@ -99,6 +99,7 @@ _RANGES = {
     "average_begin": (0, inf, False),
     "lookahead_every": (1, inf, False),
     "lookahead_alpha": (0, 1, True),
+    "free_momentum": (0, 1, True),
     "momentum_decay": (0, inf, False),
 }
 

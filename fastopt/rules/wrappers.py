@@ -28,6 +28,25 @@ def Lookahead(base, every=6, alpha=0.5):
     return _wrapped(base, "Lookahead", _lookahead, lookahead_every=every, lookahead_alpha=alpha)
 
 
+def ScheduleFree(base, momentum=0.9):
+    """The base's steps on z, with gradients taken at the parameters y between z and its average x:
+    z = base(z, g(y));  x = (1 - 1/t)*x + z/t;  y = (1-momentum)*z + momentum*x.
+
+    `Optimizer.averaged()` gives x, the model to use; the base's lr needs no schedule, and its own momentum should be
+    0 (momentum here takes its place, 0 < momentum <= 1). Source: Defazio et al. 2024, eq. 2-4. As
+    schedulefree.ScheduleFreeWrapper and optax.contrib.schedule_free at a constant rate: they weigh the mean by the
+    largest lr so far, squared. torch and Keras have none. ScheduleFreeSGD and ScheduleFreeAdamW have the decay at y
+    and a warm-up.
+    """
+    if not 0 < momentum <= 1:
+        raise ValueError(f"ScheduleFree(momentum={momentum!r}): 0 < momentum <= 1 is needed")
+    if "z" in getattr(base, "slots", ()):
+        raise TypeError(
+            f"ScheduleFree goes around a rule without averages of its own, not {type(base).__name__}"
+        )
+    return _wrapped(base, "ScheduleFree", _schedule_free, free_momentum=momentum)
+
+
 def Cautious(base):
     """The base's step where it goes against the gradient, u*g > 0, and none elsewhere; what is left grows by
     1/max(k/n, 1e-3), k of the array's n elements being left. Moments and weight decay are not masked.
@@ -92,6 +111,22 @@ def _lookahead(base_update, count, slots):
         return h.lookahead_alpha, 1 - meet, meet
 
     return update, coefficients, "slow", None
+
+
+def _schedule_free(base_update, count, slots):
+    def update(h, k, p, g, s):
+        z = s[slots]
+        z_new, s_new = base_update(h, k[:count], z, g, s[:slots])
+        keep, apart, toward = k[count], k[count + 1], k[count + 2]
+        return keep * (p - apart * z) + toward * z_new, s_new + (z_new,)  # noqa: RUF005 (Numba)
+
+    def coefficients(h, t):  # p - (1-momentum)*z is momentum*x
+        return 1 - 1 / t, 1 - h.free_momentum, 1 - h.free_momentum + h.free_momentum / t
+
+    def averaged(h, p, s):
+        return (p - (1 - h.free_momentum) * s["z"]) / h.free_momentum
+
+    return update, coefficients, "z", averaged
 
 
 def _wrapped(base, name, make, **fields):
