@@ -180,10 +180,12 @@ def _state_for_torch(torch, tensor, rule, slots, t):
 
 # By the fields of the NamedTuples that optax keeps its states in: {slot: field} of each of our rules.
 _OPTAX: dict = {
-    "Momentum": {"v": "trace"}, "Nesterov": {"v": "trace"}, "Lion": {"m": "mu"}, "RMSProp": {"v": "nu"},
-    "AdaGrad": {"v": "sum_of_squares"}, "AdaDelta": {"v": "e_g", "u": "e_x"}, "SGD": {},
-    "Adamax": {"m": "mu", "u": "nu"},
-    **{name: {"m": "mu", "v": "nu"} for name in ("Adam", "AdamW", "NAdam", "NAdamW", "LAMB")},
+    **{name: {} for name in ("SGD", "SGDW")},
+    **{name: {"v": "trace"} for name in ("Momentum", "MomentumW", "ClassicalMomentum", "Nesterov")},
+    "Lion": {"m": "mu"}, "RMSProp": {"v": "nu"}, "CenteredRMSProp": {"v": "nu", "m": "mu"},
+    "AdaGrad": {"v": "sum_of_squares"}, "AdaDelta": {"v": "e_g", "u": "e_x"}, "Adamax": {"m": "mu", "u": "nu"},
+    "AdEMAMix": {"m": "m1", "n": "m2", "v": "nu"},
+    **{name: {"m": "mu", "v": "nu"} for name in ("Adam", "AdamW", "NAdam", "NAdamW", "RAdam", "RAdamW", "LAMB")},
 }  # fmt: skip
 
 
@@ -192,7 +194,10 @@ def from_optax(params, state, rule, **options):
 
     params: arrays, or dicts and lists of them, which are updated in place (np.array of JAX's). state: what init and
     update of the transformation gave, a chain or not. rule: the rule with the hyperparameters that the
-    transformation was made with, which its state does not tell: SGD, Momentum, Nesterov, Adam, AdamW, NAdam, NAdamW, LAMB, Adamax, Lion, RMSProp, AdaGrad, AdaDelta. options: of the Optimizer.
+    transformation was made with, which its state does not tell: SGD, SGDW, Momentum, MomentumW, ClassicalMomentum
+    (lr before the trace), Nesterov, RMSProp (centred or not), AdaGrad, AdaDelta, Adam, AdamW, Adamax, NAdam, NAdamW,
+    RAdam, RAdamW, AdEMAMix, Lion, LAMB. docs/parity.md has the settings in which the two are equal; RAdam's need
+    JAX to count in float64 (in float32 its rate of the first steps is some per cent off). options: of the Optimizer.
     Raises ValueError where the state has no part with the fields of the rule's.
     """
     opt = Optimizer(params, rule, **options)
@@ -242,9 +247,13 @@ def _part_with(state, fields, name):
     if not fields:
         return None
     for part in _parts(state):
-        if set(fields) == set(part._fields) - {"count"}:
+        if set(fields) == {field for field in part._fields if not _counts(field)}:
             return part
     raise ValueError(f"the state has no part with the fields {sorted(fields)} of {name}")
+
+
+def _counts(field):
+    return field.startswith("count")  # AdEMAMix has two
 
 
 def _count_in(state, part):
@@ -262,7 +271,7 @@ def _replaced(state, part, values, t):
     mine = values if state is part else {}
     new = {}
     for field, value in zip(state._fields, state, strict=True):
-        if field == "count":
+        if _counts(field):
             new[field] = np.asarray(t, np.asarray(value).dtype)
         else:
             new[field] = mine.get(field, _replaced(value, part, values, t))

@@ -40,7 +40,9 @@ class Optimizer:
     clip: largest 2-norm of all gradients together; larger ones are scaled down to it.
     nonfinite: what NaN or inf in a gradient does. "raise": FloatingPointError naming the
         parameter, before anything is changed. "skip": no update, counted in `skipped`.
-        "allow": nothing is looked at.
+        "allow": nothing is looked at. NaN stays in the parameter and its state; inf does too where a rule keeps
+        the gradient itself (SGD, Momentum, ...), and in rules with second moments (Adam, RMSProp, ...) it counts
+        as the largest gradient that they tell apart: 9.2e18 in float32, 6.7e153 in float64.
     max_skips: with nonfinite="skip", how many steps in a row may be left out; one more is a FloatingPointError.
         optax.apply_if_finite has it as max_consecutive_errors.
     maximize: go up the gradient, not down.

@@ -221,6 +221,20 @@ def test_nonfinite(value, tables, odd, backend, rng):
     assert np.isnan(params["b"][2, 1]) == np.isnan(value) and np.isfinite(np.delete(params["b"], 5)).all()
 
 
+@pytest.mark.parametrize("dtype, most", [("f4", 2.0**63), ("f8", 2.0**511)])
+def test_allowed_inf_is_the_largest_gradient_of_a_rule_with_second_moments(dtype, most, backend):
+    for rule in (fo.Adam(0.1), fo.RMSProp(0.1), fo.AdaGrad(0.1)):
+        with_inf, with_most = np.ones(3, dtype), np.ones(3, dtype)
+        for p, g in ((with_inf, np.inf), (with_most, most)):
+            opt = fo.Optimizer(p, rule, nonfinite="allow", backend=backend)
+            opt.step(np.array([1, g, -g], dtype))
+            opt.step(np.ones(3, dtype))
+        assert np.isfinite(with_inf).all() and with_inf.tobytes() == with_most.tobytes()
+    p = np.ones(2, dtype)
+    fo.Optimizer(p, fo.SGD(0.1), nonfinite="allow", backend=backend).step(np.array([np.inf, np.nan], dtype))
+    assert p[0] == -np.inf and np.isnan(p[1])
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_first_parameter_with_nan_is_named(threads, backend, many_threads):
     params = [np.zeros(40_000) for _ in range(6)]

@@ -449,3 +449,13 @@ def test_broken_wide_rules():
 def test_check_rule_takes_wide_rules(numba):
     for rule in (fo.LARS(), fo.PlainAdafactor()):
         assert fo.check_rule(rule, steps=2)
+
+
+@pytest.mark.parametrize("rule", [fo.ScheduleFreeSGD(momentum=0.0), fo.ScheduleFreeAdamW(beta1=0.0)])
+def test_schedule_free_without_interpolation_is_refused(rule):
+    """y is z then, and the average could not be told from them."""
+    p = np.ones(3)
+    with pytest.raises(ValueError, match=r"0 < (momentum|beta1) is needed"):
+        fo.Optimizer(p, rule)
+    with pytest.raises(ValueError, match="is needed"):
+        fo.Optimizer({"a": p, "b": p.copy()}, fo.SGD(), groups=[("b", rule)])

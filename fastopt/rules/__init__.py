@@ -8,6 +8,7 @@ A rule is a NamedTuple whose fields are its hyperparameters, with
     copies                   names of slots that start as a copy of the parameter
     small                    how each slot may be kept in few bits: "signed", "positive", or None for float32 always
                              (storage.py)
+    above_zero               names of fields that must not be 0
     linear                   True where the new p is a*p + b*g and there are no slots: training then
                              shrinks all weights by one number (kernels/training/scaled.py, csrc/scaled.inc.h)
 A rule may be wider than one element. With norms over an array:
@@ -190,6 +191,10 @@ def checked(rule, dtypes=()):
         raise TypeError(f"{type(rule).__name__} is no rule: it is not a NamedTuple (see fastopt.rules)")
     number = functools.partial(_number, type(rule).__name__)
     rule = rule._replace(**{f: number(f, v) for f, v in zip(rule._fields, rule, strict=True)})
+    for field in getattr(rule, "above_zero", ()):
+        if getattr(rule, field) == 0:
+            raise ValueError(f"{type(rule).__name__}({field}=0): 0 < {field} is needed, the average is told from it; "
+                             "Averaged(SGD()) keeps one of its own")  # fmt: skip
     if type(rule) not in RULES + FURTHER:
         for dtype in ("float64", *dtypes):
             contract.test(rule, dtype)

@@ -14,7 +14,8 @@ class RAdam(NamedTuple):
     p = p - lr*r*m_hat*sqrt(1-beta2^t)/(sqrt(v) + eps);  otherwise p = p - lr*m_hat.
 
     Source: Liu et al. 2020, algorithm 2. Same as torch.optim.RAdam (5 in the place of the paper's 4) and
-    optax.radam(threshold=5) but for eps, which optax adds to the corrected root.
+    optax.radam(threshold=5) but for eps, which optax adds to the corrected root, and for optax' rho_t, which is
+    a difference of float32 numbers there.
     """
 
     lr: float = 1e-3
@@ -150,7 +151,8 @@ class ScheduleFreeSGD(NamedTuple):
     y = (1-c)*y + c*z - lr*(1 - momentum*(1-c))*g;  z = z - lr*g.
 
     The model to use is x = y + (1 - 1/momentum)*(z - y), which `Optimizer.averaged()` gives: the parameters
-    themselves are y, the point of the gradients. lr must not be scheduled: warmup is its only schedule.
+    themselves are y, the point of the gradients. lr must not be scheduled: warmup is its only schedule. With momentum = 0
+    y is z and x is lost, so that is refused: Averaged(SGD()) is that method.
     Source: Defazio et al. 2024, eq. 2-4. Same as schedulefree.SGDScheduleFree.
     """
 
@@ -161,6 +163,7 @@ class ScheduleFreeSGD(NamedTuple):
 
     slots = ("z",)
     copies = ("z",)
+    above_zero = ("momentum",)
 
     @staticmethod
     def coefficients(h, t):
@@ -196,6 +199,7 @@ class ScheduleFreeAdamW(NamedTuple):
 
     slots = ("z", "v")
     copies = ("z",)
+    above_zero = ("beta1",)
 
     @staticmethod
     def coefficients(h, t):

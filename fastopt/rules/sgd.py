@@ -91,8 +91,8 @@ class Rprop(NamedTuple):
     etaminus where c < 0, else 1;  where c < 0, g_t counts as 0, now and at the next step;  p = p - size*sign(g_t).
 
     For whole gradients, not for mini-batches. All sizes start at lr, which means nothing afterwards.
-    Source: Riedmiller & Braun 1993, in the form of Igel & Huesken 2003 (iRprop-). Same as torch.optim.Rprop and
-    optax.rprop; Keras has none.
+    Source: Riedmiller & Braun 1993, in the form of Igel & Huesken 2003 (iRprop-). Same as torch.optim.Rprop;
+    optax.rprop (0.2.8) gives at each step the update of the step before; Keras has none.
     """
 
     lr: float = 0.01
