@@ -209,3 +209,26 @@ def test_bad_inputs():
 def test_a_thousand_bad_inputs():
     for i in np.random.default_rng(6).choice(len(CASES), 1000, replace=False):
         check_one(CASES[i])
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "newton", "newton-cg"])
+@pytest.mark.parametrize("unit", [1e-12, 1e-4, 1.0, 1e6])
+@pytest.mark.parametrize("factor", [1e-12, 1.0, 1e12])
+def test_units_do_not_matter(method, unit, factor):
+    def fun(x):
+        u = x / unit
+        return factor * (100 * (u[1] - u[0] ** 2) ** 2 + (1 - u[0]) ** 2)
+
+    def jac(x):
+        u = x / unit
+        inner = u[1] - u[0] ** 2
+        return factor / unit * np.array([-400 * u[0] * inner - 2 * (1 - u[0]), 200 * inner])
+
+    r = fo.minimize(fun, unit * np.array([-1.2, 1.0]), jac=jac, method=method)
+    assert r.success and np.abs(r.x / unit - 1).max() < 2e-3
+
+
+def test_a_start_at_the_minimum_is_a_success():
+    for shift in (1e-9, 1e-7, 0.0):
+        r = fo.minimize(lambda x: 7 + np.sum((x - 1) ** 2), [1.0, 1.0 + shift], jac=lambda x: 2 * (x - 1))
+        assert r.success and "gtol" in r.message

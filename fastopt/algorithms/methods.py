@@ -18,13 +18,14 @@ class Method(NamedTuple):
     gtol: float = 1e-5
     ftol: float = 0.0
     xtol: float = 0.0
+    follows_start: bool = False  # the default of gtol is relative to a small gradient at the start
 
 
 METHODS = {
-    "lbfgs": Method(lbfgs, lbfgs_size, bounds=True),
-    "bfgs": Method(bfgs, bfgs_size),
-    "newton": Method(newton, newton_size, needs="hessian"),
-    "newton-cg": Method(newton_cg, newton_cg_size, needs="product"),
+    "lbfgs": Method(lbfgs, lbfgs_size, bounds=True, follows_start=True),
+    "bfgs": Method(bfgs, bfgs_size, follows_start=True),
+    "newton": Method(newton, newton_size, needs="hessian", follows_start=True),
+    "newton-cg": Method(newton_cg, newton_cg_size, needs="product", follows_start=True),
     "nelder-mead": Method(nelder_mead, nelder_mead_size, bounds=True, needs="value", ftol=1e-8, xtol=1e-8),
     "lm": Method(
         levenberg_marquardt,

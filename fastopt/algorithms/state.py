@@ -15,8 +15,8 @@ from fastopt.algorithms.vectors import copy, copy_clipped, largest, projected_no
     STATUS, ITERATIONS, EVALUATIONS, GRADIENTS, HESSIANS, F, BEST, NORM,
     GTOL, FTOL, XTOL, TARGET, MAX_ITERATIONS, MAX_EVALUATIONS, STRETCH, BOUNDED,
     MEMORY, PAIRS, NEWEST, SCALE, RADIUS, RESTARTS, ROWS, EPS,
-    STEP, STALLED, F_BEFORE, DAMPING, SECOND_COST, SIMPLEX_BEFORE,
-) = range(30)  # fmt: skip
+    STEP, STALLED, F_BEFORE, DAMPING, SECOND_COST, SIMPLEX_BEFORE, ENOUGH,
+) = range(31)  # fmt: skip
 HEAD = 32
 
 NEW, RUNNING = -2, -1
@@ -61,7 +61,11 @@ def best_point(work, n):
 
 
 def begin(fun, x, g, bounds, head, work):
-    """Evaluate the start, moved inside the bounds."""
+    """Evaluate the start, moved inside the bounds.
+
+    ENOUGH, where it is not 0: a gradient is small against the start's, so that a function in other units ends at
+    the same point; where rounding ends the run before, one below ENOUGH will do.
+    """
     n = x.size
     if head[BOUNDED]:
         copy_clipped(x, bounds, x)
@@ -72,6 +76,8 @@ def begin(fun, x, g, bounds, head, work):
     copy(g, work[n : 2 * n])
     norm = projected_norm(x, g, bounds, head[BOUNDED])
     head[NORM] = norm
+    if head[ENOUGH] > 0:
+        head[GTOL] = head[ENOUGH] * min(norm, 1.0)
     head[STATUS] = RUNNING
     head[STEP] = np.inf
     if not (np.isfinite(f) and np.isfinite(norm) and np.isfinite(largest(x))):
@@ -162,4 +168,6 @@ def finish(x, g, bounds, head, work):
                 head[STALLED] = 0
                 return False
             head[STATUS] = PRECISION
+    if head[STATUS] == PRECISION and head[NORM] <= head[ENOUGH]:
+        head[STATUS] = GRADIENT
     return True

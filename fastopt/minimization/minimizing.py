@@ -60,7 +60,8 @@ def minimize(
     method: "lbfgs" (default), "bfgs", "newton", "newton-cg", "nelder-mead", "lm".
     bounds: SciPy's Bounds or n pairs (low, high), None for an open end; "lbfgs", "nelder-mead" and "lm".
     gtol: the largest entry of the gradient (projected to the bounds) that counts as 0; for "lm" the cosine
-        between residuals and columns. ftol, xtol: relative changes of a step that end the run (0: never).
+        between residuals and columns. By default 1e-5 (float32: 1e-3), times the largest entry at x0 where that is
+        below 1, so that units do not matter, unless rounding ends the run before. ftol, xtol: relative changes of a step that end the run (0: never).
     target: a value that is good enough. maxiter, maxfev, seconds: limits (200 n + 1000 iterations).
     memory: pairs that "lbfgs" keeps.
     rule: an update rule such as fo.Adam(lr=0.1): gradient descent by it instead of a solver, with its schedules
@@ -151,7 +152,10 @@ def _what(fun, residual, method, jac, hess, hessp):
 
 def initial_head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory):
     head = np.zeros(state.HEAD)
-    head[state.GTOL] = limit(gtol, "gtol", kind.gtol if x.dtype == np.float64 else max(kind.gtol, 1e-3))
+    default = kind.gtol if x.dtype == np.float64 else max(kind.gtol, 1e-3)
+    head[state.GTOL] = limit(gtol, "gtol", default)
+    if gtol is None and kind.follows_start:
+        head[state.ENOUGH] = default
     head[state.FTOL], head[state.XTOL] = limit(ftol, "ftol", kind.ftol), limit(xtol, "xtol", kind.xtol)
     head[state.TARGET] = -math.inf if target is None else float(target)
     head[state.MAX_ITERATIONS] = limit(maxiter, "maxiter", 200.0 * x.size + 1000)

@@ -132,7 +132,7 @@ def _minimize(fun, x0, jac=None, hess=None, args=(), method="bfgs", gtol=-1.0, m
     residuals, numeric = name == "lm", not isinstance(jac, types.Dispatcher)
     own_work = isinstance(work, types.Array)
     solver, kind = solver_kernel(name), METHODS[name]
-    default, ftol, xtol = kind.gtol, kind.ftol, kind.xtol
+    default, ftol, xtol, follows = kind.gtol, kind.ftol, kind.xtol, kind.follows_start
     head_size, data_size, size = state.HEAD, stored.DATA, kind.size
     eps = float(np.finfo(np.float64).eps)
 
@@ -144,6 +144,8 @@ def _minimize(fun, x0, jac=None, hess=None, args=(), method="bfgs", gtol=-1.0, m
         rest = space[head_size + data_size :]
         near, x, g = rest[: 3 * n].reshape(3, n), rest[3 * n : 4 * n], rest[4 * n : 5 * n]
         head[:] = 0.0
+        if follows and gtol < 0:
+            head[state.ENOUGH] = default
         prepare(head, near, x0, x, gtol if gtol >= 0 else default, ftol, xtol, maxiter, rows, eps, numeric)
         where = start_of(block)
         write(where, stored.DATA_ARGUMENTS, on_stack(args))
