@@ -79,7 +79,7 @@ def _add_numba(found):
     from fastopt.kernels.differences import numeric  # noqa: F401  a module of each folder with kernels, whose
     from fastopt.kernels.gradient import groups  # noqa: F401      caches can then be asked for their places
     from fastopt.kernels.language.compile import cache_directories, threading_layer
-    from fastopt.kernels.language.vectors import VECTOR_BYTES
+    from fastopt.kernels.language.vectors import REGISTER_BYTES
     from fastopt.kernels.step import elementwise  # noqa: F401
     from fastopt.kernels.training import epoch  # noqa: F401
     from fastopt.kernels.training import strategies as ways
@@ -88,7 +88,7 @@ def _add_numba(found):
         ways.WHOLE_BATCHES, ways.ROW_GROUPS, ways.FEATURE_HALVES, ways.SCALED_WEIGHTS, ways.SINGLE_ROWS
     ]  # fmt: skip
     found["threading_layer"] = threading_layer()
-    found["numba_vectors"] = VECTOR_BYTES
+    found["numba_vectors"] = REGISTER_BYTES
     folders = cache_directories()
     none = "none can be written: kernels are compiled anew in every process"
     found["cache_directory"] = os.path.commonpath(folders) if folders else none

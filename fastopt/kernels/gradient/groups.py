@@ -16,7 +16,7 @@ from fastopt.kernels.gradient import linear
 from fastopt.kernels.gradient.division import MOST
 from fastopt.kernels.language.atomic import add_shared
 from fastopt.kernels.language.compile import kernel
-from fastopt.kernels.language.lanes import load_lanes, store_lanes, sum_lanes
+from fastopt.kernels.language.lanes import load_lanes, store_lanes, sum_lanes, times_plus
 from fastopt.kernels.language.memory import as_element, call, clear, element_size, lane_count, read, write
 from fastopt.kernels.language.table import Table
 
@@ -77,7 +77,7 @@ def _add_up(h, begin, end, target, sources, groups, scale, p, twice_l2):
             t = t + load_lanes(h, read(np.int64, sources, g), i, end)
         t = t * scale
         if twice_l2 != 0:
-            t = t + load_lanes(h, p, i, end) * twice_l2
+            t = times_plus(load_lanes(h, p, i, end), twice_l2, t)
         store_lanes(h, target, i, end, t)
 
 
@@ -112,7 +112,7 @@ def sum_of_squares(h, p, count):
         t = x * x
         for j in range(i + lane_count(h), min(i + step, count), lane_count(h)):
             x = load_lanes(h, p, j, count)
-            t = t + x * x
+            t = times_plus(x, x, t)
         total += sum_lanes(t)
     return total
 

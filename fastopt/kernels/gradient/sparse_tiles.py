@@ -51,7 +51,7 @@ def sparse_dots(typing, h, selection, values, indices, spans, near, far, rows, w
             def term(i, total):
                 x, j = _entry(builder, h, (values, indices), i, bits)
                 weights = v.load(builder, w, vector, builder.mul(j, apart))
-                return total + weights * v.splat(builder, vector, x)
+                return weights.times_plus(v.splat(builder, vector, x), total)
 
             def four(i, totals):
                 places = [builder.add(i, ir.Constant(v.INT64, k)) for k in range(4)]
@@ -110,10 +110,10 @@ def sparse_adds(typing, h, squares, selection, values, indices, spans, rows, tar
                 x, j = _entry(builder, h, (values, indices), i, bits)
                 place = builder.mul(j, apart)
                 before = v.load(builder, target, vector, place)
-                change = slope * v.splat(builder, vector, x)
-                after = before + change
+                value = v.splat(builder, vector, x)
+                after = slope.times_plus(value, before)
                 v.store(after, target, place)
-                return total + change * (before + after) if wanted else total
+                return (slope * value).times_plus(before + after, total) if wanted else total
 
             def four(i, totals, slope):
                 places = [builder.add(i, ir.Constant(v.INT64, k)) for k in range(4)]

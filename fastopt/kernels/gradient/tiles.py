@@ -56,7 +56,7 @@ def scores_tile(typing, h, rows, table, following, offset, apart, step, w, w_str
     """
     tall = rows.literal_value
     most = TILE_CLASSES if tall > 1 else 2 * TILE_CLASSES
-    vector = v.vector_type(llvm_element(h.element))
+    element = llvm_element(h.element)
 
     def codegen(context, builder, signature, args):
         _, _, table, following, offset, apart, step, w, w_stride, count, scores, classes = args
@@ -67,7 +67,7 @@ def scores_tile(typing, h, rows, table, following, offset, apart, step, w, w_str
 
         def emit(wide):
             ws = [builder.add(w, builder.mul(w_stride, _constant(c))) for c in range(wide)]
-            _sum_tile(builder, vector, x, ahead, ws, count, scores)
+            _sum_tile(builder, element, x, ahead, ws, count, scores)
 
         variants(builder, classes, range(1, most + 1), emit)
         return context.get_dummy_value()
@@ -76,32 +76,50 @@ def scores_tile(typing, h, rows, table, following, offset, apart, step, w, w_str
     return types.none(*given), codegen
 
 
-def _sum_tile(builder, vector, x, ahead, ws, count, scores):
-    lanes = vector.count
-    full = builder.and_(count, _constant(-lanes))
+def _sum_tile(builder, element, x, ahead, ws, count, scores):
+    """A vector's sums, where it is several registers, one register after the other, then their tree."""
+    registers = v.VECTOR_BYTES // v.REGISTER_BYTES
+    sums = [_register_sums(builder, element, x, ahead, ws, count, j) for j in range(registers)]
+    while len(sums) > 1:
+        half = len(sums) // 2
+        sums = [
+            [a + b for a, b in zip(*pair, strict=True)] for pair in zip(sums[:half], sums[half:], strict=True)
+        ]
+    _add_sums(builder, sums[0], len(x), scores, v.register_type(element))
+
+
+def _register_sums(builder, element, x, ahead, ws, count, register):
+    """The lanes of one register of each vector, summed over the features; the first fetches what comes."""
+    lanes, vector = v.lanes_of(element), v.register_type(element)
+    begin, full = _constant(register * vector.count), builder.and_(count, _constant(-lanes))
 
     def multiply_add(sums, read):
         values = [read(address) for address in x]
         result = []
         for c, address in enumerate(ws):
             weight = read(address)
-            result += [sums[c * len(x) + r] + values[r] * weight for r in range(len(x))]
+            result += [values[r].times_plus(weight, sums[c * len(x) + r]) for r in range(len(x))]
         return result
 
+    def fetch(i):
+        if register == 0:
+            v.prefetch(builder, ahead[0], builder.mul(i, ahead[1]))
+
     def body(i, sums):
-        v.prefetch(builder, ahead[0], builder.mul(i, ahead[1]))
+        fetch(i)
         return multiply_add(sums, lambda address: v.load(builder, address, vector, i))
 
     zero = v.splat(builder, vector, 0.0)
-    sums = v.loop(builder, _constant(0), full, lanes, [zero] * (len(x) * len(ws)), body)
+    sums = v.loop(builder, begin, full, lanes, [zero] * (len(x) * len(ws)), body)
     before = builder.block
     tail = builder.append_basic_block("tail")
     after = builder.append_basic_block("sums")
-    builder.cbranch(builder.icmp_signed("<", full, count), tail, after)
+    builder.cbranch(builder.icmp_signed("<", builder.add(full, begin), count), tail, after)
     builder.position_at_end(tail)
-    v.prefetch(builder, ahead[0], builder.mul(full, ahead[1]))
-    mask = v.first_lanes(builder, vector, builder.sub(count, full))
-    more = multiply_add(sums, lambda address: v.load_masked(builder, address, vector, full, mask))
+    fetch(full)
+    place = builder.add(full, begin)
+    mask = v.first_lanes(builder, vector, builder.sub(count, place))
+    more = multiply_add(sums, lambda address: v.load_masked(builder, address, vector, place, mask))
     builder.branch(after)
     builder.position_at_end(after)
     joined = []
@@ -110,7 +128,7 @@ def _sum_tile(builder, vector, x, ahead, ws, count, scores):
         phi.add_incoming(a.value, before)
         phi.add_incoming(b.value, tail)
         joined.append(Vector(builder, phi))
-    _add_sums(builder, joined, len(x), scores, vector)
+    return joined
 
 
 def _add_sums(builder, vectors, rows, scores, vector):
@@ -156,7 +174,7 @@ def gradient_strips(typing, h, table, following, step, rows, d, dw, fresh, dw_st
     following: a table of as many rows that are wanted next, of `step` bytes a feature: they are fetched
     meanwhile, where the memory would be idle. Rows already there cost an instruction.
     """
-    vector = v.vector_type(llvm_element(h.element))
+    vector = v.register_type(llvm_element(h.element))
 
     def codegen(context, builder, signature, args):
         _, table, following, step, rows, d, dw, fresh, dw_stride, begin, end, classes = args
@@ -222,7 +240,7 @@ def _strip(builder, vector, tables, rows, d, sums, fresh, feature, vectors, mask
         for c in range(len(sums)):
             slot = builder.gep(d, [builder.add(r, _constant(c * BLOCK))])
             slope = v.splat(builder, vector, builder.load(slot))
-            result += [totals[c * vectors + k] + values[k] * slope for k in range(vectors)]
+            result += [values[k].times_plus(slope, totals[c * vectors + k]) for k in range(vectors)]
         return result
 
     zero = v.splat(builder, vector, 0.0)

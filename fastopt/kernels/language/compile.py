@@ -16,7 +16,7 @@ from numba.core.caching import FunctionCache, NullCache
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
-from fastopt.kernels.language.vectors import VECTOR_BYTES
+from fastopt.kernels.language.vectors import REGISTER_BYTES
 
 _KERNELS: list = []
 
@@ -37,7 +37,7 @@ def _sources_digest():
 
 class _Cache(FunctionCache):
     def _index_key(self, sig, codegen):
-        return (*super()._index_key(sig, codegen), _sources_digest(), VECTOR_BYTES)
+        return (*super()._index_key(sig, codegen), _sources_digest(), REGISTER_BYTES)
 
     def load_overload(self, sig, target_context):
         """None, so that the kernel is compiled, where the files are damaged or hold another kernel.

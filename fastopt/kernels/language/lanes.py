@@ -83,6 +83,10 @@ def scores_at(typing, h, address, classes):
     return result(h, address, classes), codegen
 
 
+def times_plus(a, b, c):
+    """a * b + c of lanes, rounded once; a is no number."""
+
+
 def _is_number(t):
     return isinstance(t, (types.Number, types.Boolean))
 
@@ -141,6 +145,7 @@ for _function, _sign in (
     (operator.ne, "!="),
 ):
     _define(_function, 2, lambda a, b, sign=_sign: a.compare(sign, b), LaneMask)
+_define(times_plus, 3, lambda a, b, c: a.times_plus(b, c))
 _define(np.maximum, 2, lambda a, b: a.maximum(b))
 _define(np.minimum, 2, lambda a, b: a.minimum(b))
 _define(np.abs, 1, lambda a: a.call("fabs"))
@@ -289,5 +294,5 @@ def first_lane(typing, lanes):
 @kernel
 def squared_lanes(h, w, dw, index, end, scale, penalty):
     """Sum of squares of scale*dw + penalty*w over the lanes from index on."""
-    t = load_lanes(h, dw, index, end) * scale + load_lanes(h, w, index, end) * penalty
+    t = times_plus(load_lanes(h, dw, index, end), scale, load_lanes(h, w, index, end) * penalty)
     return sum_lanes(t * t)

@@ -1,6 +1,7 @@
 """exp, log and log1p of vectors: <= 2 ulp over the whole range, denormal results included.
 
-Functions of vectors.Vector, used while a kernel is compiled: what they return are instructions.
+Functions of vectors.Vector, used while a kernel is compiled: what they return are instructions. The same operations
+in the same order stand in csrc/vecmath.inc.h.
 """
 
 from math import factorial, log
@@ -23,20 +24,23 @@ def exp(x):
     """e^x = 2^n e^r, |r| <= log(2)/2, with Taylor's series for e^r."""
     mantissa, terms, _, head, magic, bias = _format(x)
     x = x.maximum(-1.05 * (bias + mantissa) * log(2)).minimum(1.05 * bias * log(2))
-    shifted = x * (1 / log(2)) + magic
+    shifted = x.times_plus(1 / log(2), magic)
     n = shifted - magic
-    r = x - n * head
-    r = r - n * (log(2) - head if mantissa == 23 else _LOG2_TAIL)
+    r = n.times_plus(-head, x)
+    r = n.times_plus(-_tail(x), r)
     p = x.splat(1 / factorial(terms))
     for j in range(terms - 1, -1, -1):
-        p = p * r + 1 / factorial(j)
+        p = p.times_plus(r, 1 / factorial(j))
     # 2^n in two factors, as n may lie outside the exponents of normal numbers
     n = shifted.bits().minus(x.splat(magic).bits())
     half = n.shift_right(1)
     return p * _power(half, x) * _power(n.minus(half), x)
 
 
-_LOG2_TAIL = 1.9082149292705877e-10  # log(2) minus its head, for float64
+def _tail(x):
+    """log(2) minus its head."""
+    mantissa, _, _, head, *_ = _format(x)
+    return log(2) - head if mantissa == 23 else 1.9082149292705877e-10
 
 
 def _power(n, like):
@@ -64,14 +68,14 @@ def natural_log(x):
 def _log_reduced(f, n):
     """Log(1 + f) + n log(2), as in fdlibm's e_log.c."""
     _, _, terms, head, *_ = _format(f)
-    tail = log(2) - head if size_of(f.type.element) == 4 else _LOG2_TAIL
     s = f / (f + 2)
     z = s * s
     series = f.splat(2 / (2 * terms + 1))
     for j in range(terms - 1, 0, -1):
-        series = series * z + 2 / (2 * j + 1)
+        series = series.times_plus(z, 2 / (2 * j + 1))
     half = f * f * 0.5
-    return n * head - ((half - (s * (half + series * z) + n * tail)) - f)
+    small = n.times_plus(_tail(f), s * series.times_plus(z, half))
+    return n.times_plus(head, f - (half - small))
 
 
 def log1p(x):

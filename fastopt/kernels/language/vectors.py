@@ -8,23 +8,36 @@ import os
 import platform
 
 from llvmlite import binding, ir
+from numba.core import config
 
-X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
-_FEATURES = binding.get_host_cpu_features()
+_MACHINE = platform.machine().lower()
+X86 = _MACHINE in ("x86_64", "amd64", "i386", "i686")
 # The variable that the C library reads too; the rest of Numba's code follows NUMBA_CPU_FEATURES.
 _DISABLED = os.environ.get("FASTOPT_DISABLE_CPU_FEATURES", "").replace(",", " ").split()
 
 
+def _features():
+    """Names of the features that Numba compiles for."""
+    if config.CPU_FEATURES is not None:
+        return {name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+")}
+    return {name for name, there in binding.get_host_cpu_features().items() if there}
+
+
+_FEATURES = _features()
+
+
 def _has(feature, name):
-    return bool(_FEATURES.get(feature)) and name not in _DISABLED
+    return feature in _FEATURES and name not in _DISABLED
 
 
-VECTOR_BYTES = 64 if _has("avx512f", "avx512") else 32 if _has("avx", "avx2") else 16
-REGISTERS = 32 if VECTOR_BYTES == 64 else 16
+# A vector has the lanes of the widest machine on every machine, so that sums over lanes have one order; LLVM
+# takes several registers for it where they are narrower. REGISTER_BYTES: for the tiles, which count registers.
+VECTOR_BYTES = 64
+REGISTER_BYTES = 64 if _has("avx512f", "avx512") else 32 if _has("avx", "avx2") else 16
+REGISTERS = 32 if REGISTER_BYTES == 64 or _MACHINE in ("aarch64", "arm64") else 16
 
 INT16, INT32, INT64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _SIZES = {"float": 4, "double": 8, "i8": 1, "i16": 2, "i32": 4, "i64": 8}
-_CONTRACT = ("contract",)
 
 
 def size_of(element):
@@ -39,8 +52,16 @@ def vector_type(element):
     return ir.VectorType(element, lanes_of(element))
 
 
+def register_type(element):
+    """As much of a vector as a register holds."""
+    return ir.VectorType(element, REGISTER_BYTES // size_of(element))
+
+
 class Vector:
-    """A vector value; numbers and scalars of its element type mix in. Multiply-adds may fuse."""
+    """A vector value; numbers and scalars of its element type mix in.
+
+    Each operation rounds: the compiler fuses none. Where products and sums are to be fused, `times_plus` says so.
+    """
 
     def __init__(self, builder, value):
         self.builder, self.value = builder, value
@@ -52,20 +73,20 @@ class Vector:
     def _value(self, other):
         return other.value if isinstance(other, Vector) else self.splat(other).value
 
-    def _do(self, name, a, b, **flags):
-        return Vector(self.builder, getattr(self.builder, name)(a, b, **flags))
+    def _do(self, name, a, b):
+        return Vector(self.builder, getattr(self.builder, name)(a, b))
 
     def __add__(self, other):
-        return self._do("fadd", self.value, self._value(other), flags=_CONTRACT)
+        return self._do("fadd", self.value, self._value(other))
 
     def __sub__(self, other):
-        return self._do("fsub", self.value, self._value(other), flags=_CONTRACT)
+        return self._do("fsub", self.value, self._value(other))
 
     def __rsub__(self, other):
-        return self._do("fsub", self._value(other), self.value, flags=_CONTRACT)
+        return self._do("fsub", self._value(other), self.value)
 
     def __mul__(self, other):
-        return self._do("fmul", self.value, self._value(other), flags=_CONTRACT)
+        return self._do("fmul", self.value, self._value(other))
 
     def __truediv__(self, other):
         return self._do("fdiv", self.value, self._value(other))
@@ -74,6 +95,11 @@ class Vector:
         return self._do("fdiv", self._value(other), self.value)
 
     __radd__, __rmul__ = __add__, __mul__
+
+    def times_plus(self, factor, other):
+        """self * factor + other, rounded once; by software where the CPU has no such instruction."""
+        given = [self.value, self._value(factor), self._value(other)]
+        return Vector(self.builder, intrinsic_call(self.builder, "fma", *given))
 
     def __neg__(self):
         return Vector(self.builder, self.builder.fneg(self.value))

@@ -12,7 +12,7 @@ from fastopt.kernels.gradient import linear, sparse
 from fastopt.kernels.gradient.groups import batch_of, sum_of_squares
 from fastopt.kernels.gradient.sparse import NEAR, SPAN
 from fastopt.kernels.language.compile import kernel
-from fastopt.kernels.language.lanes import BLOCK, load_lanes, store_first, store_lanes
+from fastopt.kernels.language.lanes import BLOCK, load_lanes, store_first, store_lanes, times_plus
 from fastopt.kernels.language.memory import (
     as_element,
     call,
@@ -107,9 +107,8 @@ def _batch_slopes(h, problem, run, first, last, alpha):
 def _add_row(h, x, slope, features, target):
     """target += slope * x"""
     for i in range(0, features, lane_count(h)):
-        store_lanes(
-            h, target, i, features, load_lanes(h, target, i, features) + load_lanes(h, x, i, features) * slope
-        )
+        t = times_plus(load_lanes(h, x, i, features), slope, load_lanes(h, target, i, features))
+        store_lanes(h, target, i, features, t)
 
 
 @kernel
