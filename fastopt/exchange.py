@@ -8,6 +8,7 @@ import numpy as np
 
 from fastopt import rules
 from fastopt.optimizer import Optimizer
+from fastopt.schedules import InverseTime
 from fastopt.stepping.groups import rule_of
 from fastopt.stepping.parameters import Parameters
 
@@ -31,24 +32,32 @@ _TORCH: dict = {  # our class -> (torch's class, settings that choose it, {slot:
     "CenteredRMSPropMomentum": (
         "RMSprop", {"centered": True}, {"v": "square_avg", "m": "grad_avg", "b": "momentum_buffer"}, {"decay": "alpha"},
     ),
-    "AdaGrad": ("Adagrad", {"lr_decay": 0}, {"v": "sum"}, {}),
+    "AdaGrad": ("Adagrad", {}, {"v": "sum"}, {}),
     "AdaDelta": ("Adadelta", {}, {"v": "square_avg", "u": "acc_delta"}, {}),
     "Adamax": ("Adamax", {}, {"m": "exp_avg", "u": "exp_inf"}, {}),
     "NAdam": ("NAdam", {"decoupled_weight_decay": False}, _ADAM, {}),
     "NAdamW": ("NAdam", {"decoupled_weight_decay": True}, _ADAM, {}),
     "RAdam": ("RAdam", {"decoupled_weight_decay": False}, _ADAM, {}),
     "RAdamW": ("RAdam", {"decoupled_weight_decay": True}, _ADAM, {}),
+    "Rprop": ("Rprop", {}, {"before": "prev", "size": "step_size"}, {}),
+    "ASGD": ("ASGD", {}, {"ax": "ax"}, {}),
+    "Adafactor": ("Adafactor", {}, {}, {"threshold": "d"}),
+    "Muon": ("Muon", {"nesterov": True, "eps": 1e-7, "adjust_lr_fn": None}, {"v": "momentum_buffer"}, {}),
 }  # fmt: skip
-_OURS = {"bias_correction", "undamped_start"}  # fields that torch has no setting for
+_TUPLES = {  # settings of torch that are several of our fields
+    "betas": ("beta1", "beta2"), "etas": ("etaminus", "etaplus"), "step_sizes": ("step_min", "step_max"),
+    "ns_coefficients": ("ns_a", "ns_b", "ns_c"),
+}  # fmt: skip
 
 
 def from_torch(optimizer, **options):
     """An Optimizer that goes on where one of torch.optim stands, on the same tensors.
 
     Taken over: the rule, each group's hyperparameters, maximize, the state and every tensor's own count of steps.
-    options: schedules, clip, backend... of the Optimizer. The rules that torch has: SGD, Momentum, Nesterov, Adam, AdamW,
-    AMSGrad, AMSGradW, RMSProp (centred or not, with momentum or not), AdaGrad, AdaDelta, Adamax, NAdam, NAdamW, RAdam,
-    RAdamW. Later steps leave torch's optimizer as it is.
+    options: schedules, clip, backend... of the Optimizer. All of torch.optim but LBFGS and SparseAdam: SGD, Momentum,
+    Nesterov, Adam, AdamW, AMSGrad, AMSGradW, RMSProp (centred or not, with momentum or not), AdaGrad (its lr_decay
+    becomes a schedule), AdaDelta, Adamax, NAdam, NAdamW, RAdam, RAdamW, Rprop, ASGD, Adafactor (without torch's floor
+    of V), Muon (not in bfloat16). Later steps leave torch's optimizer as it is.
     Raises TypeError for another kind, ValueError for a setting that no rule here has.
     """
     groups = optimizer.param_groups
@@ -69,16 +78,40 @@ def from_torch(optimizer, **options):
         changes = [
             (which, rule._asdict() if type(rule) is type(found[0]) else rule) for which, rule in changes
         ]
+    if any(group.get("lr_decay") for group in groups):
+        options = {**options, "schedules": _with_lr_decay(groups, options.get("schedules") or {})}
     opt = Optimizer(tensors, found[0], groups=changes, maximize=bool(groups[0].get("maximize")), **options)
     states = [optimizer.state.get(p, {}) for p in tensors]
     steps = [_steps_of(state, rule) for state, rule in zip(states, mine, strict=True)]
     slots = []
-    for array, state, rule in zip(opt._params.arrays, states, mine, strict=True):
-        names = _TORCH[type(rule).__name__][2]
+    for i, (state, rule) in enumerate(zip(states, mine, strict=True)):
+        theirs = _slots_of(rule, state)
         starts = zip(rule.slots, rules.initial(rule), strict=True)
-        slots.append({s: _array(state.get(names[s]), array, start) for s, start in starts})
+        slots.append({s: _array(theirs.get(s), opt._states()[i][s], start) for s, start in starts})
     opt.load_state_dict({**opt.state_dict(), "t": max(steps), "steps": steps, "state": slots})
     return opt
+
+
+def _with_lr_decay(groups, schedules):
+    """torch's Adagrad takes lr/(1 + lr_decay*t), t counted from 0."""
+    rates = {(group["lr_decay"], float(group["lr"])) for group in groups}
+    if len(rates) > 1 or "lr" in schedules:
+        raise ValueError("Adagrad's lr_decay becomes a schedule of lr: it must be the same in all groups, with one lr "
+                         "and no other schedule of it")  # fmt: skip
+    return {**schedules, "lr": InverseTime(float(rates.pop()[0]))}
+
+
+def _slots_of(rule, state):
+    """{slot: torch's tensor} of what the state has."""
+    name = type(rule).__name__
+    if name == "Adafactor" and "variance" in state:
+        return {"r": state["variance"]}
+    if name == "Adafactor" and state:
+        return {"r": state["row_var"].squeeze(-1), "c": state["col_var"].squeeze(-2)}
+    slots = {slot: state[theirs] for slot, theirs in _TORCH[name][2].items() if theirs in state}
+    if name == "Muon" and slots:
+        slots["v"] = slots["v"] / (1 - rule.momentum)  # torch's is an average
+    return slots
 
 
 def _array(tensor, like, start):
@@ -86,7 +119,7 @@ def _array(tensor, like, start):
 
 
 def _steps_of(state, rule):
-    """The steps that a tensor has taken; torch's SGD counts none: 1 is as good as any where it has begun."""
+    """The steps that a tensor has taken; torch's SGD and Muon count none: 1 is as good as any where it has begun."""
     if "step" in state:
         return int(state["step"])
     return int(state.get("momentum_buffer") is not None)
@@ -94,22 +127,57 @@ def _steps_of(state, rule):
 
 def _rule_of_group(optimizer, group):
     theirs = type(optimizer).__name__
-    given = {**group, **dict(zip(("beta1", "beta2"), group.get("betas", ()), strict=False))}
-    if theirs == "AdamW":
-        given["decoupled_weight_decay"] = True
+    given = {**group, **({"decoupled_weight_decay": True} if theirs == "AdamW" else {})}
+    if given.get("adjust_lr_fn") == "original":
+        given["adjust_lr_fn"] = None
     known = [name for name, (kind, *_) in _TORCH.items() if _family(kind) == _family(theirs)]
     if not known:
         raise TypeError(f"no rule here is that of {type(optimizer).__module__}.{theirs}")
     fits = [name for name in known if all(given.get(k, v) == v for k, v in _TORCH[name][1].items())]
     if not fits:
         raise ValueError(f"{theirs} with {_settings(group)} is no rule here")
-    cls = getattr(rules, fits[0])
-    renamed = _TORCH[fits[0]][3]
-    values = {f: given[renamed.get(f, f)] for f in cls._fields if f not in _OURS}
-    values = {f: float(v) for f, v in values.items()}
-    if "undamped_start" in cls._fields:
-        values["undamped_start"] = True
-    return cls(**values)
+    cls, renamed = getattr(rules, fits[0]), _TORCH[fits[0]][3]
+    ours = _fields_of(theirs, given)
+    return cls(**{f: float(ours[renamed.get(f, f)]) for f in cls._fields if renamed.get(f, f) in ours})
+
+
+def _fields_of(theirs, given):
+    """torch's settings, and by our names those that are others here."""
+    given = dict(given)
+    for name, fields in _TUPLES.items():
+        given.update(zip(fields, given.get(name, ()), strict=False))
+    if theirs == "SGD":
+        given["undamped_start"] = True
+    elif theirs == "Adafactor":
+        eps1, eps2 = given["eps"]
+        given.update(
+            eps1=1e-30 if eps1 is None else eps1, eps2=eps2, decay=-given["beta2_decay"], decay_by_lr=True
+        )
+    elif theirs == "Muon":
+        del given["eps"]  # of its norm; ours is that of Adam, for what is no matrix
+    return given
+
+
+def _settings_of(rule):
+    """The same the other way: torch's settings of a rule."""
+    kind, needed, _, renamed = _TORCH[type(rule).__name__]
+    settings = rule._asdict()
+    for name, fields in _TUPLES.items():
+        if kind in ("Adafactor", "Muon") and name == "betas":
+            continue
+        if all(f in settings for f in fields):
+            settings[name] = tuple(settings.pop(f) for f in fields)
+    if kind == "Adafactor":
+        settings["eps"] = settings.pop("eps1"), settings.pop("eps2")
+        settings["beta2_decay"] = -settings.pop("decay")
+    ours = ("bias_correction", "undamped_start")
+    if kind == "Adafactor":
+        ours = ("beta1", "relative", "decay_by_lr")
+    if kind == "Muon":
+        ours = ("adam_lr", "beta1", "beta2", "eps")
+        settings["ns_steps"] = int(settings["ns_steps"])
+    plain = {k: v for k, v in needed.items() if k != "decoupled_weight_decay" or kind in ("NAdam", "RAdam")}
+    return plain | {renamed.get(f, f): v for f, v in settings.items() if f not in ours}
 
 
 def _family(kind):
@@ -142,15 +210,15 @@ def to_torch(opt):
             raise TypeError(
                 "torch.optim.SGD leaves dampening out of the first step: Momentum(undamped_start=True)"
             )
-        kind, needed, _, renamed = _TORCH[name]
-        settings = {renamed.get(f, f): v for f, v in rule._asdict().items() if f not in _OURS}
-        if "beta1" in settings:
-            settings["betas"] = settings.pop("beta1"), settings.pop("beta2")
-        plain = {
-            k: v for k, v in needed.items() if k != "decoupled_weight_decay" or kind in ("NAdam", "RAdam")
-        }
-        groups.append({"params": [tensor], **plain, **settings, "maximize": opt.maximize})
-        kinds.add(kind)
+        if name == "Adafactor" and (
+            rule.beta1 or not rule.relative or (rule.weight_decay and not rule.decay_by_lr)
+        ):
+            raise TypeError("torch.optim.Adafactor has beta1=0, relative=True and decay_by_lr=True")
+        if name == "Muon" and (len(tensor.shape) != 2 or opt.maximize):
+            raise TypeError("torch.optim.Muon takes matrices only, and does not maximize")
+        maximize = {} if name == "Muon" else {"maximize": opt.maximize}
+        groups.append({"params": [tensor], **_settings_of(rule), **maximize})
+        kinds.add(_TORCH[name][0])
     if len(kinds) > 1:
         raise TypeError(f"one optimizer of torch has one rule, this one has {sorted(kinds)}")
     made = getattr(torch.optim, kinds.pop())(groups)
@@ -163,7 +231,17 @@ def to_torch(opt):
 
 def _state_for_torch(torch, tensor, rule, slots, t):
     kind, _, names, _ = _TORCH[type(rule).__name__]
-    state = {} if kind == "SGD" else {"step": torch.tensor(float(t))}
+    slots = {slot: torch.from_numpy(np.array(array)) for slot, array in slots.items()}
+    state = {} if kind in ("SGD", "Muon") else {"step": torch.tensor(float(t))}
+    if kind == "Adafactor" and tensor.dim() < 2:
+        return {**state, "variance": slots["r"]}
+    if kind == "Adafactor":
+        return {**state, "row_var": slots["r"].unsqueeze(-1), "col_var": slots["c"].unsqueeze(-2)}
+    if kind == "Muon":
+        return {"momentum_buffer": slots["v"] * (1 - rule.momentum)}
+    if kind == "ASGD":  # those of the next step
+        state["eta"] = torch.tensor(rule.lr / (1 + rule.lambd * rule.lr * t) ** rule.alpha)
+        state["mu"] = torch.tensor(1 / max(1.0, t - rule.t0))
     if kind == "NAdam":
         product = 1.0
         for i in range(1, t + 1):
@@ -172,7 +250,7 @@ def _state_for_torch(torch, tensor, rule, slots, t):
                 break
         state["mu_product"] = torch.tensor(product)
     for slot, array in slots.items():
-        state[names[slot]] = torch.from_numpy(np.array(array)).reshape(tensor.shape)
+        state[names[slot]] = array.reshape(tensor.shape)
     return state
 
 

@@ -68,6 +68,7 @@ RULES = [  # (rule, torch, optax, Keras)
     ("LAMB()", None, "lamb(0.01)", "lamb(epsilon=1e-6)"),
     ("PlainAdafactor()", None, None, None),
     ("Adafactor()", "Adafactor(eps=(1e-30, 1e-3))", None, "adafactor()"),
+    ("Adafactor(weight_decay=0.1, decay_by_lr=True)", "Adafactor(eps=(1e-30, 1e-3), weight_decay=0.1)", None, None),
     ("Adafactor(relative=False)", None, "adafactor(0.01, min_dim_size_to_factor=2, multiply_by_parameter_scale=False)", None),
     ("Muon()", None, None, None),
     ("Lookahead(Adam())", None, "lookahead(adam(0.01), 6, 0.5)", None),
@@ -99,8 +100,8 @@ DIFFERENT = {  # on purpose
     "LARS": "optax has |g + weight_decay*p| in the place of |g| + weight_decay*|p|: equal without decay",
     "LAMB": "Keras' decay is outside the ratio",
     "PlainAdafactor": "the lectures' form; none of the three has it",
-    "Adafactor": "torch holds V above eps1^2 instead of adding eps1; decay: torch and Keras by lr, optax as it is, here by the step a_t; optax factors from 128 x 128 on and takes its decay rate in float32",
-    "Muon": "torch averages the momentum, counts in bfloat16 and takes matrices only; optax corrects the bias of the two parts of Nesterov's momentum apart",
+    "Adafactor": "torch holds V above eps1^2 instead of adding eps1; decay: torch and Keras by lr, optax as it is, here by the step a_t unless decay_by_lr=True; optax factors from 128 x 128 on and takes its decay rate in float32",
+    "Muon": "torch averages the momentum (the same direction), counts in bfloat16 (1 % off) and takes matrices only; optax corrects the bias of the two parts of Nesterov's momentum apart",
     "Cautious": "optax.contrib.cautious masks the decay too",
 }  # fmt: skip
 
@@ -151,8 +152,9 @@ def naively(text, rule):
         return p
     if name.startswith("ScheduleFree"):
         return _schedule_free(naive_wide, name, fields, p)
-    if name == "Adafactor" and not rule.relative:
-        reference = naive_matrix_rules.Adafactor(lr=rule.lr, relative_step=False, scale_parameter=False)
+    if name == "Adafactor":
+        relative = {"relative_step": rule.relative, "scale_parameter": rule.relative}
+        reference = naive_matrix_rules.Adafactor(lr=rule.lr, weight_decay=rule.weight_decay, **relative)
     elif name == "Lookahead":
         reference = naive_wrappers.Lookahead(_NaiveAdam(rule.lr), k=6, alpha=0.5)
     elif name == "Cautious":

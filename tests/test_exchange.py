@@ -32,6 +32,9 @@ TORCH = {
     "nadam": ("NAdam", dict(lr=0.1)),
     "nadamw": ("NAdam", dict(lr=0.1, weight_decay=0.1, decoupled_weight_decay=True)),
     "radam": ("RAdam", dict(lr=0.1)),
+    "rprop": ("Rprop", dict(lr=0.1, etas=(0.4, 1.3))),
+    "asgd": ("ASGD", dict(lr=0.1, t0=3)),
+    "adafactor": ("Adafactor", dict(lr=0.1, eps=(1e-30, 1e-3), weight_decay=0.1, d=1.5)),
 }
 
 
@@ -58,16 +61,36 @@ def test_torch_there_and_back(case, begin):
             theirs = fo.to_torch(opt)
         step(reference, plain, grads, i != 2)
         step(opt if begin <= i < 8 else theirs, mine, grads, i != 2)
-    close = 1e-8 if kind == "NAdam" else 3e-13  # torch keeps the product of NAdam's momenta in float32
+    # torch keeps the product of NAdam's momenta and ASGD's rate in float32
+    close = 1e-7 if kind in ("NAdam", "ASGD") else 3e-13
     for a, b in zip(plain, mine, strict=True):
         np.testing.assert_allclose(b.detach(), a.detach(), rtol=close, atol=1e-14)
+
+
+def test_muon_there_and_back(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.Tensor, "bfloat16", lambda self: self.clone())  # which is 1 % off
+    plain, mine = (torch.nn.Parameter(torch.ones(4, 3, dtype=torch.float64)) for _ in range(2))
+    reference, theirs = (torch.optim.Muon([p], lr=0.1, ns_steps=4) for p in (plain, mine))
+    for i, (g, _) in enumerate(gradients(12)):
+        opt = fo.from_torch(theirs) if i == 4 else None if i < 4 else opt  # noqa: F821
+        theirs = fo.to_torch(opt) if i == 8 else theirs
+        plain.grad, mine.grad = torch.tensor(g), torch.tensor(g)
+        reference.step()
+        (opt if 4 <= i < 8 else theirs).step()
+    np.testing.assert_allclose(mine.detach(), plain.detach(), rtol=1e-5)
 
 
 def test_what_torch_and_fastopt_do_not_share():
     torch = pytest.importorskip("torch")
     p = torch.nn.Parameter(torch.ones(3))
-    with pytest.raises(ValueError, match="Adagrad with .*lr_decay=0.1.* is no rule here"):
-        fo.from_torch(torch.optim.Adagrad([p], lr_decay=0.1))
+    q = torch.nn.Parameter(torch.ones(3, 3))
+    with pytest.raises(ValueError, match="Muon with .*nesterov=False.* is no rule here"):
+        fo.from_torch(torch.optim.Muon([q], nesterov=False))
+    with pytest.raises(ValueError, match="lr_decay becomes a schedule"):
+        fo.from_torch(torch.optim.Adagrad([{"params": [p]}, {"params": [q], "lr": 0.3}], lr_decay=0.1))
+    with pytest.raises(TypeError, match="matrices only"):
+        fo.to_torch(fo.Optimizer(p, fo.Muon()))
     with pytest.raises(TypeError, match="LBFGS"):
         fo.from_torch(torch.optim.LBFGS([p]))
     with pytest.raises(TypeError, match="torch.optim has no Lion"):

@@ -78,9 +78,10 @@ class Adafactor(NamedTuple):
     U = U/max(1, RMS(U)/threshold);  with beta1 > 0: M = beta1*M + (1-beta1)*U, U = M;
     X = (1 - a_t*weight_decay)*X - a_t*U.
 
-    relative=False takes lr as the step a_t itself. State of n x m: n + m numbers, and n*m more with beta1.
-    Source: Shazeer & Stern 2018, algorithms 4 and 5. torch.optim.Adafactor has no beta1, keeps V at eps1^2 and above
-    instead of adding eps1 to G^2, and multiplies weight_decay with lr, not a_t; optax has other defaults.
+    relative=False takes lr as the step a_t itself; decay_by_lr=True multiplies weight_decay with lr, not a_t, as
+    torch and Keras do. State of n x m: n + m numbers, and n*m more with beta1.
+    Source: Shazeer & Stern 2018, algorithms 4 and 5. torch.optim.Adafactor has no beta1 and keeps V at eps1^2 and above
+    instead of adding eps1 to G^2; optax has other defaults.
     """
 
     lr: float = 1e-2
@@ -91,6 +92,7 @@ class Adafactor(NamedTuple):
     beta1: float = 0.0
     weight_decay: float = 0.0
     relative: bool = True
+    decay_by_lr: bool = False
 
     slots = ("r", "c", "m")
     whole = True
@@ -105,11 +107,12 @@ class Adafactor(NamedTuple):
         beta2 = 1 - t**-h.decay
         rate = min(h.lr, 1 / sqrt(t)) if h.relative else h.lr
         scaled = 1.0 if h.relative else 0.0
-        return rate, scaled, beta2, 1 - beta2, h.eps1, h.eps2, h.threshold, h.beta1, h.weight_decay, TINY
+        decay = (0.0, h.lr * h.weight_decay) if h.decay_by_lr else (h.weight_decay, 0.0)
+        return rate, scaled, beta2, 1 - beta2, h.eps1, h.eps2, h.threshold, h.beta1, *decay, TINY
 
     @staticmethod
     def update(h, k, p, g, s):
-        rate, scaled, beta2, share, eps1, eps2, threshold, beta1, weight_decay, tiny = k
+        rate, scaled, beta2, share, eps1, eps2, threshold, beta1, of_step, of_lr, tiny = k
         r, c, m = s
         g = _within(g, _most(p, tiny))
         squares = g * g
@@ -128,7 +131,7 @@ class Adafactor(NamedTuple):
         if m.size or beta1 > 0:
             m = beta1 * m + (1 - beta1) * u
             u = m
-        p = (1 - step * weight_decay) * p
+        p = (1 - (step * of_step + of_lr)) * p
         p -= step * u
         return p, (r, c, m)
 
@@ -145,13 +148,14 @@ def _rms(x):
 
 
 class Muon(NamedTuple):
-    """V = momentum*V + G;  O = orthogonal(G + momentum*V) by five Newton-Schulz steps;
+    """V = momentum*V + G;  O = orthogonal(G + momentum*V) by ns_steps Newton-Schulz steps;
     X = (1 - lr*weight_decay)*X - lr*sqrt(max(1, n/m))*O, for matrices n x m. Other arrays take AdamW's step with
     adam_lr, beta1, beta2, eps (slots "v" and "u" are then Adam's m and v).
 
     Higher ranks are flattened to (first axis, rest). Source: Jordan et al. 2024 (kellerjordan.github.io/posts/muon),
-    with Nesterov's momentum. torch.optim.Muon averages the momentum, (1-momentum)*G, takes only matrices, and has
-    weight_decay 0.1 by default.
+    with Nesterov's momentum; ns_steps and ns_a, ns_b, ns_c are those of `orthogonal`. torch.optim.Muon averages the
+    momentum, (1-momentum)*G, which has the same direction, computes O in bfloat16, takes only matrices, and has lr 1e-3
+    and weight_decay 0.1 by default.
     """
 
     lr: float = 0.02
@@ -161,6 +165,10 @@ class Muon(NamedTuple):
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
+    ns_steps: float = 5.0
+    ns_a: float = 3.4445
+    ns_b: float = -4.775
+    ns_c: float = 2.0315
 
     slots = ("v", "u")
     whole = True
@@ -174,11 +182,12 @@ class Muon(NamedTuple):
         first, root = h.adam_lr / (1 - h.beta1**t), 1 / sqrt(1 - h.beta2**t)
         shares, reach = (h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2), reach_of_mean(h.beta1, h.beta2)
         adam = first, root, *shares, h.eps, 1 - h.adam_lr * h.weight_decay, first / root * reach, TINY
-        return (h.lr, h.momentum, 1 - h.lr * h.weight_decay, max(1 - h.momentum, 1e-6) / 4, *adam)
+        iteration = h.ns_steps, h.ns_a, h.ns_b, h.ns_c
+        return (h.lr, h.momentum, 1 - h.lr * h.weight_decay, max(1 - h.momentum, 1e-6) / 4, *iteration, *adam)
 
     @staticmethod
     def update(h, k, p, g, s):
-        lr, momentum, keep, room, *adam = k
+        lr, momentum, keep, room, steps, a, b, c, *adam = k
         v, u = s
         if not _factored(p.shape):
             first, root, beta1, share1, beta2, share2, eps, keep, reach, tiny = adam
@@ -192,15 +201,14 @@ class Muon(NamedTuple):
         v = momentum * v + g
         step = (g + momentum * v).reshape(len(p), -1)
         scale = p.dtype.type(sqrt(max(1.0, step.shape[0] / max(1, step.shape[1]))))
-        return keep * p - lr * scale * orthogonal(step).reshape(p.shape), (v, u)
+        return keep * p - lr * scale * orthogonal(step, steps, a, b, c).reshape(p.shape), (v, u)
 
 
-def orthogonal(G, steps=5):
+def orthogonal(G, steps, a, b, c):
     """About the nearest matrix with orthonormal rows or columns: X = a*X + (b*A + c*A^2) X, A = X X'."""
-    a, b, c = (G.dtype.type(v) for v in (3.4445, -4.7750, 2.0315))
     X = G.T if G.shape[0] > G.shape[1] else G
     X = X / (np.linalg.norm(X) + G.dtype.type(1e-7))
-    for _ in range(steps):
+    for _ in range(int(steps)):
         A = X @ X.T
         X = a * X + (b * A + c * (A @ A)) @ X
     return X.T if G.shape[0] > G.shape[1] else X
