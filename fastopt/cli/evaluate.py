@@ -181,7 +181,8 @@ def _show(record):
 def _show_confusion(record, console):
     from rich.table import Table
 
-    table = Table(box=None, title="true class (row) and prediction (column)")
+    click.echo("\ntrue class (row) and prediction (column)")
+    table = Table(box=None)
     names = [str(row["class"]) for row in record["classes"]]
     for name in ("", *names):
         table.add_column(name, justify="right")

@@ -50,10 +50,10 @@ def train(given):
             run |= {"solver": solver, "max_iter": given["max_iter"], "max_seconds": given["max_seconds"], "tol": given["tol"],
                     "penalty": fo.L1(given["l1"]) if given["l1"] else None}  # fmt: skip
         data = source if client is None else _loads(given, source)
-        with progress.shown(given["quiet"], given["epochs"]) as show, warnings.catch_warnings():
+        epochs = None if chosen is None else given["epochs"]
+        with progress.shown(given["quiet"], epochs) as show, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # how it ended is said below
-            shown = {"progress": show} if chosen is not None else {}
-            fit: Any = fo.train(data, client=client, **shown, **run)
+            fit: Any = fo.train(data, client=client, **show, **run)
     prepared = getattr(source, "preparation", None)
     fit.preparation = prepared.record() if prepared else {"kind": "matrix", "features": source.features}
     out = models.save(fit, given["out"]) if given["out"] is not None else None

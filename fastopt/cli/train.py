@@ -7,11 +7,9 @@ import warnings
 from contextlib import contextmanager
 
 import click
-import numpy as np
 
 import fastopt as fo
-from fastopt.cli import large, models, options, progress, rates, settings
-from fastopt.engines import choose
+from fastopt.cli import large, models, options, outcome, progress, rates, settings
 from fastopt.readers import dataset, open_data
 from fastopt.readers.preparation import MISSING, UNKNOWN, feature_names
 
@@ -143,9 +141,7 @@ SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual")
               help="Write each epoch's numbers to this JSONL file.")  # fmt: skip
 @options.quiet_option
 @options.json_option
-def train(data_name, target, drop, categorical, missing, unknown, standardize, test, regression, loss, rule_name,
-          lr, fields, schedule, epochs, batch_size, l2, seed, validation, solver, l1, tol, max_iter, max_seconds, balanced,
-          early_stopping, base, average, in_parts, workers, scheduler, backend, threads, out, log_file, quiet, as_json, **reading):  # fmt: skip
+def train(**given):
     """Train a linear model on DATA: 'digits', a file, a folder of images, or - for standard input.
 
     \b
@@ -161,75 +157,78 @@ def train(data_name, target, drop, categorical, missing, unknown, standardize, t
     fastopt train houses.parquet --target price --regression --out model.npz
     """
     began = time.perf_counter()
-    options.apart(out, data_name, reading["labels"])
-    if in_parts or workers or scheduler:
-        return large.train(click.get_current_context().params)
-    data = open_data(data_name, **reading)
-    columns = {} if target is None and not drop else {"target": target, "drop": drop}
-    columns |= {"categorical": categorical, "missing": missing, "unknown": unknown}
-    found = dataset.training_set(
-        data, seed=seed, test=test, regression=regression, standardize=standardize, **columns
-    )
-    if not quiet and not as_json:
-        click.echo("\n".join(found.notes))
-    loss = models.LOSSES[loss or ("squared-error" if regression else "softmax")]
-    batch = batch_size or None
+    options.apart(given["out"], given["data_name"], given["labels"])
+    if given["in_parts"] or given["workers"] or given["scheduler"]:
+        return large.train(given)
+    found = _read(given)
+    say = (lambda text: None) if given["quiet"] or given["as_json"] else click.echo
+    say("\n".join(found.notes))
+    loss = models.LOSSES[given["loss"] or ("squared-error" if given["regression"] else "softmax")]
     run = {
-        "loss": loss, "l2": l2, "seed": seed, "validation": validation or None, "backend": backend,
-        "threads": threads, "scale": found.scale, "classes": found.classes,
-        "class_weight": "balanced" if balanced else None,
+        "loss": loss, "scale": found.scale, "classes": found.classes, "validation": given["validation"] or None,
+        "class_weight": "balanced" if given["balanced"] else None,
+        **{name: given[name] for name in ("l2", "seed", "backend", "threads")},
     }  # fmt: skip
-    chosen = None
-    if solver == "sgd":
-        if l1:
-            raise click.UsageError(
-                "--l1 needs a --solver, such as auto: epochs of a rule do not make weights 0"
-            )
-        if tol is not None or max_seconds is not None:
-            given = "--tol" if tol is not None else "--max-seconds"
-            raise click.UsageError(
-                f"{given} is of a --solver, such as auto: epochs of a rule end with --epochs"
-            )
-        chosen, tried = rates.chosen(
-            models.rule(rule_name, lr, fields, base), lr, found, loss, batch, l2, seed
-        )
-        if tried and not quiet and not as_json:
-            click.echo(tried)
-        schedule = schedule or ("constant" if rule_name.startswith("schedulefree") else "cosine")
-        run |= {"rule": chosen, "schedule": models.SCHEDULES[schedule], "epochs": epochs, "batch_size": batch,
-                "early_stopping": early_stopping, "average": average}  # fmt: skip
-    else:
-        if average is not None:
-            raise click.UsageError("--average is of epochs of a rule; a solver's end is the optimum itself")
-        run |= {
-            "solver": solver,
-            "max_iter": max_iter,
-            "max_seconds": max_seconds,
-            "tol": tol,
-            "penalty": fo.L1(l1) if l1 else None,
-        }
-    with _logged(log_file, data_name, run):
-        fit = _fitted(found, run, out, quiet, epochs)
-    if chosen is not None and not balanced:
-        _refuse_growth(fit, found, loss, rates.base(chosen).lr)
+    run |= _of_epochs(given, found, loss, say) if given["solver"] == "sgd" else _of_solver(given)
+    with _logged(given["log_file"], given["data_name"], run):
+        fit = _fitted(found, run, given)
+    rule = run.get("rule")
+    if rule is not None and not given["balanced"]:
+        _refuse_growth(fit, found, loss, rates.base(rule).lr)
     fit.preparation = found.record
-    if out is not None:
-        out = models.save(fit, out)
-    seconds = time.perf_counter() - began
-    record = _record(fit, found, chosen, choose.resolve(backend, rates.base(chosen), loss), out, seconds)
-    if chosen is not None:
+    out = given["out"] if given["out"] is None else models.save(fit, given["out"])
+    record = outcome.record(fit, found, rule, given, out, time.perf_counter() - began)
+    if rule is not None:
+        names = feature_names(found.record)
         findings = fo.diagnose(
-            fit,
-            found.x_train,
-            found.y_train,
-            rule=rates.base(chosen),
-            l2=l2,
-            names=feature_names(found.record),
+            fit, found.x_train, found.y_train, rule=rates.base(rule), l2=run["l2"], names=names
         )
         record["diagnosis"] = [str(finding) for finding in findings]
-    options.echo_json(record) if as_json else _say(fit, record, chosen)
+    options.echo_json(record) if given["as_json"] else outcome.say(fit, record, rule)
     if fit.interrupted:
         sys.exit(130)
+
+
+def _read(given):
+    """The rows to train on and to test on."""
+    data = open_data(given["data_name"], **{name: given[name] for name in options.READING})
+    columns = {name: given[name] for name in ("categorical", "missing", "unknown")}
+    if given["target"] is not None or given["drop"]:
+        columns |= {"target": given["target"], "drop": given["drop"]}
+    kind = {name: given[name] for name in ("seed", "test", "regression", "standardize")}
+    return dataset.training_set(data, **kind, **columns)
+
+
+def _of_epochs(given, found, loss, say):
+    """Arguments of fo.train for epochs of a rule, its learning rate tried on some rows."""
+    if given["l1"]:
+        raise click.UsageError("--l1 needs a --solver, such as auto: epochs of a rule do not make weights 0")
+    for name in ("tol", "max_seconds"):
+        if given[name] is not None:
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} is of a --solver, such as auto: epochs of a rule end with --epochs"
+            )
+    lr, batch = given["lr"], given["batch_size"] or None
+    rule = models.rule(given["rule_name"], lr, given["fields"], given["base"])
+    rule, tried = rates.chosen(rule, lr, found, loss, batch, given["l2"], given["seed"])
+    if tried:
+        say(tried)
+    schedule = given["schedule"] or (
+        "constant" if given["rule_name"].startswith("schedulefree") else "cosine"
+    )
+    return {"rule": rule, "schedule": models.SCHEDULES[schedule], "batch_size": batch,
+            **{name: given[name] for name in ("epochs", "early_stopping", "average")}}  # fmt: skip
+
+
+def _of_solver(given):
+    """Arguments of fo.train for a solver."""
+    if given["average"] is not None:
+        raise click.UsageError("--average is of epochs of a rule; a solver's end is the optimum itself")
+    penalty = fo.L1(given["l1"]) if given["l1"] else None
+    return {
+        "penalty": penalty,
+        **{name: given[name] for name in ("solver", "max_iter", "max_seconds", "tol")},
+    }
 
 
 def _average(text):
@@ -270,13 +269,14 @@ def _config(data_name, run):
     return {"command": command, "fastopt": fo.__version__, "data": data_name, **texts, **numbers}
 
 
-def _fitted(found, run, out, quiet, epochs):
+def _fitted(found, run, given):
+    epochs = None if "solver" in run else given["epochs"]
     try:
-        with progress.shown(quiet, epochs) as show, warnings.catch_warnings():
+        with progress.shown(given["quiet"], epochs) as show, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it was interrupted is said below, in one line
-            return fo.train(found.x_train, found.y_train, progress=show, **run)
+            return fo.train(found.x_train, found.y_train, **show, **run)
     except fo.Diverged as error:
-        kept = "Nothing was written"
+        kept, out = "Nothing was written", given["out"]
         if out is not None:
             error.fit.preparation = found.record
             kept = f"The last good parameters are in {models.save(error.fit, out)}"
@@ -293,93 +293,3 @@ def _refuse_growth(fit, found, loss, lr):
             f"training diverged: with learning rate {lr:g} the loss grew from {start:.4g} to {history[-1]:.4g}. "
             "Nothing was written; try a smaller --lr"
         )
-
-
-def _record(fit, found, rule, backend, out, seconds):
-    last = {name: values[-1] for name, values in fit.history.items() if len(values)}
-    loss_test = accuracy = None
-    if len(found.y_test):
-        loss_test, accuracy = fit.evaluate(found.x_test, found.y_test.astype(_target_dtype(fit, found)))
-    return {
-        "data": found.name,
-        "rows": found.x_train.shape[0],
-        "features": found.x_train.shape[1],
-        "classes": None if found.classes is None else len(found.classes),
-        "loss": type(fit.loss).__name__,
-        "rule": None if rule is None else type(rule).__name__,
-        "base": type(rule.base).__name__ if isinstance(rule, fo.SAM) else None,
-        "average": fit.average,
-        "lr": getattr(rates.base(rule), "lr", None),
-        "solver": getattr(getattr(fit, "report", None), "solver", "sgd"),
-        "converged": getattr(getattr(fit, "report", None), "converged", None),
-        "reason": getattr(getattr(fit, "report", None), "reason", None),
-        "gradient_norm": getattr(getattr(fit, "report", None), "gradient_norm", None),
-        "notes": list(getattr(getattr(fit, "report", None), "notes", ())),
-        "objective": last.get("objective"),
-        "nonzero": int(np.count_nonzero(fit.W)),
-        "epochs": int(last.get("epoch", 0)),
-        "steps": fit.steps,
-        "loss_train": last.get("loss_train"),
-        "loss_validation": last.get("loss_validation"),
-        "accuracy_validation": last.get("accuracy_validation"),
-        "loss_test": loss_test,
-        "accuracy_test": accuracy,
-        "rmse_test": _rmse(fit, found),
-        "rows_test": len(found.y_test),
-        "seconds": seconds,
-        "seconds_training": float(np.sum(fit.history.get("seconds", 0.0))),
-        "backend": backend,
-        "interrupted": fit.interrupted,
-        "out": out,
-    }
-
-
-def _target_dtype(fit, found):
-    return found.y_test.dtype if found.classes is not None else fit.W.dtype
-
-
-def _rmse(fit, found):
-    if found.classes is not None or not len(found.y_test):
-        return None
-    return float(np.sqrt(np.mean((fit.predict(found.x_test) - found.y_test) ** 2)))
-
-
-def _method(rule, record):
-    if rule is None:
-        return f"solver {record['solver']}"
-    lr = f"lr={record['lr']:g}" if record["lr"] is not None else ""
-    inside = f"{record['base']}({lr})" if record["base"] else lr
-    return f"{record['rule']}({inside})"
-
-
-def _say(fit, record, rule):
-    kinds = "regression" if record["classes"] is None else f"{record['classes']} classes"
-    click.echo(
-        f"{record['data']}: {record['rows']:,} rows x {record['features']} features, {kinds}; "
-        f"{record['loss']}, {_method(rule, record)}, back end {record['backend']}"
-    )
-    if fit.average is not None:
-        click.echo(f"parameters: an average, {fit.average}")
-    if fit.interrupted:
-        click.echo("interrupted: this is the model so far")
-    if rule is None:
-        click.echo(str(fit.report))
-        click.echo(f"{record['nonzero']:,} of {fit.W.size:,} weights are not 0")
-    loss = record["loss_train"]
-    click.echo(
-        f"{fit.steps:,} steps in {record['seconds']:.2f} s" + (f", training loss {loss:.4f}" if loss else "")
-    )
-    validation = record["accuracy_validation"]
-    if validation is not None and validation == validation:
-        click.echo(f"validation accuracy {validation:.4f}")
-    rows = f"on {record['rows_test']:,} rows that were not trained on"
-    if record["rows_test"] == 0:
-        click.echo("no rows were held out to test on")
-    elif record["classes"] is None:
-        click.echo(f"test error {record['rmse_test']:.4g} (root of the mean square) {rows}")
-    else:
-        click.echo(f"test accuracy {record['accuracy_test']:.4f} {rows}")
-    for line in record.get("diagnosis", ()):
-        click.echo(line)
-    if record["out"] is not None:
-        click.echo(f"model written to {record['out']}")

@@ -61,7 +61,7 @@ class Batches:
         before = self._with_l1(grads["W"]) if self.l1 else None
         self.optimizer.step(grads)
         if before is not None:
-            self.W[self.W * before < 0] = 0  # no weight changes its sign within a step
+            self.W[np.sign(self.W) * np.sign(before) < 0] = 0  # no weight changes its sign within a step
         if self._mean is not None:
             share = self.W.dtype.type(1 / self.optimizer.t)
             for mean, now in zip(self._mean, (self.W, self.b), strict=True):

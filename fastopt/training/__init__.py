@@ -107,7 +107,7 @@ def train(
         (seed draws the rows to hold out). For them: penalty, fo.L1, fo.L2 or fo.ElasticNet, to which l2 is
         added; tol, max_iter, max_seconds, standardize and bounds as in fastopt.solvers.solve.
 
-    Returns a Fit; after Ctrl-C the model so far, with a warning. The same seed gives the same bits,
+    Returns a Fit; after Ctrl-C the model so far (with validation that of the best epoch), with a warning. The same seed gives the same bits,
     whatever the number of threads. Raises Diverged when the loss stops being finite or grows beyond
     all bounds, and TypeError or ValueError, before the first step, for arguments that do not fit.
     """

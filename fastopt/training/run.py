@@ -182,8 +182,7 @@ class Run:
         if self.examples.validation is not None:
             W, b = self._parameters()
             held_out = self._fit_of(W, b).evaluate_rows(*self.examples.validation)
-            if self.settings.patience is not None:
-                self.best = self.best.after(held_out[0], W, b)
+            self.best = self.best.after(held_out[0], W, b)
         self.history.note(
             epoch=self.epoch + 1,
             loss_train=loss,
@@ -196,8 +195,9 @@ class Run:
         )
 
     def fit(self, interrupted=False):
-        """The result as it stands: with early stopping that of the best epoch."""
-        W, b = self._parameters() if self.best is NOTHING_YET else (self.best.W, self.best.b)
+        """The result as it stands: with early stopping, or interrupted, that of the best epoch if one is known."""
+        best = self.best is not NOTHING_YET and (interrupted or self.settings.patience is not None)
+        W, b = (self.best.W, self.best.b) if best else self._parameters()
         fit = self._fit_of(np.array(W), np.array(b))
         fit.history, fit.steps, fit.interrupted = self.history.arrays(), self.step, interrupted
         fit.average = self._average_in_words()
