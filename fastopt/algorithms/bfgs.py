@@ -1,4 +1,4 @@
-"""BFGS with a dense inverse Hessian: Nocedal & Wright 2006, algorithm 6.1."""
+"""BFGS with a dense inverse Hessian: Nocedal & Wright 2006, algorithm 6.1, self-scaled at first (Al-Baali 1998)."""
 
 import math
 
@@ -88,6 +88,8 @@ def bfgs(fun, x, g, bounds, head, work):
         if sy > 1e-12 * norm(s) * norm(y):
             if pairs == 0:
                 set_diagonal(math.sqrt(dot(s, s) / yy), n, H)
+            elif pairs < 2 * n:
+                scale(max(1.0, t * -dot(s, g0) / sy), H)  # s'Bs / s'y: H is too small along s
             matvec(H, y, hy)
             update_inverse(H, s, y, hy, sy, dot(hy, y))
             head[PAIRS] += 1
