@@ -208,17 +208,6 @@ static int update_status(int rule, const double *k, const void *p, const void *g
             if (!fo_all_finite_##F(x[chunk[0]] + chunk[1], chunk[2] - chunk[1])) return chunk[0];     \
         }                                                                                             \
         return -1;                                                                                    \
-    }                                                                                                 \
-                                                                                                      \
-    int fo_rows_##F(const fo_data *data, const T *W, const T *b, int64_t begin, int64_t end, T *dW,   \
-                    T *db, double *loss)                                                              \
-    {                                                                                                 \
-        int status = fo_range_status(begin, end);                                                     \
-        if (status || begin == end) return status;                                                    \
-        status = fo_data_status(data);                                                                \
-        if (status) return status;                                                                    \
-        if (!loss || (data->features > 0 && (!W || !dW))) return FO_NULL_POINTER;                     \
-        return fo_kernels()->linear->rows_##F(data, W, b, begin, end, end, dW, db, loss);             \
     }
 
 FUNCTIONS(float, f32)

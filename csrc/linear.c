@@ -1,11 +1,13 @@
-/* The kernels of linear models of one instruction set (FO_SET), float and double.
- *
- * This file alone may contract products and sums (see CMakeLists.txt). */
+/* The kernels of linear models of one instruction set (FO_SET), float and double: those of fastopt/kernels/gradient and
+ * kernels/training, function by function, on the same tables, in the same order of operations. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "crew.h"
+#include "denormals.h"
 #include "lanes.h"
+#include "pair.h"
 #include "sets.h"
 
 #define PASTE(a, b) a##_##b
@@ -14,86 +16,115 @@
 
 /* Tiles by the number of vector registers: 32, or 16. */
 #if defined(__AVX512F__) || defined(__aarch64__)
-#define R_MAX 4   /* score tile: rows x C_MAX classes */
-#define G_MAX 10  /* gradient tile: classes x 2 vectors, or half as many x 4 */
-#define G_WIDE 4
+#define TILE_ROWS 4       /* of scores: rows x classes, twice the classes for one row */
+#define TILE_CLASSES 5
+#define STRIP_CLASSES 10  /* of the gradient: classes x up to 4 registers */
 #else
-#define R_MAX 2
-#define G_MAX 5
-#define G_WIDE 2
+#define TILE_ROWS 2
+#define TILE_CLASSES 4
+#define STRIP_CLASSES 5
 #endif
-#define C_MAX 5
-#define CLASSES 10
-#define ROWS 32
-#define SPARSE_MAX 10
-#define PANEL 512
+#define TILE_SUMS 20
+#define ROWS FO_ROWS
+#define CHUNK ((int64_t)(2048 / sizeof(T)))  /* features between two sums of lanes */
+#define BUFFER 1024
+#define NEAR 3                               /* rows between the one at hand and the one that is fetched */
 #define LANES LANES_OF(T)
+#define REGISTER_LANES REGISTER_LANES_OF(T)
+#define REGISTERS_OF_VECTOR (LANES / REGISTER_LANES)
+#define LN2 0.6931471805599453
+
+/* A hyperparameter in T: one that is not 0 does not become 0 or subnormal. */
+#define NARROW(tiny)                                                   \
+    static inline T NAME(narrow)(double x)                             \
+    {                                                                  \
+        T k = (T)x;                                                    \
+        return x != 0 && FABS(k) < tiny ? x < 0 ? -tiny : tiny : k;    \
+    }
 
 #define T float
 #define SUFFIX f32
 #define INT int32_t
 #define UINT uint32_t
+#define FMA fmaf
+#define FABS fabsf
+#define UPDATE update_f32
 #define MANTISSA 23
 #define BIAS 127
-#define ROUND 12582912.0f
+#define MAGIC 12582912.0f
+#define ROOT_HALF 0x3F3504F3
 #define LN2_HIGH 0.693359375f
-#define LN2_LOW -2.12194440e-4f
-#define EXP_MAX 89.0f
-#define EXP_MIN -104.0f
-#define EXP_LAST (1.0f / 5040)
-#define EXP_SERIES(sum, r) \
-    for (int i = 0; i < 7; i++) sum = sum * r + EXP_TERMS_f32[i]
-#define LOG_LAST (1.0f / 9)
-#define LOG_SERIES(sum, z) \
-    for (int i = 0; i < 3; i++) sum = sum * z + LOG_TERMS_f32[i]
-static const float EXP_TERMS_f32[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1, 1};
-static const float LOG_TERMS_f32[] = {1.0f / 7, 1.0f / 5, 1.0f / 3};
+#define LN2_LOW ((float)(LN2 - 0.693359375))
+#define EXP_TERMS 7
+#define LOG_TERMS 5
+static const float EXP_SERIES_f32[] = {
+    (float)(1.0 / 5040), (float)(1.0 / 720), (float)(1.0 / 120), (float)(1.0 / 24), (float)(1.0 / 6), 0.5f, 1, 1,
+};
+static const float LOG_SERIES_f32[] = {
+    (float)(2.0 / 11), (float)(2.0 / 9), (float)(2.0 / 7), (float)(2.0 / 5), (float)(2.0 / 3),
+};
+NARROW(0x1p-126f)
 #include "vecmath.inc.h"
-#include "linear.inc.h"
+#include "losses.inc.h"
+#include "tiles.inc.h"
+#include "blocks.inc.h"
+#include "sparse.inc.h"
+#include "groups.inc.h"
+#include "crew.inc.h"
+#include "steps.inc.h"
+#include "scaled.inc.h"
 #undef T
 #undef SUFFIX
 #undef INT
 #undef UINT
+#undef FMA
+#undef FABS
+#undef UPDATE
 #undef MANTISSA
 #undef BIAS
-#undef ROUND
+#undef MAGIC
+#undef ROOT_HALF
 #undef LN2_HIGH
 #undef LN2_LOW
-#undef EXP_MAX
-#undef EXP_MIN
-#undef EXP_LAST
-#undef EXP_SERIES
-#undef LOG_LAST
-#undef LOG_SERIES
+#undef EXP_TERMS
+#undef LOG_TERMS
 
 #define T double
 #define SUFFIX f64
 #define INT int64_t
 #define UINT uint64_t
+#define FMA fma
+#define FABS fabs
+#define UPDATE update_f64
 #define MANTISSA 52
 #define BIAS 1023
-#define ROUND 6755399441055744.0
-#define LN2_HIGH 6.93147180369123816490e-01
-#define LN2_LOW 1.90821492927058770002e-10
-#define EXP_MAX 710.0
-#define EXP_MIN -746.0
-#define EXP_LAST (1.0 / 6227020800)
-#define EXP_SERIES(sum, r) \
-    for (int i = 0; i < 13; i++) sum = sum * r + EXP_TERMS_f64[i]
-#define LOG_LAST (1.0 / 23)
-#define LOG_SERIES(sum, z) \
-    for (int i = 0; i < 10; i++) sum = sum * z + LOG_TERMS_f64[i]
-static const double EXP_TERMS_f64[] = {
-    1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720,
-    1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1, 1,
+#define MAGIC 6755399441055744.0
+#define ROOT_HALF 0x3FE6A09E667F3BCD
+#define LN2_HIGH 0.6931471803691238
+#define LN2_LOW 1.9082149292705877e-10
+#define EXP_TERMS 13
+#define LOG_TERMS 10
+static const double EXP_SERIES_f64[] = {
+    1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
+    1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1, 1,
 };
-static const double LOG_TERMS_f64[] = {
-    1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3,
+static const double LOG_SERIES_f64[] = {
+    2.0 / 21, 2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13, 2.0 / 11, 2.0 / 9, 2.0 / 7, 2.0 / 5, 2.0 / 3,
 };
+NARROW(0x1p-1022)
 #include "vecmath.inc.h"
-#include "linear.inc.h"
+#include "losses.inc.h"
+#include "tiles.inc.h"
+#include "blocks.inc.h"
+#include "sparse.inc.h"
+#include "groups.inc.h"
+#include "crew.inc.h"
+#include "steps.inc.h"
+#include "scaled.inc.h"
+
+#define KERNELS(F)                                                                                            \
+    {take_groups_##F, finish_gradient_##F, steps_##F, help_crew_##F, help_pair_##F, scaled_steps_##F,         \
+     single_row_steps_##F}
 
 extern const fo_linear_kernels JOIN(fo_linear_kernels, FO_SET);
-const fo_linear_kernels JOIN(fo_linear_kernels, FO_SET) = {
-    rows_f32, rows_f64, penalise_f32, penalise_f64, scaled_f32, scaled_f64,
-};
+const fo_linear_kernels JOIN(fo_linear_kernels, FO_SET) = {KERNELS(f32), KERNELS(f64), add_rows_f32, add_rows_f64};

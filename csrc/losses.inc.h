@@ -1,157 +1,193 @@
-/* The losses: scores of a block in, dscores in their place, one loss a row.
+/* The losses of LANES rows: scores s[c * ROWS + r] and labels y[r] in, derivatives d[c * ROWS + r] and a loss a row out.
  *
- * s is class-major, s[c * ROWS + r]: the loops run over rows, which are the vector's lanes. Comparisons
- * are turned so that a NaN score gives a NaN loss.
- */
+ * The operations of `rows` in fastopt/losses in the same order. Labels are numbers of type T, class numbers too. The loops
+ * run over rows, which are the vector's lanes. */
+#define ROWS_OF_LOSS const T *RESTRICT s, const T *RESTRICT y, T *RESTRICT d, int64_t classes, T *RESTRICT loss
+#define EACH_ROW for (int r = 0; r < LANES; r++)
+#define EACH_CLASS for (int64_t c = 0; c < classes; c++, s += ROWS, d += ROWS)
 
-static void NAME(softmax)(T *s, int64_t classes, const INT *y, T *loss)
+/* NaN where either is NaN, as np.maximum and np.minimum. */
+static inline T NAME(larger)(T a, T b) { return ((b > a) | (b != b)) ? b : a; }
+static inline T NAME(smaller)(T a, T b) { return ((b < a) | (b != b)) ? b : a; }
+
+static void NAME(softmax)(ROWS_OF_LOSS)
 {
-    T top[ROWS], sum[ROWS] = {0}, own[ROWS];
-    for (int r = 0; r < ROWS; r++) own[r] = s[y[r] * ROWS + r], top[r] = s[r];
+    T top[LANES], own[LANES], total[LANES];
+    EACH_ROW top[r] = own[r] = s[r], total[r] = 0;
     for (int64_t c = 1; c < classes; c++)
-        for (int r = 0; r < ROWS; r++) top[r] = s[c * ROWS + r] > top[r] ? s[c * ROWS + r] : top[r];
+        EACH_ROW {
+            T score = s[c * ROWS + r];
+            top[r] = NAME(larger)(top[r], score);
+            own[r] = y[r] == (T)c ? score : own[r];
+        }
     for (int64_t c = 0; c < classes; c++)
-        for (int r = 0; r < ROWS; r++) {
+        EACH_ROW {
             T e = NAME(vexp)(s[c * ROWS + r] - top[r]);
-            s[c * ROWS + r] = e;
-            sum[r] += e;
+            total[r] += e;
+            d[c * ROWS + r] = e;
         }
-    for (int r = 0; r < ROWS; r++) loss[r] = NAME(vlog)(sum[r]) + (top[r] - own[r]);
-    for (int r = 0; r < ROWS; r++) sum[r] = 1 / sum[r];
+    EACH_ROW loss[r] = NAME(vlog)(total[r]) + (top[r] - own[r]), total[r] = 1 / total[r];
     for (int64_t c = 0; c < classes; c++)
-        for (int r = 0; r < ROWS; r++) s[c * ROWS + r] *= sum[r];
-    for (int r = 0; r < ROWS; r++) s[y[r] * ROWS + r] -= 1;
+        EACH_ROW {
+            T share = d[c * ROWS + r] * total[r];
+            d[c * ROWS + r] = y[r] == (T)c ? share - 1 : share;
+        }
 }
 
-/* sum over j != y of max(0, s_j - s_y + margin), or of its square. */
-static void NAME(multiclass_hinge)(T *s, int64_t classes, const INT *y, T *loss, T margin, int squared)
+static ALWAYS_INLINE void NAME(multiclass_hinge)(ROWS_OF_LOSS, T margin, const int squared)
 {
-    T own[ROWS], sum[ROWS] = {0};
-    for (int r = 0; r < ROWS; r++) own[r] = s[y[r] * ROWS + r], loss[r] = 0;
+    T own[LANES], slope[LANES];
+    EACH_ROW own[r] = s[r], slope[r] = 0, loss[r] = 0;
+    for (int64_t c = 1; c < classes; c++)
+        EACH_ROW own[r] = y[r] == (T)c ? s[c * ROWS + r] : own[r];
     for (int64_t c = 0; c < classes; c++)
-        for (int r = 0; r < ROWS; r++) {
-            T t = s[c * ROWS + r] - own[r] + margin;
-            t = t <= 0 ? 0 : t;
-            t = y[r] == (INT)c ? 0 : t;
-            T slope = squared ? 2 * t : t == 0 ? (T)0 : (T)1;
+        EACH_ROW {
+            T t = NAME(larger)(s[c * ROWS + r] - own[r] + margin, 0);
+            t = y[r] == (T)c ? (T)0 : t;
+            T change = squared ? 2 * t : t > 0 ? (T)1 : (T)0;
             loss[r] += squared ? t * t : t;
-            s[c * ROWS + r] = slope;
-            sum[r] += slope;
+            d[c * ROWS + r] = change;
+            slope[r] += change;
         }
-    for (int r = 0; r < ROWS; r++) s[y[r] * ROWS + r] = -sum[r];
-}
-
-static void NAME(squared_error)(T *s, int64_t classes, const INT *y, const T *targets, T *loss)
-{
-    for (int r = 0; r < ROWS; r++) loss[r] = 0;
     for (int64_t c = 0; c < classes; c++)
-        for (int r = 0; r < ROWS; r++) {
-            T target = targets ? targets[r] : y[r] == (INT)c ? (T)1 : (T)0;
-            T d = s[c * ROWS + r] - target;
-            s[c * ROWS + r] = d;
-            loss[r] += (T)0.5 * (d * d);
-        }
+        EACH_ROW d[c * ROWS + r] = y[r] == (T)c ? -slope[r] : d[c * ROWS + r];
 }
 
-/* One versus rest; with a single row of W the positive label is 1. */
-static void NAME(logistic)(T *s, int64_t classes, const INT *y, T *loss)
+/* What a loss of the residual has of row r: the score less its target. */
+#define RESIDUAL (classes == 1 ? s[r] - y[r] : y[r] == (T)c ? s[r] - 1 : s[r])
+
+static void NAME(squared_error)(ROWS_OF_LOSS)
 {
-    for (int r = 0; r < ROWS; r++) loss[r] = 0;
-    for (int64_t c = 0; c < classes; c++)
-        for (int r = 0; r < ROWS; r++) {
-            T z = y[r] == (INT)(classes == 1 ? 1 : c) ? (T)1 : (T)-1;
-            T a = z * s[c * ROWS + r];
-            T e = NAME(vexp)(a > 0 ? -a : a);
-            T small = e / (1 + e);
-            s[c * ROWS + r] = -z * (a > 0 ? small : 1 - small);
-            loss[r] += (a > 0 ? 0 : -a) + NAME(vlog1p)(e);
-        }
+    EACH_ROW loss[r] = 0;
+    EACH_CLASS EACH_ROW {
+        T t = RESIDUAL;
+        loss[r] += t * t;
+        d[r] = t;
+    }
+    EACH_ROW loss[r] /= 2;
 }
 
-/* max(0, 1 - z s), or its square. */
-static void NAME(hinge)(T *s, int64_t classes, const INT *y, T *loss, int squared)
+static void NAME(logistic)(ROWS_OF_LOSS)
 {
-    for (int r = 0; r < ROWS; r++) loss[r] = 0;
-    for (int64_t c = 0; c < classes; c++)
-        for (int r = 0; r < ROWS; r++) {
-            T z = y[r] == (INT)(classes == 1 ? 1 : c) ? (T)1 : (T)-1;
-            T t = 1 - z * s[c * ROWS + r];
-            t = t <= 0 ? 0 : t;
-            loss[r] += squared ? t * t : t;
-            s[c * ROWS + r] = t <= 0 ? 0 : squared ? -z * (2 * t) : -z;
-        }
+    EACH_ROW loss[r] = 0;
+    EACH_CLASS EACH_ROW {
+        int positive = y[r] == (T)c;
+        T m = positive ? s[r] : -s[r];
+        T e = NAME(vexp)(-FABS(m));
+        loss[r] += NAME(larger)(-m, 0) + NAME(vlog1p)(e);
+        T q = (m > 0 ? e : 1) / (1 + e);
+        d[r] = positive ? -q : q;
+    }
 }
 
-static void NAME(modified_huber)(T *s, int64_t classes, const INT *y, T *loss)
+static void NAME(hinge)(ROWS_OF_LOSS)
 {
-    for (int r = 0; r < ROWS; r++) loss[r] = 0;
-    for (int64_t c = 0; c < classes; c++)
-        for (int r = 0; r < ROWS; r++) {
-            T z = y[r] == (INT)(classes == 1 ? 1 : c) ? (T)1 : (T)-1;
-            T m = z * s[c * ROWS + r];
-            T t = 1 - m;
-            t = t <= 0 ? 0 : t;
-            loss[r] += m < -1 ? -4 * m : t * t;
-            s[c * ROWS + r] = -z * (m < -1 ? 4 : 2 * t);
-        }
+    EACH_ROW loss[r] = 0;
+    EACH_CLASS EACH_ROW {
+        int positive = y[r] == (T)c;
+        T t = 1 - (positive ? s[r] : -s[r]);
+        loss[r] += NAME(larger)(t, 0);
+        d[r] = t > 0 ? positive ? (T)-1 : (T)1 : (T)0;
+    }
 }
 
-/* Losses of one number a score, less its target: h is (delta), (epsilon, squared) or (quantile). */
-static void NAME(residual)(int kind, T *s, int64_t classes, const INT *y, const T *targets, T *loss,
-                           const double *h)
+static void NAME(squared_hinge)(ROWS_OF_LOSS)
 {
-    T h0 = h && kind != FO_POISSON ? (T)h[0] : 0;
-    int squared = kind == FO_EPSILON_INSENSITIVE && h[1] != 0;
-    for (int r = 0; r < ROWS; r++) loss[r] = 0;
-    for (int64_t c = 0; c < classes; c++)
-        for (int r = 0; r < ROWS; r++) {
-            T target = targets ? targets[r] : y[r] == (INT)c ? (T)1 : (T)0;
-            T d = s[c * ROWS + r] - target, a = d < 0 ? -d : d;
-            if (kind == FO_HUBER) {
-                T m = a > h0 ? h0 : a;
-                loss[r] += m * (a - m / 2);
-                d = d < 0 ? -m : m;
-            } else if (kind == FO_EPSILON_INSENSITIVE) {
-                T t = a - h0;
-                t = t <= 0 ? 0 : t;
-                T slope = squared ? 2 * t : t == 0 ? (T)0 : (T)1;
-                loss[r] += squared ? t * t : t;
-                d = d < 0 ? -slope : slope;
-            } else if (kind == FO_QUANTILE) {
-                loss[r] += d < 0 ? -h0 * d : (1 - h0) * d;
-                d = d < 0 ? -h0 : d > 0 ? 1 - h0 : 0;
-            } else {
-                T e = NAME(vexp)(s[c * ROWS + r]);
-                loss[r] += e - target * s[c * ROWS + r];
-                d = e - target;
-            }
-            s[c * ROWS + r] = d;
-        }
+    EACH_ROW loss[r] = 0;
+    EACH_CLASS EACH_ROW {
+        int positive = y[r] == (T)c;
+        T t = NAME(larger)(1 - (positive ? s[r] : -s[r]), 0);
+        loss[r] += t * t;
+        d[r] = positive ? -2 * t : 2 * t;
+    }
 }
 
-static void NAME(loss_rows)(const fo_data *data, T *s, const INT *y, const T *targets, T *loss)
+static void NAME(modified_huber)(ROWS_OF_LOSS)
 {
-    int64_t classes = data->classes;
-    targets = data->targets ? targets : 0;
-    switch (data->loss) {
-    case FO_SOFTMAX: NAME(softmax)(s, classes, y, loss); break;
-    case FO_MULTICLASS_HINGE:
-        if (data->h[1] != 0)
-            NAME(multiclass_hinge)(s, classes, y, loss, (T)data->h[0], 1);
+    EACH_ROW loss[r] = 0;
+    EACH_CLASS EACH_ROW {
+        int positive = y[r] == (T)c;
+        T m = positive ? s[r] : -s[r];
+        T t = NAME(smaller)(NAME(larger)(1 - m, 0), 2);
+        loss[r] += m < -1 ? -4 * m : t * t;
+        d[r] = positive ? -2 * t : 2 * t;
+    }
+}
+
+static void NAME(huber)(ROWS_OF_LOSS, T delta)
+{
+    EACH_ROW loss[r] = 0;
+    EACH_CLASS EACH_ROW {
+        T t = RESIDUAL, size = FABS(t);
+        loss[r] += size <= delta ? t * t / 2 : delta * (size - delta / 2);
+        d[r] = NAME(larger)(NAME(smaller)(t, delta), -delta);
+    }
+}
+
+static ALWAYS_INLINE void NAME(epsilon_insensitive)(ROWS_OF_LOSS, T epsilon, const int squared)
+{
+    EACH_ROW loss[r] = 0;
+    EACH_CLASS EACH_ROW {
+        T t = RESIDUAL, beyond = NAME(larger)(FABS(t) - epsilon, 0);
+        loss[r] += squared ? beyond * beyond : beyond;
+        if (squared)
+            d[r] = t > 0 ? 2 * beyond : -2 * beyond;
         else
-            NAME(multiclass_hinge)(s, classes, y, loss, (T)data->h[0], 0);
+            d[r] = beyond > 0 ? t > 0 ? (T)1 : (T)-1 : (T)0;
+    }
+}
+
+static void NAME(quantile)(ROWS_OF_LOSS, T q)
+{
+    const T above = (T)(1 - (double)q);
+    EACH_ROW loss[r] = 0;
+    EACH_CLASS EACH_ROW {
+        T t = RESIDUAL;
+        loss[r] += t < 0 ? -q * t : above * t;
+        d[r] = t < 0 ? -q : t > 0 ? above : (T)0;
+    }
+}
+
+static void NAME(poisson)(ROWS_OF_LOSS)
+{
+    EACH_ROW loss[r] = 0;
+    EACH_CLASS EACH_ROW {
+        T target = classes == 1 ? y[r] : y[r] == (T)c ? (T)1 : (T)0;
+        T mean = NAME(vexp)(s[r]);
+        loss[r] += mean - target * s[r];
+        d[r] = mean - target;
+    }
+}
+
+/* h: the loss's hyperparameters. */
+static void NAME(loss_rows)(int64_t kind, const double *h, const T *s, const T *y, T *d, int64_t classes, T *loss)
+{
+    switch (kind) {
+    case FO_SOFTMAX: NAME(softmax)(s, y, d, classes, loss); break;
+    case FO_MULTICLASS_HINGE:
+        if (h[1] != 0)
+            NAME(multiclass_hinge)(s, y, d, classes, loss, NAME(narrow)(h[0]), 1);
+        else
+            NAME(multiclass_hinge)(s, y, d, classes, loss, NAME(narrow)(h[0]), 0);
         break;
-    case FO_SQUARED_ERROR: NAME(squared_error)(s, classes, y, targets, loss); break;
-    case FO_LOGISTIC: NAME(logistic)(s, classes, y, loss); break;
-    case FO_HINGE: NAME(hinge)(s, classes, y, loss, 0); break;
-    case FO_SQUARED_HINGE: NAME(hinge)(s, classes, y, loss, 1); break;
-    case FO_MODIFIED_HUBER: NAME(modified_huber)(s, classes, y, loss); break;
-    case FO_HUBER: NAME(residual)(FO_HUBER, s, classes, y, targets, loss, data->h); break;
+    case FO_SQUARED_ERROR: NAME(squared_error)(s, y, d, classes, loss); break;
+    case FO_LOGISTIC: NAME(logistic)(s, y, d, classes, loss); break;
+    case FO_HINGE: NAME(hinge)(s, y, d, classes, loss); break;
+    case FO_SQUARED_HINGE: NAME(squared_hinge)(s, y, d, classes, loss); break;
+    case FO_MODIFIED_HUBER: NAME(modified_huber)(s, y, d, classes, loss); break;
+    case FO_HUBER: NAME(huber)(s, y, d, classes, loss, NAME(narrow)(h[0])); break;
     case FO_EPSILON_INSENSITIVE:
-        NAME(residual)(FO_EPSILON_INSENSITIVE, s, classes, y, targets, loss, data->h);
+        if (h[1] != 0)
+            NAME(epsilon_insensitive)(s, y, d, classes, loss, NAME(narrow)(h[0]), 1);
+        else
+            NAME(epsilon_insensitive)(s, y, d, classes, loss, NAME(narrow)(h[0]), 0);
         break;
-    case FO_QUANTILE: NAME(residual)(FO_QUANTILE, s, classes, y, targets, loss, data->h); break;
-    case FO_POISSON: NAME(residual)(FO_POISSON, s, classes, y, targets, loss, data->h); break;
+    case FO_QUANTILE: NAME(quantile)(s, y, d, classes, loss, NAME(narrow)(h[0])); break;
+    case FO_POISSON: NAME(poisson)(s, y, d, classes, loss); break;
     default: break; /* refused in fo_data_status */
     }
 }
+#undef RESIDUAL
+#undef ROWS_OF_LOSS
+#undef EACH_ROW
+#undef EACH_CLASS

@@ -2,23 +2,13 @@
  * address of a plan, an int64 table made once: a call takes 0.31 us, one with all nine arguments 0.47 us. */
 #include <stddef.h>
 
+#include "atomics.h"
 #include "denormals.h"
 #include "fastopt.h"
 #include "noise.h"
+#include "sets.h"
 
-#if defined(_MSC_VER)
-#include <intrin.h>
-#define LOAD(x) _InterlockedOr64(x, 0)
-#define STORE(x, value) ((void)_InterlockedExchange64(x, value))
-#define NEXT(x) _InterlockedExchangeAdd64(x, 1)
-#define REPLACE(x, old, value) (_InterlockedCompareExchange64(x, value, old) == (old))
-#else
-#define LOAD(x) __atomic_load_n(x, __ATOMIC_ACQUIRE)
-#define STORE(x, value) __atomic_store_n(x, value, __ATOMIC_RELEASE)
-#define NEXT(x) __atomic_fetch_add(x, 1, __ATOMIC_SEQ_CST)
-#define REPLACE(x, old, value) \
-    __atomic_compare_exchange_n(x, &(int64_t){old}, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
-#endif
+#define NEXT(x) ADD(x, 1)
 
 /* A board as fastopt/threads.py describes it, in int64 numbers. */
 enum { LOOK = 0, TAKEN = 8, BAD = 16, SEEN = 24, PATIENCE = 1 << 16 };
@@ -169,6 +159,42 @@ static void squares_stored(intptr_t plan, double unit, intptr_t out, int64_t beg
 STEPS(f32)
 STEPS(f64)
 STEPS(stored)
+
+/* The loops of linear models, on tables by address (fastopt/kernels/tables.py); h is not used, as in Numba's kernels. */
+#define LOOPS(F)                                                                                     \
+    static void take_groups_##F(int h, intptr_t p, intptr_t worker, intptr_t counter)                \
+    {                                                                                                \
+        (void)h;                                                                                     \
+        fo_kernels()->linear->F.take_groups((fo_problem *)p, (const fo_worker *)worker, (int64_t *)counter); \
+    }                                                                                                \
+    static double finish_gradient_##F(int h, intptr_t p, intptr_t worker, intptr_t counter, double scale, double l2) \
+    {                                                                                                \
+        (void)h;                                                                                     \
+        return fo_kernels()->linear->F.finish_gradient((fo_problem *)p, (const fo_worker *)worker,   \
+                                                       (int64_t *)counter, scale, l2);               \
+    }                                                                                                \
+    static void help_crew_##F(int h, intptr_t p, intptr_t worker, intptr_t crew)                     \
+    {                                                                                                \
+        (void)h;                                                                                     \
+        fo_kernels()->linear->F.help_crew((fo_problem *)p, (const fo_worker *)worker, (int64_t *)crew); \
+    }                                                                                                \
+    static void help_pair_##F(int h, intptr_t p, intptr_t run, int64_t begin, int64_t end)           \
+    {                                                                                                \
+        (void)h;                                                                                     \
+        fo_kernels()->linear->F.help_pair((fo_problem *)p, (fo_run *)run, begin, end);               \
+    }                                                                                                \
+    LOOP(steps, F)                                                                                   \
+    LOOP(scaled_steps, F)                                                                            \
+    LOOP(single_row_steps, F)
+#define LOOP(name, F)                                                                                \
+    static int64_t name##_##F(int h, intptr_t p, intptr_t run, int64_t begin, int64_t end)           \
+    {                                                                                                \
+        (void)h;                                                                                     \
+        return fo_kernels()->linear->F.name((fo_problem *)p, (fo_run *)run, begin, end);             \
+    }
+
+LOOPS(f32)
+LOOPS(f64)
 
 static void coefficients(int rule, intptr_t h, double t, intptr_t k)
 {

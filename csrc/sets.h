@@ -3,19 +3,26 @@
 #define FO_SETS_H
 
 #include "rules.h"
+#include "tables.h"
 
-/* linear.c is compiled once for each instruction set, like rules.c. */
+/* linear.c is compiled once for each instruction set, like rules.c. What Python calls, for each of float and double: */
 typedef struct {
-    /* fo_rows; positions from end up to stop will be wanted next, and are fetched meanwhile. */
-    int (*rows_f32)(const fo_data *data, const float *W, const float *b, int64_t begin, int64_t end,
-                    int64_t stop, float *dW, float *db, double *loss);
-    int (*rows_f64)(const fo_data *data, const double *W, const double *b, int64_t begin, int64_t end,
-                    int64_t stop, double *dW, double *db, double *loss);
-    /* dW = dW * scale + 2 * l2 * W; the answer is sum(W^2), or 0 where l2 is. */
-    double (*penalise_f32)(float *dW, const float *W, int64_t n, double scale, double l2);
-    double (*penalise_f64)(double *dW, const double *W, int64_t n, double scale, double l2);
-    int64_t (*scaled_f32)(const fo_data *data, fo_scaled_training *t, int64_t begin, int64_t end);
-    int64_t (*scaled_f64)(const fo_data *data, fo_scaled_training *t, int64_t begin, int64_t end);
+    void (*take_groups)(fo_problem *p, const fo_worker *worker, int64_t *counter);
+    double (*finish_gradient)(fo_problem *p, const fo_worker *worker, int64_t *counter, double scale, double l2);
+    int64_t (*steps)(fo_problem *p, fo_run *run, int64_t begin, int64_t end);
+    void (*help_crew)(fo_problem *p, const fo_worker *worker, int64_t *crew);
+    void (*help_pair)(fo_problem *p, fo_run *run, int64_t begin, int64_t end);
+    int64_t (*scaled_steps)(fo_problem *p, fo_run *run, int64_t begin, int64_t end);
+    int64_t (*single_row_steps)(fo_problem *p, fo_run *run, int64_t begin, int64_t end);
+} fo_loops;
+
+typedef struct {
+    fo_loops f32, f64;
+    /* see blocks.inc.h */
+    double (*add_rows_f32)(fo_problem *p, int64_t begin, int64_t end, int64_t coming, int64_t stop, int64_t dw, int fresh,
+                           float *db, int64_t scratch, fo_side *side);
+    double (*add_rows_f64)(fo_problem *p, int64_t begin, int64_t end, int64_t coming, int64_t stop, int64_t dw, int fresh,
+                           double *db, int64_t scratch, fo_side *side);
 } fo_linear_kernels;
 
 typedef struct {

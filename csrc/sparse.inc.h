@@ -1,157 +1,211 @@
-/* CSR rows. An entry meets one column of W in every class: with enough entries W and dW are turned to
- * (features, classes), so that a column is one or two cache lines; a few rows use them as they stand. */
+/* Blocks of CSR rows, as kernels/gradient/sparse.py and sparse_tiles.py: W and its gradient are held as (features,
+ * width), the weights of a feature side by side. Spans: the first entry of a row and its end, two int64 a row. */
 
-typedef struct {
-    const T *w;
-    T *dw;
-    T *turned;            /* W, then dW, feature-major; NULL where used in place */
-    int64_t by_class, by_feature;
-} NAME(sparse);
+/* Numbers from one row's scores, side by side, to the next's: whole vectors. */
+static inline int64_t NAME(row_numbers)(const fo_problem *p) { return (p->width + LANES - 1) / LANES * LANES; }
 
-static inline int64_t NAME(entry)(const fo_data *data, const void *table, int64_t i)
+static inline int64_t NAME(number_at)(const fo_problem *p, int64_t table, int64_t i)
 {
-    return data->storage == FO_CSR32 ? ((const int32_t *)table)[i] : ((const int64_t *)table)[i];
+    return p->x_kind == 64 ? AT(const int64_t, table)[i] : (int64_t)AT(const int32_t, table)[i];
 }
 
-static int NAME(sparse_open)(NAME(sparse) *table, const fo_data *data, const T *W, T *dW, int64_t begin,
-                             int64_t end)
+/* Spans of positions [begin, end); none for those from `stop` on. */
+static void NAME(fill_spans)(const fo_problem *p, int64_t *spans, int64_t begin, int64_t end, int64_t stop)
 {
-    int64_t features = data->features, classes = data->classes, entries = 0;
-    for (int64_t i = begin; i < end && entries < 4 * features; i++) {
-        int64_t row = NAME(row)(data, i);
-        entries += NAME(entry)(data, data->indptr, row + 1) - NAME(entry)(data, data->indptr, row);
-    }
-    *table = (NAME(sparse)){W, dW, 0, features, 1};
-    if (entries < 4 * features || classes == 1) return FO_OK;
-    T *turned = malloc(sizeof(T) * (size_t)(2 * features * classes));
-    if (!turned) return FO_NO_MEMORY;
-    T *sums = turned + features * classes;
-    for (int64_t f = 0; f < features; f++)
-        for (int64_t c = 0; c < classes; c++) turned[f * classes + c] = W[c * features + f];
-    memset(sums, 0, sizeof(T) * (size_t)(features * classes));
-    *table = (NAME(sparse)){turned, sums, turned, 1, classes};
-    return FO_OK;
-}
-
-static void NAME(sparse_close)(NAME(sparse) *table, const fo_data *data, T *dW)
-{
-    if (!table->turned) return;
-    for (int64_t f = 0; f < data->features; f++)
-        for (int64_t c = 0; c < data->classes; c++)
-            dW[c * data->features + f] += table->dw[f * data->classes + c];
-    free(table->turned);
-}
-
-/* Fetch the entries of the row at a position, if it is before `stop`. */
-static ALWAYS_INLINE void NAME(fetch_row)(const fo_data *data, int64_t position, int64_t stop, const int soon)
-{
-    if (position >= stop) return;
-    int64_t row = NAME(row)(data, position), size = data->storage == FO_CSR32 ? 4 : 8;
-    int64_t i = NAME(entry)(data, data->indptr, row), n = NAME(entry)(data, data->indptr, row + 1) - i;
-    const char *x = (const char *)((const T *)data->x + i), *f = (const char *)data->indices + i * size;
-    for (int64_t j = 0; j < n * (int64_t)sizeof(T); j += 64) soon ? PREFETCH(x + j) : PREFETCH_LATER(x + j);
-    for (int64_t j = 0; j < n * size; j += 64) soon ? PREFETCH(f + j) : PREFETCH_LATER(f + j);
-}
-#define NEAR 3  /* rows ahead for the first level, and for the second */
-#define FAR 64
-
-/* C classes of one row; `i` begins its entries. A chain of sums waits four cycles for each: few classes have
- * several. */
-static ALWAYS_INLINE void NAME(entries_scores)(const NAME(sparse) *table, const void *indices, int wide,
-                                               const T *x, int64_t i, int64_t stop, const T *w,
-                                               int64_t by_class, T *s, const int C)
-{
-    const int chains = C <= 4 ? 4 : 1;
-    T a[4][SPARSE_MAX] = {{0}};
-    for (; i + chains <= stop; i += chains)
-        UNROLL for (int u = 0; u < chains; u++) {
-            int64_t f = wide ? ((const int64_t *)indices)[i + u] : ((const int32_t *)indices)[i + u];
-            const T *column = w + f * table->by_feature;
-            UNROLL for (int c = 0; c < C; c++) a[u][c] += x[i + u] * column[c * by_class];
-        }
-    for (; i < stop; i++) {
-        int64_t f = wide ? ((const int64_t *)indices)[i] : ((const int32_t *)indices)[i];
-        const T *column = w + f * table->by_feature;
-        UNROLL for (int c = 0; c < C; c++) a[0][c] += x[i] * column[c * by_class];
-    }
-    UNROLL for (int u = 1; u < chains; u++)
-        UNROLL for (int c = 0; c < C; c++) a[0][c] += a[u][c];
-    UNROLL for (int c = 0; c < C; c++) s[c * ROWS] = a[0][c];
-}
-
-static ALWAYS_INLINE void NAME(entries_gradient)(const NAME(sparse) *table, const void *indices, int wide,
-                                                 const T *x, int64_t i, int64_t stop, T *dw,
-                                                 int64_t by_class, const T *ds, const int C)
-{
-    T a[SPARSE_MAX];
-    UNROLL for (int c = 0; c < C; c++) a[c] = ds[c * ROWS];
-    for (; i < stop; i++) {
-        int64_t f = wide ? ((const int64_t *)indices)[i] : ((const int32_t *)indices)[i];
-        T *column = dw + f * table->by_feature, value = x[i];
-        UNROLL for (int c = 0; c < C; c++) column[c * by_class] += value * a[c];
+    for (int64_t i = begin; i < end; i++, spans += 2) {
+        int64_t row = i < stop ? NAME(row_at)(p, i) : -1;
+        spans[0] = row < 0 ? 0 : NAME(number_at)(p, p->indptr, row);
+        spans[1] = row < 0 ? 0 : NAME(number_at)(p, p->indptr, row + 1);
     }
 }
 
-/* Constant strides and class counts let the compiler turn the inner loop into vectors. */
-#define EACH_COUNT(F, n, ...)                 \
-    switch (n) {                              \
-    case 1: F(__VA_ARGS__, 1); break;         \
-    case 2: F(__VA_ARGS__, 2); break;         \
-    case 3: F(__VA_ARGS__, 3); break;         \
-    case 4: F(__VA_ARGS__, 4); break;         \
-    case 5: F(__VA_ARGS__, 5); break;         \
-    case 6: F(__VA_ARGS__, 6); break;         \
-    case 7: F(__VA_ARGS__, 7); break;         \
-    case 8: F(__VA_ARGS__, 8); break;         \
-    case 9: F(__VA_ARGS__, 9); break;         \
-    default: F(__VA_ARGS__, 10);              \
-    }
-
-static void NAME(sparse_scores)(const NAME(sparse) *table, const fo_data *data, const T *b, int64_t first,
-                                int rows, int64_t end, T *s)
+/* `count` spans of rows from `begin` on, in a place of the ring; what comes after `end` is `coming`. */
+static void NAME(fill_block)(const fo_problem *p, int64_t *place, int64_t *ring, int64_t count, int64_t begin, int64_t end,
+                             int64_t coming, int64_t stop)
 {
-    int wide = data->storage == FO_CSR64;
-    for (int64_t j = 0; j < data->classes * ROWS; j++) s[j] = 0;
-    for (int r = 0; r < rows; r++) {
-        int64_t row = NAME(row)(data, first + r);
-        int64_t i = NAME(entry)(data, data->indptr, row), stop = NAME(entry)(data, data->indptr, row + 1);
-        NAME(fetch_row)(data, first + r + NEAR, end, 1);
-        NAME(fetch_row)(data, first + r + FAR, end, 0);
-        for (int64_t c = 0; c < data->classes; c += SPARSE_MAX) {
-            int n = data->classes - c < SPARSE_MAX ? (int)(data->classes - c) : SPARSE_MAX;
-            const T *w = table->w + c * table->by_class;
-            T *out = s + c * ROWS + r;
-            if (table->turned) {
-                EACH_COUNT(NAME(entries_scores), n, table, data->indices, wide, data->x, i, stop, w, 1, out)
-            } else {
-                EACH_COUNT(NAME(entries_scores), n, table, data->indices, wide, data->x, i, stop, w,
-                           data->features, out)
+    int64_t own = end - begin < 0 ? 0 : end - begin < count ? end - begin : count;
+    NAME(fill_spans)(p, place, begin, begin + own, end);
+    begin = coming + begin - end > coming ? coming + begin - end : coming;
+    NAME(fill_spans)(p, place + 2 * own, begin, begin + count - own, stop);
+    if (place == ring) memcpy(ring + 2 * 3 * ROWS, place, 2 * NEAR * 8);
+}
+
+/* The first line of a span's bytes, the last and those between; size: of an entry. */
+static ALWAYS_INLINE void NAME(fetch_span)(int64_t address, const int64_t *span, int64_t size, const int soon)
+{
+    int64_t begin = address + span[0] * size, bytes = (span[1] - span[0]) * size;
+    soon ? PREFETCH(begin) : PREFETCH_LATER(begin);
+    soon ? PREFETCH(begin + bytes - 1) : PREFETCH_LATER(begin + bytes - 1);
+    for (int64_t i = 64; i < bytes - 32; i += 64) soon ? PREFETCH(begin + i) : PREFETCH_LATER(begin + i);
+}
+
+#define ENTRY(i) ((int64_t)(wide ? AT(const int64_t, p->indices)[i] : AT(const int32_t, p->indices)[i]) * stride)
+
+/* out[r * step + c] for N of the columns of W: four chains of sums over a row's entries. */
+static ALWAYS_INLINE void NAME(dots)(const fo_problem *p, const int64_t *spans, const int64_t *near, const int64_t *far,
+                                     int64_t rows, const T *w, T *out, int64_t step, const int wide, const int N)
+{
+    const int64_t stride = N < LANES ? N : p->width;
+    const T *values = AT(const T, p->X);
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t i = spans[2 * r], end = spans[2 * r + 1], middle = i + ((end - i) & -4);
+        T a[4][LANES];
+        for (int k = 0; k < 4; k++)
+            for (int c = 0; c < N; c++) a[k][c] = 0;
+        for (; i < middle; i += 4)
+            UNROLL for (int k = 0; k < 4; k++) {
+                const T *own = w + ENTRY(i + k), x = values[i + k];
+                UNROLL for (int c = 0; c < N; c++) a[k][c] = FMA(own[c], x, a[k][c]);
+            }
+        UNROLL for (int k = 0; k < 3; k++)
+            if (i + k < end) {
+                const T *own = w + ENTRY(i + k), x = values[i + k];
+                UNROLL for (int c = 0; c < N; c++) a[k][c] = FMA(own[c], x, a[k][c]);
+            }
+        UNROLL for (int c = 0; c < N; c++) out[r * step + c] = (a[0][c] + a[1][c]) + (a[2][c] + a[3][c]);
+        NAME(fetch_span)(p->X, far + 2 * r, sizeof(T), 0);
+        NAME(fetch_span)(p->indices, far + 2 * r, p->x_kind / 8, 0);
+        NAME(fetch_span)(p->X, near + 2 * r, sizeof(T), 1);
+        NAME(fetch_span)(p->indices, near + 2 * r, p->x_kind / 8, 1);
+    }
+}
+
+/* target[feature, c] += value * slopes[r * step + c] for N of the columns; rows whose slopes are all 0 are passed over.
+ * Returns how much the sum of the target's squares grew, in four chains, or 0 without squares. */
+static ALWAYS_INLINE T NAME(adds)(const fo_problem *p, const int64_t *spans, int64_t rows, T *target, const T *slopes,
+                                  int64_t step, const int squares, const int wide, const int N)
+{
+    const int64_t stride = N < LANES ? N : p->width;
+    const T *values = AT(const T, p->X);
+    T grown[4][LANES], sum = 0;
+    for (int k = 0; squares && k < 4; k++)
+        for (int c = 0; c < N; c++) grown[k][c] = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t i = spans[2 * r], end = spans[2 * r + 1], middle = i + ((end - i) & -4);
+        T slope[LANES];
+        int any = 0;
+        for (int c = 0; c < N; c++) slope[c] = slopes[r * step + c], any |= slope[c] != 0;
+        if (!any) continue;
+        for (; i < end; i++) {
+            T *own = target + ENTRY(i), x = values[i], *chain = grown[i < middle ? (i - middle) & 3 : 0];
+            UNROLL for (int c = 0; c < N; c++) {
+                T before = own[c], after = FMA(slope[c], x, before);
+                own[c] = after;
+                if (squares) chain[c] = FMA(slope[c] * x, before + after, chain[c]);
             }
         }
     }
-    for (int64_t c = 0; b && c < data->classes; c++)
-        for (int r = 0; r < ROWS; r++) s[c * ROWS + r] += b[c];
+    for (int k = 0; squares && k < 4; k++)
+        for (int c = 0; c < N; c++) sum += grown[k][c];
+    return sum;
 }
+#undef ENTRY
 
-static void NAME(sparse_gradient)(const NAME(sparse) *table, const fo_data *data, int64_t first, int rows,
-                                  const T *ds)
+/* The calls with constant numbers: N columns, indices of 32 or 64 bits. */
+#define EACH_WIDTH(F, ...)                                                                   \
+    switch ((p->width < LANES ? p->width : LANES) + (p->x_kind == 64 ? 100 : 0)) {           \
+    case 1: F(__VA_ARGS__, 0, 1); break;                                                     \
+    case 2: F(__VA_ARGS__, 0, 2); break;                                                     \
+    case 4: F(__VA_ARGS__, 0, 4); break;                                                     \
+    case 8: F(__VA_ARGS__, 0, 8); break;                                                     \
+    case 16: F(__VA_ARGS__, 0, LANES); break;                                                \
+    case 101: F(__VA_ARGS__, 1, 1); break;                                                   \
+    case 102: F(__VA_ARGS__, 1, 2); break;                                                   \
+    case 104: F(__VA_ARGS__, 1, 4); break;                                                   \
+    case 108: F(__VA_ARGS__, 1, 8); break;                                                   \
+    default: F(__VA_ARGS__, 1, LANES);                                                       \
+    }
+
+/* out[r, c] = W[c] X[r], `step` numbers a row; near, far: spans of as many rows that are wanted soon, and later. */
+static void NAME(block_dots)(const fo_problem *p, const int64_t *spans, const int64_t *near, const int64_t *far, int64_t rows,
+                             int64_t step, T *out)
 {
-    int wide = data->storage == FO_CSR64;
-    for (int r = 0; r < rows; r++) {
-        int64_t row = NAME(row)(data, first + r);
-        int64_t i = NAME(entry)(data, data->indptr, row), stop = NAME(entry)(data, data->indptr, row + 1);
-        for (int64_t c = 0; c < data->classes; c += SPARSE_MAX) {
-            int n = data->classes - c < SPARSE_MAX ? (int)(data->classes - c) : SPARSE_MAX;
-            T *w = table->dw + c * table->by_class;
-            const T *d = ds + c * ROWS + r;
-            if (table->turned) {
-                EACH_COUNT(NAME(entries_gradient), n, table, data->indices, wide, data->x, i, stop, w, 1, d)
-            } else {
-                EACH_COUNT(NAME(entries_gradient), n, table, data->indices, wide, data->x, i, stop, w,
-                           data->features, d)
-            }
-        }
+    for (int64_t c = 0; c < p->width; c += LANES) {
+        const T *w = AT(const T, p->W) + c;
+        EACH_WIDTH(NAME(dots), p, spans, near, far, rows, w, out + c, step)
+        near = far = spans;
     }
 }
-#undef NEAR
-#undef FAR
+
+static double NAME(block_adds)(const fo_problem *p, int squares, const int64_t *spans, int64_t rows, const T *slopes,
+                               int64_t step, T *target)
+{
+    double grown = 0;
+    for (int64_t c = 0; c < p->width; c += LANES) {
+        if (squares) {
+            EACH_WIDTH(grown += (double)NAME(adds), p, spans, rows, target + c, slopes + c, step, 1)
+        } else {
+            EACH_WIDTH(NAME(adds), p, spans, rows, target + c, slopes + c, step, 0)
+        }
+    }
+    return grown;
+}
+#undef EACH_WIDTH
+
+/* scores[c, r] = scale * by_row[r, c] + b[c]; b: NULL for none. */
+static void NAME(spread_scores)(const fo_problem *p, int64_t rows, int64_t step, const T *by_row, const T *b, double scale,
+                                T *scores)
+{
+    const T factor = (T)scale;
+    for (int64_t c = 0; c < p->classes; c++) {
+        T start = b ? b[c] : (T)0;
+        for (int64_t r = 0; r < rows; r++) scores[c * ROWS + r] = start + factor * by_row[r * step + c];
+        for (int64_t r = rows; r < ROWS; r++) scores[c * ROWS + r] = start;
+    }
+}
+
+/* by_row[r, c] = dscores[c, r], and 0 beyond the classes. */
+static void NAME(gather_slopes)(const fo_problem *p, int64_t rows, int64_t step, const T *dscores, T *by_row)
+{
+    memset(by_row, 0, sizeof(T) * (size_t)(rows * step));
+    for (int64_t c = 0; c < p->classes; c++)
+        for (int64_t r = 0; r < rows; r++) by_row[r * step + c] = dscores[c * ROWS + r];
+}
+
+/* Whether all columns of rows [begin, end), which lie in order, are there; where not, the problem is marked as bad. */
+static int NAME(indices_fit)(fo_problem *p, int64_t begin, int64_t end)
+{
+    int64_t last = NAME(number_at)(p, p->indptr, NAME(row_at)(p, end - 1) + 1);
+    uint64_t most = 0;
+    for (int64_t i = NAME(number_at)(p, p->indptr, NAME(row_at)(p, begin)); i < last; i++) {
+        uint64_t f = (uint64_t)NAME(number_at)(p, p->indices, i);
+        most = f > most ? f : most;
+    }
+    if (most == 0 || most < (uint64_t)p->features) return 1;
+    p->bad = 1;
+    return 0;
+}
+
+/* add_dense_rows for CSR. */
+static double NAME(add_sparse_rows)(fo_problem *p, int64_t begin, int64_t end, int64_t coming, int64_t stop, int64_t dw,
+                                    int fresh, T *db, int64_t scratch)
+{
+    NAME(memory) m = NAME(block_memory)(p, scratch);
+    int64_t *ring = m.table, *own = ring, *following = own + 2 * ROWS, *far = following + 2 * ROWS;
+    int64_t step = NAME(row_numbers)(p), few = end - begin + NEAR < ROWS ? end - begin + NEAR : ROWS;
+    T *by_row = (T *)(ring + 2 * (3 * ROWS + NEAR)), *target = AT(T, dw);
+    double total = 0;
+    if (fresh) memset(target, 0, sizeof(T) * (size_t)NAME(elements_of)(p));
+    NAME(fill_block)(p, own, ring, few, begin, end, coming, stop);
+    if (few == ROWS) NAME(fill_block)(p, following, ring, ROWS, begin + ROWS, end, coming, stop);
+    for (int64_t first = begin; first < end; first += ROWS) {
+        int64_t last = first + ROWS < end ? first + ROWS : end, rows = last - first, *swap = own;
+        if (p->unchecked && !NAME(indices_fit)(p, first, last)) return 0;
+        NAME(load_rows)(p, first, last, &m);
+        NAME(fill_block)(p, far, ring, last < end ? ROWS : rows, first + 2 * ROWS, end, coming, stop);
+        NAME(block_dots)(p, own, own + 2 * NEAR, far, rows, step, by_row);
+        NAME(spread_scores)(p, rows, step, by_row, AT(const T, p->b), 1, m.scores);
+        total += NAME(block_loss)(p, rows, &m, db);
+        NAME(gather_slopes)(p, rows, step, m.dscores, by_row);
+        NAME(block_adds)(p, 0, own, rows, by_row, step, target);
+        own = following, following = far, far = swap;
+    }
+    return total;
+}
+
+static double NAME(add_rows)(fo_problem *p, int64_t begin, int64_t end, int64_t coming, int64_t stop, int64_t dw, int fresh,
+                             T *db, int64_t scratch, fo_side *side)
+{
+    if (p->x_kind > 1) return NAME(add_sparse_rows)(p, begin, end, coming, stop, dw, fresh, db, scratch);
+    return NAME(add_dense_rows)(p, begin, end, coming, stop, dw, fresh, db, scratch, side);
+}

@@ -1,166 +1,127 @@
-/* Dense scores and gradients of a block of rows, in register tiles of fixed shape. */
+/* Register tiles of the linear model, as kernels/gradient/tiles.py has them: scores of a few rows, gradient of a few
+ * classes. Rows are given as a table of addresses. */
 
-typedef struct {
-    const T *x[ROWS];   /* a row each; unused ones repeat the first */
-    const T *ahead[R_MAX];  /* the next block's first, to be fetched meanwhile */
-    INT y[ROWS];
-    T weight[ROWS];     /* 0 where unused */
-    T targets[ROWS];
-    int rows, fetch;    /* fetch: whether ahead is filled */
-} NAME(block);
-
-/* X W^T over features [first, last) as R x C sums of LANES lanes each; sums of earlier features are
- * taken up where first > 0. */
-static ALWAYS_INLINE void NAME(score_tile)(const T *const *x, const T *const *ahead, const T *w, int64_t stride,
-                                           int64_t first, int64_t last, NAME(vec) *sums, const int R,
-                                           const int C)
+/* scores[c, r] += the sum over `count` features of X[r] W[c], for R rows x C classes. offset: bytes from the rows'
+ * addresses; stride: numbers from class to class of w; ahead: what is wanted next, `step` bytes a feature. */
+static ALWAYS_INLINE void NAME(score_tile)(const int64_t *table, int64_t offset, int64_t ahead, int64_t step, const T *w,
+                                           int64_t stride, int64_t count, T *scores, const int R, const int C)
 {
-    NAME(vec) a[R_MAX][C_MAX], v[R_MAX];
-    int64_t f = first;
-    UNROLL for (int r = 0; r < R; r++)
-        UNROLL for (int c = 0; c < C; c++) a[r][c] = first ? sums[c * ROWS + r] : (NAME(vec)){0};
-    for (; f + LANES <= last; f += LANES) {
-        UNROLL for (int r = 0; r < R; r++) v[r] = NAME(load)(x[r] + f);
-        if (ahead) {
-            UNROLL for (int r = 0; r < R; r++) PREFETCH(ahead[r] + f);
+    const T *x[TILE_ROWS];
+    NAME(vec) sums[REGISTERS_OF_VECTOR][TILE_SUMS], v[TILE_ROWS];
+    T total[TILE_SUMS];
+    int64_t full = count & -LANES;
+    UNROLL for (int r = 0; r < R; r++) x[r] = AT(const T, table[r] + offset);
+    for (int part = 0; part < REGISTERS_OF_VECTOR; part++) {
+        NAME(vec) a[TILE_SUMS];
+        int64_t f = part * REGISTER_LANES;
+        UNROLL for (int j = 0; j < R * C; j++) a[j] = (NAME(vec)){0};
+        for (; f < full; f += LANES) {
+            if (part == 0) PREFETCH(ahead + f * step);
+            UNROLL for (int r = 0; r < R; r++) v[r] = NAME(load)(x[r] + f);
+            UNROLL for (int c = 0; c < C; c++) {
+                NAME(vec) wc = NAME(load)(w + c * stride + f);
+                UNROLL for (int r = 0; r < R; r++) a[c * R + r] = NAME(times_plus)(v[r], wc, a[c * R + r]);
+            }
         }
-        UNROLL for (int c = 0; c < C; c++) {
-            NAME(vec) wc = NAME(load)(w + c * stride + f);
-            UNROLL for (int r = 0; r < R; r++) a[r][c] += v[r] * wc;
+        if (f < count) {
+            int n = count - f < REGISTER_LANES ? (int)(count - f) : REGISTER_LANES;
+            if (part == 0) PREFETCH(ahead + f * step);
+            UNROLL for (int r = 0; r < R; r++) v[r] = NAME(load_part)(x[r] + f, n);
+            UNROLL for (int c = 0; c < C; c++) {
+                NAME(vec) wc = NAME(load_part)(w + c * stride + f, n);
+                UNROLL for (int r = 0; r < R; r++) a[c * R + r] = NAME(times_plus)(v[r], wc, a[c * R + r]);
+            }
         }
+        UNROLL for (int j = 0; j < R * C; j++) sums[part][j] = a[j];
     }
-    if (f < last) {
-        int n = (int)(last - f);
-        UNROLL for (int r = 0; r < R; r++) v[r] = NAME(load_part)(x[r] + f, n);
-        UNROLL for (int c = 0; c < C; c++) {
-            NAME(vec) wc = NAME(load_part)(w + c * stride + f, n);
-            UNROLL for (int r = 0; r < R; r++) a[r][c] += v[r] * wc;
-        }
-    }
-    UNROLL for (int r = 0; r < R; r++)
-        UNROLL for (int c = 0; c < C; c++) sums[c * ROWS + r] = a[r][c];
-}
-
-#define TILES(name, R)                                                                               \
-    static void NAME(name)(const T *const *x, const T *const *ahead, const T *w, int64_t stride,     \
-                           int64_t first, int64_t last, NAME(vec) *sums, int classes)                \
-    {                                                                                                \
-        switch (classes) {                                                                           \
-        case 1: NAME(score_tile)(x, ahead, w, stride, first, last, sums, R, 1); break;               \
-        case 2: NAME(score_tile)(x, ahead, w, stride, first, last, sums, R, 2); break;               \
-        case 3: NAME(score_tile)(x, ahead, w, stride, first, last, sums, R, 3); break;               \
-        case 4: NAME(score_tile)(x, ahead, w, stride, first, last, sums, R, 4); break;               \
-        default: NAME(score_tile)(x, ahead, w, stride, first, last, sums, R, 5);                     \
-        }                                                                                            \
-    }
-TILES(score_tiles, R_MAX)
-TILES(score_row, 1)
-#undef TILES
-
-/* Scores of up to CLASSES classes: panels of W that stay in the first-level cache, all rows over each. */
-static void NAME(score_classes)(const NAME(block) *block, const T *w, int64_t features, int classes,
-                                const T *const *ahead, T *s)
-{
-    NAME(vec) sums[CLASSES * ROWS];
-    int rows = block->rows, whole = rows / R_MAX * R_MAX;
-    int split = classes > C_MAX ? (classes + 1) / 2 : classes, rest = classes - split;
-    const T *w_rest = w + split * features;
-    for (int64_t first = 0; first == 0 || first < features; first += PANEL) {
-        int64_t last = first + PANEL < features ? first + PANEL : features;
-        for (int r = 0; r < whole; r += R_MAX) {
-            const T *const *next = !ahead ? 0 : r + R_MAX < whole ? block->x + r + R_MAX : ahead;
-            NAME(score_tiles)(block->x + r, next, w, features, first, last, sums + r, split);
-            if (rest)
-                NAME(score_tiles)(block->x + r, 0, w_rest, features, first, last, sums + split * ROWS + r, rest);
-        }
-        for (int r = whole; r < rows; r++) {
-            NAME(score_row)(block->x + r, 0, w, features, first, last, sums + r, split);
-            if (rest)
-                NAME(score_row)(block->x + r, 0, w_rest, features, first, last, sums + split * ROWS + r, rest);
-        }
-    }
-    for (int c = 0; c < classes; c++) {
-        NAME(vec) *v = sums + c * ROWS;
-        for (int r = rows; r < ROWS; r++) {
-            if (r % 4) v[r] = (NAME(vec)){0};
-            s[c * ROWS + r] = 0;
-        }
-        for (int r = 0; r < rows; r += 4) NAME(sum4)(v + r, s + c * ROWS + r);
-    }
-}
-
-static void NAME(dense_scores)(const NAME(block) *block, const T *W, const T *b, int64_t features,
-                               int64_t classes, T *s)
-{
-    for (int64_t c = 0; c < classes; c += CLASSES) {
-        int n = classes - c < CLASSES ? (int)(classes - c) : CLASSES;
-        NAME(score_classes)(block, W + c * features, features, n, c == 0 && block->fetch ? block->ahead : 0, s + c * ROWS);
-    }
-    for (int64_t c = 0; b && c < classes; c++)
-        for (int r = 0; r < ROWS; r++) s[c * ROWS + r] += b[c];
-}
-
-/* dW of C classes and V vectors of features from f on, kept in registers over the rows. */
-static ALWAYS_INLINE void NAME(gradient_tile)(const NAME(block) *block, const T *ds, T *dw, int64_t stride,
-                                              int64_t f, const int C, const int V)
-{
-    NAME(vec) a[CLASSES][4], v[4];
+    for (int half = REGISTERS_OF_VECTOR / 2; half; half /= 2)
+        for (int part = 0; part < half; part++)
+            for (int j = 0; j < R * C; j++) sums[part][j] += sums[part + half][j];
+    UNROLL for (int j = R * C; j < (R * C + 3) / 4 * 4; j++) sums[0][j] = (NAME(vec)){0};
+    UNROLL for (int j = 0; j < R * C; j += 4) NAME(sum4)(sums[0] + j, total + j);
     UNROLL for (int c = 0; c < C; c++)
-        UNROLL for (int j = 0; j < V; j++) a[c][j] = NAME(load)(dw + c * stride + f + j * LANES);
-    for (int r = 0; r < block->rows; r++) {
-        UNROLL for (int j = 0; j < V; j++) v[j] = NAME(load)(block->x[r] + f + j * LANES);
-        UNROLL for (int c = 0; c < C; c++)
-            UNROLL for (int j = 0; j < V; j++) a[c][j] += v[j] * ds[c * ROWS + r];
-    }
-    UNROLL for (int c = 0; c < C; c++)
-        UNROLL for (int j = 0; j < V; j++) NAME(store)(dw + c * stride + f + j * LANES, a[c][j]);
+        UNROLL for (int r = 0; r < R; r++) scores[c * ROWS + r] += total[c * R + r];
 }
 
-static ALWAYS_INLINE void NAME(gradient_part)(const NAME(block) *block, const T *ds, T *dw, int64_t stride,
-                                              int64_t f, int n, const int C)
+#define SCORES const int64_t *table, int64_t offset, int64_t ahead, int64_t step, const T *w, int64_t stride, \
+        int64_t count, T *scores, int64_t classes
+#define TILE(R, C) case C: NAME(score_tile)(table, offset, ahead, step, w, stride, count, scores, R, C); break;
+static void NAME(score_tiles)(SCORES)
 {
-    NAME(vec) a[CLASSES];
-    UNROLL for (int c = 0; c < C; c++) a[c] = NAME(load_part)(dw + c * stride + f, n);
-    for (int r = 0; r < block->rows; r++) {
-        NAME(vec) v = NAME(load_part)(block->x[r] + f, n);
-        UNROLL for (int c = 0; c < C; c++) a[c] += v * ds[c * ROWS + r];
-    }
-    UNROLL for (int c = 0; c < C; c++) NAME(store_part)(dw + c * stride + f, a[c], n);
-}
-
-static ALWAYS_INLINE void NAME(gradient_strip)(const NAME(block) *block, const T *ds, T *dw,
-                                               int64_t features, const int C, const int V)
-{
-    int64_t f = 0;
-    for (; f + V * LANES <= features; f += V * LANES)
-        NAME(gradient_tile)(block, ds, dw, features, f, C, V);
-    for (; V > 1 && f + LANES <= features; f += LANES)
-        NAME(gradient_tile)(block, ds, dw, features, f, C, 1);
-    if (f < features) NAME(gradient_part)(block, ds, dw, features, f, (int)(features - f), C);
-}
-
-static void NAME(dense_gradient)(const NAME(block) *block, const T *ds, T *dW, int64_t features,
-                                 int64_t classes)
-{
-    int64_t tiles = (classes + G_MAX - 1) / G_MAX, c = 0;
-    for (int64_t t = 0; t < tiles; t++) {
-        int n = (int)((classes - c + tiles - t - 1) / (tiles - t));
-        const T *d = ds + c * ROWS;
-        T *w = dW + c * features;
-        switch (n) {
-        case 1: NAME(gradient_strip)(block, d, w, features, 1, 4); break;
-        case 2: NAME(gradient_strip)(block, d, w, features, 2, 4); break;
-        case 3: NAME(gradient_strip)(block, d, w, features, 3, G_WIDE); break;
-        case 4: NAME(gradient_strip)(block, d, w, features, 4, G_WIDE); break;
-        case 5: NAME(gradient_strip)(block, d, w, features, 5, G_WIDE); break;
-#if G_MAX > 5
-        case 6: NAME(gradient_strip)(block, d, w, features, 6, 2); break;
-        case 7: NAME(gradient_strip)(block, d, w, features, 7, 2); break;
-        case 8: NAME(gradient_strip)(block, d, w, features, 8, 2); break;
-        case 9: NAME(gradient_strip)(block, d, w, features, 9, 2); break;
-        case 10: NAME(gradient_strip)(block, d, w, features, 10, 2); break;
+    switch (classes) {
+        TILE(TILE_ROWS, 1) TILE(TILE_ROWS, 2) TILE(TILE_ROWS, 3) TILE(TILE_ROWS, 4)
+#if TILE_CLASSES > 4
+        TILE(TILE_ROWS, 5)
 #endif
-        }
-        c += n;
     }
 }
+
+static void NAME(score_row)(SCORES)
+{
+    switch (classes) {
+        TILE(1, 1) TILE(1, 2) TILE(1, 3) TILE(1, 4) TILE(1, 5) TILE(1, 6) TILE(1, 7) TILE(1, 8)
+#if TILE_CLASSES > 4
+        TILE(1, 9) TILE(1, 10)
+#endif
+    }
+}
+#undef TILE
+#undef SCORES
+
+/* dW of C classes and V registers of features from f on, n of the last one (V is then 1), over the rows of a block.
+ * fresh: dW is written without being looked at. Rows of `following` are fetched, `step` bytes a feature. */
+static ALWAYS_INLINE void NAME(gradient_tile)(const int64_t *table, const int64_t *following, int64_t step, int64_t rows,
+                                              const T *d, T *dw, int fresh, int64_t stride, int64_t f, int n, const int C,
+                                              const int V, const int part)
+{
+    NAME(vec) a[STRIP_CLASSES][4], v[4];
+    UNROLL for (int c = 0; c < C; c++)
+        UNROLL for (int j = 0; j < V; j++) {
+            T *at = dw + c * stride + f + j * REGISTER_LANES;
+            a[c][j] = (NAME(vec)){0};
+            if (!fresh) a[c][j] = part ? NAME(load_part)(at, n) : NAME(load)(at);
+        }
+    for (int64_t r = 0; r < rows; r++) {
+        const T *x = AT(const T, table[r]) + f;
+        UNROLL for (int j = 0; j < V; j++) {
+            v[j] = part ? NAME(load_part)(x, n) : NAME(load)(x + j * REGISTER_LANES);
+            PREFETCH(following[r] + (f + j * REGISTER_LANES) * step);
+        }
+        UNROLL for (int c = 0; c < C; c++) {
+            NAME(vec) slope = d[c * ROWS + r] - (NAME(vec)){0};
+            UNROLL for (int j = 0; j < V; j++) a[c][j] = NAME(times_plus)(v[j], slope, a[c][j]);
+        }
+    }
+    UNROLL for (int c = 0; c < C; c++)
+        UNROLL for (int j = 0; j < V; j++) {
+            T *at = dw + c * stride + f + j * REGISTER_LANES;
+            if (part) NAME(store_part)(at, a[c][j], n);
+            else NAME(store)(at, a[c][j]);
+        }
+}
+
+#define STRIP const int64_t *table, const int64_t *following, int64_t step, int64_t rows, const T *d, T *dw, int fresh, \
+        int64_t stride, int64_t f, int64_t end
+static ALWAYS_INLINE void NAME(gradient_strip)(STRIP, const int C, const int V)
+{
+    for (; f + V * REGISTER_LANES <= end; f += V * REGISTER_LANES)
+        NAME(gradient_tile)(table, following, step, rows, d, dw, fresh, stride, f, 0, C, V, 0);
+    for (; f + REGISTER_LANES <= end; f += REGISTER_LANES)
+        NAME(gradient_tile)(table, following, step, rows, d, dw, fresh, stride, f, 0, C, 1, 0);
+    if (f < end) NAME(gradient_tile)(table, following, step, rows, d, dw, fresh, stride, f, (int)(end - f), C, 1, 1);
+}
+
+/* dW[c] += the sum over rows of d[c, r] X[r] for features [f, end); classes up to STRIP_CLASSES. */
+static void NAME(gradient_strips)(STRIP, int64_t classes)
+{
+#define OF(C, V) case C: NAME(gradient_strip)(table, following, step, rows, d, dw, fresh, stride, f, end, C, V); break;
+    switch (classes) {
+#if STRIP_CLASSES > 5
+        OF(1, 4) OF(2, 4) OF(3, 4) OF(4, 4) OF(5, 4) OF(6, 4) OF(7, 3) OF(8, 3) OF(9, 2) OF(10, 2)
+#else
+        OF(1, 4) OF(2, 4) OF(3, 3) OF(4, 2) OF(5, 2)
+#endif
+    }
+#undef OF
+}
+#undef STRIP

@@ -1,9 +1,8 @@
-/* exp, log and log1p of one element, without branches, for loops that the compiler vectorises.
+/* exp, log and log1p of one element, without branches, for loops that the compiler vectorises: the operations of
+ * kernels/language/vecmath.py in the same order, so that the bits are the same. Errors up to 2 units of the last place.
  *
- * INT and UINT are the integers as wide as T, MANTISSA the bits of T's fraction, TERMS the terms that its precision
- * needs. Worst errors in units of the last place, float over its range and double over 4 million points:
- * exp 1.2, log 1.9, log1p 2.5.
- */
+ * INT and UINT are the integers as wide as T, MANTISSA the bits of T's fraction, BIAS that of its exponent, MAGIC rounds
+ * to an integer, EXP_TERMS and LOG_TERMS what the series need. */
 
 static inline T NAME(from_bits)(INT bits)
 {
@@ -17,44 +16,52 @@ static inline INT NAME(to_bits)(T x)
     return u.i;
 }
 
-/* n * 2^MANTISSA for any n, as the bits of a NaN give: signed integers must not be shifted so far. */
+/* Signed integers must not overflow, as they may where x is NaN. */
+static inline INT NAME(plus)(INT a, INT b) { return (INT)((UINT)a + (UINT)b); }
+static inline INT NAME(minus)(INT a, INT b) { return (INT)((UINT)a - (UINT)b); }
 static inline INT NAME(to_exponent)(INT n) { return (INT)((UINT)n << MANTISSA); }
 
 /* 2^n for n in the exponent's range. */
-static inline T NAME(power_of_two)(INT n) { return NAME(from_bits)(NAME(to_exponent)(n + BIAS)); }
+static inline T NAME(power_of_two)(INT n) { return NAME(from_bits)(NAME(to_exponent)(NAME(plus)(n, BIAS))); }
 
-/* exp(x) = 2^n exp(r), |r| <= ln(2)/2, exp(r) by its Taylor series. Two factors for 2^n reach the
- * denormal range and infinity; a NaN passes the comparisons and stays. */
 static inline T NAME(vexp)(T x)
 {
-    x = x > EXP_MAX ? EXP_MAX : x;
-    x = x < EXP_MIN ? EXP_MIN : x;
-    T shifted = x * (T)1.4426950408889634074 + ROUND;
-    T n = shifted - ROUND;
-    T r = (x - n * LN2_HIGH) - n * LN2_LOW;
-    T sum = EXP_LAST;
-    EXP_SERIES(sum, r);
-    INT e = NAME(to_bits)(shifted) - NAME(to_bits)(ROUND);
-    INT half = e >> 1;
-    return sum * NAME(power_of_two)(half) * NAME(power_of_two)(e - half);
+    const T low = (T)(-1.05 * (BIAS + MANTISSA) * LN2), high = (T)(1.05 * BIAS * LN2);
+    x = low > x ? low : x;
+    x = high < x ? high : x;
+    T shifted = FMA(x, (T)(1 / LN2), MAGIC);
+    T n = shifted - MAGIC;
+    T r = FMA(n, -LN2_HIGH, x);
+    r = FMA(n, -LN2_LOW, r);
+    T sum = NAME(EXP_SERIES)[0];
+    for (int j = 1; j <= EXP_TERMS; j++) sum = FMA(sum, r, NAME(EXP_SERIES)[j]);
+    INT e = NAME(minus)(NAME(to_bits)(shifted), NAME(to_bits)(MAGIC)), half = e >> 1;
+    return sum * NAME(power_of_two)(half) * NAME(power_of_two)(NAME(minus)(e, half));
 }
 
-/* log(x) of a normal x > 0: x = 2^n m, m in [sqrt(1/2), sqrt(2)), log(m) = 2 atanh((m-1)/(m+1)). */
 static inline T NAME(vlog)(T x)
 {
-    INT bits = NAME(to_bits)(x) - NAME(to_bits)((T)0.70710678118654752440);
-    INT n = bits >> MANTISSA;
-    T m = NAME(from_bits)(NAME(to_bits)(x) - NAME(to_exponent)(n));
-    T s = (m - 1) / (m + 1), z = s * s;
-    T sum = LOG_LAST;
-    LOG_SERIES(sum, z);
-    T e = (T)n;
-    return x < INFINITY ? e * LN2_HIGH + (2 * s + (2 * s * (z * sum) + e * LN2_LOW)) : x;
+    int small = x < NAME(power_of_two)(1 - BIAS);
+    T scaled = small ? x * (T)((INT)1 << (MANTISSA + 1)) : x;
+    INT bits = NAME(to_bits)(scaled), e = NAME(minus)(bits, ROOT_HALF) >> MANTISSA;
+    T m = NAME(from_bits)(NAME(minus)(bits, NAME(to_exponent)(e)));
+    T n = NAME(from_bits)(NAME(plus)(NAME(to_bits)(MAGIC), e)) - MAGIC;
+    n -= small ? (T)(MANTISSA + 1) : (T)0;
+    T f = m - 1, s = f / (f + 2), z = s * s;
+    T series = NAME(LOG_SERIES)[0];
+    for (int j = 1; j < LOG_TERMS; j++) series = FMA(series, z, NAME(LOG_SERIES)[j]);
+    T half = f * f * (T)0.5;
+    T low = FMA(n, LN2_LOW, s * FMA(series, z, half));
+    T result = FMA(n, LN2_HIGH, f - (half - low));
+    result = x == INFINITY ? x : result;
+    result = x == 0 ? -(T)INFINITY : result;
+    return (x < 0) | (x != x) ? (T)NAN : result;
 }
 
-/* log(1 + x) for 0 <= x <= 1; (1+x) - 1 tells how much of x the rounding of 1 + x lost. */
 static inline T NAME(vlog1p)(T x)
 {
-    T u = 1 + x;
-    return NAME(vlog)(u) + (x - (u - 1)) / u;
+    T w = x + 1;
+    T correction = w > 0 ? (x - (w - 1)) / w : (T)0;
+    T result = NAME(vlog)(w) + correction;
+    return x == INFINITY ? x : result;
 }

@@ -48,7 +48,8 @@ def select_features(disabled: str = "") -> str:
     return ffi.string(lib.fo_select_features(disabled.encode())).decode()
 
 
-def _function(name, dtype):
+def function(name, dtype):
+    """The function of this name for arrays of a dtype."""
     return getattr(lib, f"{name}_{_SUFFIX[np.dtype(dtype)]}")
 
 
@@ -119,7 +120,7 @@ def denormals_flushed():
 def all_finite(x: np.ndarray) -> bool:
     """Whether a C-contiguous float array holds neither inf nor NaN."""
     pointer = "float[]" if x.dtype == np.float32 else "double[]"
-    return bool(_function("fo_all_finite", x.dtype)(ffi.from_buffer(pointer, x), x.size))
+    return bool(function("fo_all_finite", x.dtype)(ffi.from_buffer(pointer, x), x.size))
 
 
 # ---- array objects ----
@@ -282,7 +283,7 @@ def rows(data: Data, W, b, begin: int, end: int, dW, db) -> float:
     """Add the gradient of positions [begin, end) to dW and db; returns the sum of the weighted losses."""
     loss = ffi.new("double *")
     pointers = _values(dW, True), _values(db, True)
-    _good(_function("fo_rows", W.dtype)(data.struct, _values(W), _values(b), begin, end, *pointers, loss))
+    _good(function("fo_rows", W.dtype)(data.struct, _values(W), _values(b), begin, end, *pointers, loss))
     return loss[0]
 
 
@@ -366,7 +367,7 @@ class Training:
 
 def epoch(data: Data, training: Training, begin: int, end: int) -> int:
     """Steps [begin, end); returns end, or the step whose value was not finite and was not taken."""
-    return _good(_function("fo_epoch", training.dtype)(data.struct, training.struct, begin, end))
+    return _good(function("fo_epoch", training.dtype)(data.struct, training.struct, begin, end))
 
 
 class ScaledTraining:
@@ -386,4 +387,4 @@ class ScaledTraining:
 
 def scaled_epoch(data: Data, training: ScaledTraining, begin: int, end: int) -> int:
     """As `epoch`; V, b, alpha, squares, loss and gradient_norm of the struct change."""
-    return _good(_function("fo_scaled_epoch", training.dtype)(data.struct, training.struct, begin, end))
+    return _good(function("fo_scaled_epoch", training.dtype)(data.struct, training.struct, begin, end))

@@ -3,9 +3,8 @@
 from fastopt.engines import numpy
 from fastopt.engines.choose import shared_from
 from fastopt.engines.refused import compiled
-from fastopt.engines.shared import shared_look, shared_step
+from fastopt.engines.shared import bound_gradient, shared_look, shared_step
 from fastopt.native import address
-from fastopt.rows import check_columns
 from fastopt.threads import ranges, share
 
 
@@ -67,21 +66,9 @@ def bind_look(table, threads):
 
 
 def bind_gradient(loss, rows, threads, unchecked=False):
-    from fastopt.kernels.gradient.problem import BoundGradient
+    from fastopt.kernels import entries
 
-    loss = rows.formula(loss)
-    unchecked = unchecked and rows.sparse is not None
-    bound = BoundGradient(rows, loss, threads, unchecked)
-    if not unchecked:
-        return bound
-
-    def run(W, b, dW, db, scale, l2):
-        value = bound(W, b, dW, db, scale, l2)
-        if value is None:
-            check_columns(rows.sparse[1], rows.features)
-        return value
-
-    return run
+    return bound_gradient(entries, rows, rows.formula(loss), threads, unchecked)
 
 
 def bind_passes(loss, rows, threads):
@@ -91,6 +78,7 @@ def bind_passes(loss, rows, threads):
 
 
 def bind_epoch(rows, loss, rule, parameters, batch, l2, threads):
+    from fastopt.kernels import entries
     from fastopt.kernels.training.epoch import bind
 
-    return bind(rows, rows.formula(loss), rule, parameters, batch, l2, threads)
+    return bind(entries, rows, rows.formula(loss), rule, parameters, batch, l2, threads)

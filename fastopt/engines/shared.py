@@ -1,10 +1,14 @@
-"""One step on several threads, which take its chunks from a board (threads.py)."""
+"""What the engines of Numba and C share: a step on several threads, which take its chunks from a board (threads.py), and the
+gradient over rows by the loops of either.
+"""
 
 import numpy as np
 
 from fastopt.arrays import aligned_zeros
 from fastopt.engines import choose
+from fastopt.kernels.gradient.problem import BoundGradient
 from fastopt.native import address
+from fastopt.rows import check_columns
 from fastopt.threads import BAD, SEEN, ranges, share
 
 
@@ -39,3 +43,19 @@ def shared_look(first_bad, squares, table, threads):
         share(lambda part: squares(unit, *part), parts, threads)
 
     return all_bad, all_squares
+
+
+def bound_gradient(entries, rows, loss, threads, unchecked):
+    """bind_gradient (engines/__init__.py) by these loops (kernels/entries.py)."""
+    unchecked = unchecked and rows.sparse is not None
+    bound = BoundGradient(entries, rows, loss, threads, unchecked)
+    if not unchecked:
+        return bound
+
+    def run(W, b, dW, db, scale, l2):
+        value = bound(W, b, dW, db, scale, l2)
+        if value is None:
+            check_columns(rows.sparse[1], rows.features)
+        return value
+
+    return run

@@ -1,13 +1,7 @@
 """A pass over rows in groups: each group's gradient is summed alone, then the groups' in order.
 
 So the sums do not depend on who did which group. The groups are those of a batch: a whole gradient is
-a batch of all rows. A worker, one a thread, is a table as WORKER declares it:
-    batch, n, group_rows     rows of a batch, of the data and of a group
-    first, first_bias        addresses of dW and db for group 0; first_bias is 0 where there is no bias
-    partials                 of (dW, db) for groups 1, 2, ...
-    losses                   of the groups' losses, float64
-    sources                  of 2 MOST addresses, for `join`
-    scratch                  of memory for a block of rows
+a batch of all rows.
 """
 
 import numpy as np
@@ -18,9 +12,6 @@ from fastopt.kernels.language.atomic import add_shared
 from fastopt.kernels.language.compile import kernel
 from fastopt.kernels.language.lanes import load_lanes, store_lanes, sum_lanes, times_plus
 from fastopt.kernels.language.memory import as_element, call, clear, element_size, lane_count, read, write
-from fastopt.kernels.language.table import Table
-
-WORKER = Table("worker", "batch n group_rows first first_bias partials losses sources scratch")
 
 
 @kernel

@@ -11,22 +11,21 @@ from numba.core.errors import TypingError
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, overload, register_jitable
 
-from fastopt.kernels.gradient import linear, problem
+from fastopt.kernels.gradient import linear, sizes
 from fastopt.kernels.gradient.division import MOST, row_groups
-from fastopt.kernels.gradient.groups import WORKER, finish_gradient
-from fastopt.kernels.gradient.linear import PROBLEM
-from fastopt.kernels.gradient.pair import SIDE
+from fastopt.kernels.gradient.groups import finish_gradient
 from fastopt.kernels.language.formula import formula_type
 from fastopt.kernels.language.memory import element_type, write
 from fastopt.kernels.language.table import arguments
 from fastopt.kernels.minimization.calls import start_of
 from fastopt.kernels.step.inside import as_elements, as_floats, value_of
+from fastopt.kernels.tables import PROBLEM, SIDE, WORKER
 
 BY_PYTHON: list = []  # fo.value_and_grad, for calls that are not compiled: set by fastopt/jit.py, which stands above it
 LINE = 64
-FIXED = 8 * (len(PROBLEM.type.fields) + len(WORKER.type.fields) + 2 * MOST + MOST + 32) + 3 * LINE
+FIXED = 8 * (len(PROBLEM.fields) + len(WORKER.fields) + 2 * MOST + MOST + 32) + 3 * LINE
 
-for _function in (linear._widened_stride, linear.scratch_bytes, problem._block_rows, row_groups):
+for _function in (sizes.widened_stride, sizes.scratch_bytes, sizes.block_rows, row_groups):
     register_jitable(_function)
 
 
@@ -35,7 +34,7 @@ def _sizes(n, classes, features, itemsize, x_kind):
     """(groups, rows in each, bytes of scratch, bytes of partial gradients)"""
     elements = classes * features + classes
     groups, rows = row_groups(n, elements * itemsize, False)
-    scratch = linear.scratch_bytes(classes, features, itemsize, x_kind, classes, 0)
+    scratch = sizes.scratch_bytes(classes, features, itemsize, x_kind, classes, 0)
     return groups, rows, scratch + LINE, ((groups - 1) * elements + LINE) * itemsize
 
 
@@ -244,7 +243,7 @@ def _value_and_grad(loss, W, X, y, b, dW, db, l2=0.0, work=None, scale=1 / 255):
         p.x_stride, p.x_kind, p.y_kind = features * (1 if x_kind else itemsize), x_kind, y_kind
         p.y_shift = 1 if binary and classes == 1 else 0
         p.classes, p.features, p.width, p.w_stride = classes, features, classes, features * itemsize
-        p.numbers, p.block_rows = numbers, problem._block_rows(features * itemsize)
+        p.numbers, p.block_rows = numbers, sizes.block_rows(features * itemsize)
         p.loss, p.add_rows, p.scores, p.gradient = kernels()
         w.batch, w.n, w.group_rows = n, n, group_rows
         w.first, w.first_bias = start_of(dW), _start_or_zero(db)
@@ -254,7 +253,7 @@ def _value_and_grad(loss, W, X, y, b, dW, db, l2=0.0, work=None, scale=1 / 255):
     return run
 
 
-len_problem, len_worker = len(PROBLEM.type.fields), len(WORKER.type.fields)
+len_problem, len_worker = len(PROBLEM.fields), len(WORKER.fields)
 
 # User code may be the first to import this module, while Numba types it: it learns of overloads at a refresh.
 cpu_target.typing_context.refresh()

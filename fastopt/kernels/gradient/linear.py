@@ -1,7 +1,6 @@
 """Value and gradient of a linear model, rows in blocks, X read once.
 
-The kernels take the address of a problem, a table as PROBLEM declares it (addresses, 0 for
-"none"; strides in bytes; kinds by size in bytes). A block of rows goes through
+The kernels take the address of a problem, a table as PROBLEM declares it. A block of rows goes through
     addresses -> scores -> loss rows -> dscores -> gradient
 while it stays in the second-level cache.
 """
@@ -33,23 +32,7 @@ from fastopt.kernels.language.memory import (
     write_element,
     zero,
 )
-from fastopt.kernels.language.table import Table
 from fastopt.kernels.step.elementwise import read_coefficients
-
-# numbers: float64 factor of a uint8 X, then the loss's coefficients.  y_shift: subtracted from y.
-# y_kind: size of an integer label, 0 for targets of X's dtype.  shares: of soft labels, numbers a row of y,
-# else 0.  x_kind: 1 for uint8, 32 or 64 for
-# CSR with such indices, else 0.  width: see sparse.py; dense: the classes.  unchecked: column numbers
-# are looked at on the way, and bad is set to 1 where one is wrong.  half: the first feature of the second half
-# where scores are summed by halves (pair.py), else 0; w_stride: from class to class of W and dW; jump: bytes
-# by which the second half lies further on than it would.  pass_kind, kept, out, line: of solvers, see
-# kernels/solvers/passes.py.
-PROBLEM = Table(
-    "problem",
-    "W b X x_stride x_kind y y_kind y_shift shares weights order classes features numbers block_rows"
-    " add_rows scores loss gradient indices indptr width unchecked bad half w_stride jump"
-    " pass_kind kept out line",
-)
 
 CHUNK = 2048  # bytes of a row between two sums of lanes: five rows of W and four of X fit in 32 KB
 
@@ -72,20 +55,6 @@ def _labels_at(h, targets, j, classes):
     if h.formula.one_row == "shares":
         return lambda h, targets, j, classes: scores_at(h, targets + j * element_size(h), classes)
     return lambda h, targets, j, classes: load_lanes(h, targets, j, BLOCK)
-
-
-def scratch_bytes(classes, features, itemsize, x_kind, width, shares):
-    """Memory one thread needs beside its gradient."""
-    size = 4 * BLOCK * 8 + (2 * classes + 1 + max(1, shares)) * BLOCK * itemsize + 192
-    if x_kind == 1:
-        size += BLOCK * _widened_stride(features, itemsize)
-    elif x_kind:
-        size += BLOCK * (max(64, width * itemsize) + 6 * 8)
-    return -(-size // 64) * 64
-
-
-def _widened_stride(features, itemsize):
-    return -(-features * itemsize // 64) * 64 + 64
 
 
 @kernel

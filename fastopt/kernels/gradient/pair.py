@@ -8,13 +8,6 @@ from the same scores, so they come to the same decisions without a word.
 The leader does not wait long for the helper's sums. Up to the moment when the helper begins to change its half
 of W, which it has to ask for, the leader may send it away: it then does the whole step anew alone, with the same
 bits, and works alone until the helper is back. A change that has begun is waited for.
-
-A side is a table as SIDE declares it; the shared lines are what both write, all 0 before a stretch, a
-cache line each:
-    STATE       of the helper: AWAY, READY, 2*ticket (computes that step, counted from 1), or 2*ticket + 1
-                (changes its half of W)
-    STOP        1: the stretch is over
-    SEEN        two lines: 1 + the number of the last exchange to which the leader, the helper has come
 """
 
 import numpy as np
@@ -22,17 +15,8 @@ import numpy as np
 from fastopt.kernels.language.atomic import load_shared, replace_shared, spin, store_shared
 from fastopt.kernels.language.compile import kernel
 from fastopt.kernels.language.memory import read, write
-from fastopt.kernels.language.table import Table
-
-# which: 0 leader, 1 helper.  first, last: its features.  mine, other: two blocks of scores in turns, then
-# two notes.  number: of the next exchange, ticket * blocks of a batch + those in this step: it only grows, also
-# over steps that the leader did alone, so what was seen of an earlier one is never taken for it.  ticket: the
-# step, from 1; lost: the other is not to be waited for.
-SIDE = Table("side", "which first last mine other block_bytes shared number ticket lost patience")
-_LINE = 128  # bytes: Intel fetches lines in pairs
-STATE, STOP, SEEN = 0, _LINE, 2 * _LINE
-SHARED_SIZE = 4 * _LINE // 8  # int64 numbers
-AWAY, READY = 0, 1
+from fastopt.kernels.tables import AWAY, READY, SEEN, STATE, STOP
+from fastopt.kernels.tables import PAIR_LINE as _LINE
 
 
 @kernel

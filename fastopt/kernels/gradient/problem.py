@@ -1,30 +1,21 @@
-"""A linear model's rows as the kernels read them, and the gradient over all of them."""
+"""A linear model's rows as the kernels read them, and the gradient over all of them. No Numba here: whose kernels they
+are, Numba's or the C library's, is what `entries` says (kernels/entries.py, engines/c_entries.py).
+"""
 
-import functools
 from typing import NamedTuple
 
 import numpy as np
-from numba.core import types
 
 from fastopt.arrays import NAMES, aligned_empty, aligned_zeros
-from fastopt.kernels.gradient import linear, sparse
+from fastopt.kernels.gradient import sizes
 from fastopt.kernels.gradient.division import MOST, row_groups
-from fastopt.kernels.gradient.groups import WORKER, finish_gradient, take_groups
-from fastopt.kernels.gradient.linear import PROBLEM
-from fastopt.kernels.gradient.pair import SIDE
-from fastopt.kernels.language.compile import entry
-from fastopt.kernels.language.formula import formula_type
-from fastopt.kernels.language.lanes import BLOCK
-from fastopt.kernels.language.memory import element_type, native_address
-from fastopt.kernels.language.table import arguments
+from fastopt.kernels.language.block import BLOCK
+from fastopt.kernels.tables import PROBLEM, WORKER
 from fastopt.native import address
 from fastopt.threads import share
 
 # Multiply-adds of one pass above which threads pay: about 1 ms of work, some 0.1 ms to share it.
 PARALLEL_WORK = 1 << 24
-# Of X in a block, at most: with fewer rows W and its gradient come and go too often. 50,000 x 3,072 x 10 took
-# 77 ms with 256 KB and takes 71, x 100 264 and 250; 20,000 x 20,000 x 2 93, 83 now and 92 with 1,280 KB.
-BLOCK_BYTES = 640 << 10
 
 
 class Halves(NamedTuple):
@@ -41,14 +32,15 @@ class Problem:
     column numbers of CSR rows have not been looked at; a gradient does it on the way.
     """
 
-    def __init__(self, rows, loss, unchecked=False):
+    def __init__(self, entries, rows, loss, unchecked=False):
+        self.entries = entries
         self.dtype, self.n = rows.dtype, rows.n
         self.classes, self.features = rows.classes, rows.features
         self.numbers = np.array([rows.scale, *map(float, loss)], np.float64)
         self.rows, self.loss, self._kept = rows, loss, []
         itemsize, self.dtype_name = self.dtype.itemsize, NAMES[self.dtype]
         self.sparse = rows.sparse is not None
-        self.width = sparse.padded_classes(self.classes, itemsize) if self.sparse else self.classes
+        self.width = sizes.padded_classes(self.classes, itemsize) if self.sparse else self.classes
         table = PROBLEM.filled()
         table[PROBLEM.classes], table[PROBLEM.features] = self.classes, self.features
         table[PROBLEM.width], table[PROBLEM.w_stride] = self.width, self.features * itemsize
@@ -57,7 +49,7 @@ class Problem:
         table[PROBLEM.y_shift] = int(self.classes == 1 and loss.one_row == "binary")
         table[PROBLEM.shares] = rows.y.shape[1] if rows.soft else 0
         table[PROBLEM.weights] = 0 if rows.weight is None else address(rows.weight)
-        table[PROBLEM.block_rows] = BLOCK if self.sparse else _block_rows(self.features * itemsize)
+        table[PROBLEM.block_rows] = BLOCK if self.sparse else sizes.block_rows(self.features * itemsize)
         table[PROBLEM.unchecked] = int(unchecked)
         if self.sparse:
             values, indices, indptr = rows.sparse
@@ -66,12 +58,11 @@ class Problem:
         else:
             table[PROBLEM.X], table[PROBLEM.x_stride] = address(rows.X), rows.features * rows.X.itemsize
             table[PROBLEM.x_kind] = int(rows.X.itemsize == 1)
-        loss_type = formula_type(type(loss), self.dtype_name, len(loss))
-        for place, kernel in kernel_addresses(loss_type, self.dtype_name, self.sparse):
-            table[place] = kernel
+        for place, value in entries.fields(loss, self.dtype_name, self.sparse):
+            table[place] = value
         self.table = table
         self.at = address(self.table)
-        self.scratch_bytes = linear.scratch_bytes(
+        self.scratch_bytes = sizes.scratch_bytes(
             self.classes, self.features, itemsize, table[PROBLEM.x_kind], self.width, table[PROBLEM.shares]
         )
         self._set, self.halves = {}, None
@@ -144,41 +135,6 @@ class Problem:
         return row_groups(n, self.partial_elements() * self.dtype.itemsize, self.sparse)
 
 
-def _block_rows(row_bytes):
-    rows = BLOCK
-    while rows > 4 and rows * row_bytes > BLOCK_BYTES:
-        rows //= 2
-    return rows
-
-
-@functools.cache
-def kernel_addresses(loss_type, dtype, is_sparse):
-    """[(place in the table, address)]"""
-    h = element_type(dtype)
-    found = [(PROBLEM.loss, native_address(linear.block_loss, loss_type, PROBLEM, 6))]
-    if is_sparse:
-        return [*found, (PROBLEM.add_rows, native_address(sparse.add_sparse_rows, h, PROBLEM, 7, SIDE))]
-    return [
-        *found,
-        (PROBLEM.add_rows, native_address(linear.add_rows, h, PROBLEM, 7, SIDE)),
-        (PROBLEM.scores, native_address(linear.block_scores, h, PROBLEM, 6)),
-        (PROBLEM.gradient, native_address(linear.block_gradient, h, PROBLEM, 8)),
-    ]
-
-
-@functools.cache
-def take_entry(dtype):
-    """The compiled take_groups, whose first argument may be anything."""
-    return entry(take_groups, element_type(dtype), *arguments(PROBLEM, WORKER, 1))
-
-
-@functools.cache
-def _finish_entry(dtype):
-    return entry(
-        finish_gradient, element_type(dtype), *arguments(PROBLEM, WORKER, 1), types.float64, types.float64
-    )
-
-
 class BoundGradient:
     """The gradient of all rows, everything made once: called with (W, b, dW, db, scale, l2).
 
@@ -187,8 +143,8 @@ class BoundGradient:
     are unchecked and not all in X. Calls must not overlap: they share memory.
     """
 
-    def __init__(self, rows, loss, threads, unchecked=False):
-        self.problem = problem = Problem(rows, loss, unchecked)
+    def __init__(self, entries, rows, loss, threads, unchecked=False):
+        self.problem = problem = Problem(entries, rows, loss, unchecked)
         groups, group_rows = problem.groups(problem.n)
         self.threads = 1 if rows.work < PARALLEL_WORK else max(1, min(threads, groups))
         self.counter = np.zeros(1, np.int64)
@@ -201,7 +157,7 @@ class BoundGradient:
         ]
         self.tables, self._memory = [table for table, _ in made], [memory for _, memory in made]
         self.worker = [address(table) for table in self.tables]
-        self.finish = _finish_entry(problem.dtype_name)
+        self.finish = entries.finish_gradient(problem.dtype_name)
         self.held = (problem.by_feature(), problem.by_feature()) if problem.sparse else None
 
     def __call__(self, W, b, dW, db, scale, l2):
@@ -222,9 +178,9 @@ class BoundGradient:
         self.aim(W, b, dW, db)
         at = self.problem.at
         if self.threads > 1:
-            take = take_entry(self.problem.dtype_name)
-            share(lambda own: take(None, at, own, self.count_at), self.worker, self.threads)
-        return self.finish(None, at, self.worker[0], self.count_at, scale, l2)
+            take = self.problem.entries.take_groups(self.problem.dtype_name)
+            share(lambda own: take(0, at, own, self.count_at), self.worker, self.threads)
+        return self.finish(0, at, self.worker[0], self.count_at, scale, l2)
 
     def aim(self, W, b, dW, db):
         """Point the tables at these arrays (None: at nothing), with no group taken."""

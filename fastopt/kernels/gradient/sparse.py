@@ -7,6 +7,7 @@ a power of two or to whole vectors, so that an entry of X touches one or few cac
 import numpy as np
 
 from fastopt.kernels.gradient import linear as dense
+from fastopt.kernels.gradient.sizes import NEAR, SPAN
 from fastopt.kernels.gradient.sparse_tiles import WIDE, largest_index, sparse_adds, sparse_dots
 from fastopt.kernels.language.compile import kernel
 from fastopt.kernels.language.lanes import BLOCK
@@ -20,17 +21,6 @@ from fastopt.kernels.language.memory import (
     read_element,
     write,
 )
-from fastopt.kernels.language.vectors import VECTOR_BYTES
-
-SPAN = 16  # bytes of a row's span: its first entry and its end
-NEAR = 3  # rows between the one at hand and the one that is fetched to the first-level cache
-
-
-def padded_classes(classes, itemsize):
-    lanes = VECTOR_BYTES // itemsize
-    if classes > lanes:
-        return -(-classes // lanes) * lanes
-    return 1 << (classes - 1).bit_length()
 
 
 @kernel

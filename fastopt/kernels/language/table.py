@@ -1,13 +1,11 @@
-"""Tables in memory with named fields, which kernels read as attributes: `problem.classes`, `side.lost = 1`.
-
-A table is eight bytes a field: an int64, a float64, or the address of another table. It is declared once. Kernels
-get its address as an argument of the declaration's type; Python fills an array and finds a field in it by
-the declaration's attribute: `array[PROBLEM.classes]`. A read is one load from address + constant, as in C.
+"""Tables (kernels/tables.py) in Numba's kernels, which read and write fields as attributes: `problem.classes`,
+`side.lost = 1`. They get a table's address as an argument of the declaration's type; a read is one load from address
++ constant, as in C.
 """
 
+import functools
 import hashlib
 
-import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.datamodel import models as data_models
@@ -22,6 +20,7 @@ from numba.core.typing.templates import (
 from numba.extending import intrinsic, register_model, unbox
 
 from fastopt.kernels.language import vectors as v
+from fastopt.kernels.tables import Table
 
 
 class TableType(types.Type):
@@ -33,29 +32,14 @@ class TableType(types.Type):
         super().__init__(name=f"Table({name}, {hashlib.sha256(text.encode()).hexdigest()[:8]})")
 
 
-class Table:
-    """Declares a table: names of its int64 fields, of its float64 fields, and fields that point to other tables.
-
-    Each name is an attribute, the field's place in an array of `filled`; `type` is what a kernel's argument is.
-    """
-
-    def __init__(self, name, integers="", floats="", **tables):
-        fields = [(field, types.int64) for field in integers.split()]
-        fields += [(field, types.float64) for field in floats.split()]
-        fields += [(field, table.type) for field, table in tables.items()]
-        self.type = TableType(name, tuple(fields))
-        self._dtype = np.float64 if floats and len(fields) == len(floats.split()) else np.int64
-        for place, (field, _) in enumerate(fields):
-            if hasattr(self, field):
-                raise TypeError(f"table {name}: a field cannot be called {field}, or not twice")
-            setattr(self, field, place)
-
-    def filled(self, **values):
-        """An array of the fields' values, 0 where none is given: int64, or float64 where all fields are."""
-        array = np.zeros(len(self.type.fields), self._dtype)
-        for field, value in values.items():
-            array[getattr(self, field)] = value
-        return array
+@functools.cache
+def type_of(table):
+    """The type of a declaration: an address, of which fields can be asked."""
+    kinds = {int: types.int64, float: types.float64}
+    fields = tuple(
+        (field, type_of(kind) if isinstance(kind, Table) else kinds[kind]) for field, kind in table.fields
+    )
+    return TableType(table.name, fields)
 
 
 def arguments(*given):

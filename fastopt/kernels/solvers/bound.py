@@ -5,15 +5,15 @@ import functools
 import numpy as np
 
 from fastopt.arrays import aligned_zeros
-from fastopt.kernels.gradient.linear import PROBLEM
-from fastopt.kernels.gradient.pair import SIDE
-from fastopt.kernels.gradient.problem import BoundGradient, take_entry
+from fastopt.kernels import entries
+from fastopt.kernels.gradient.problem import BoundGradient
 from fastopt.kernels.language.formula import formula_type
 from fastopt.kernels.language.lanes import BLOCK
 from fastopt.kernels.language.memory import element_type, native_address
 from fastopt.kernels.solvers import passes
 from fastopt.kernels.solvers.gram import Gram
 from fastopt.kernels.solvers.passes import CURVED, LOST, SCORED, SUMMED
+from fastopt.kernels.tables import PROBLEM, SIDE
 from fastopt.native import address
 from fastopt.threads import share
 
@@ -39,7 +39,7 @@ class Passes:
     """
 
     def __init__(self, rows, loss, threads):
-        self._bound = BoundGradient(rows, loss, threads)
+        self._bound = BoundGradient(entries, rows, loss, threads)
         self.problem, self.reads = self._bound.problem, 0
         self._loss_type = formula_type(type(loss), self.problem.dtype_name, len(loss))
         self._loss = int(self.problem.table[PROBLEM.loss])
@@ -132,5 +132,5 @@ class Passes:
         """All groups of rows, without their sums."""
         bound = self._bound
         bound.aim(W, b, dW, db)
-        take, at = take_entry(self.problem.dtype_name), self.problem.at
-        share(lambda own: take(None, at, own, bound.count_at), bound.worker[:threads], threads)
+        take, at = entries.take_groups(self.problem.dtype_name), self.problem.at
+        share(lambda own: take(0, at, own, bound.count_at), bound.worker[:threads], threads)

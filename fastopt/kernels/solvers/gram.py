@@ -9,7 +9,6 @@ import numpy as np
 
 from fastopt.arrays import aligned_zeros
 from fastopt.kernels.gradient import linear, sparse
-from fastopt.kernels.gradient.linear import PROBLEM
 from fastopt.kernels.gradient.tiles import STRIP_CLASSES, gradient_strips
 from fastopt.kernels.language.compile import entry, kernel
 from fastopt.kernels.language.lanes import BLOCK
@@ -23,6 +22,7 @@ from fastopt.kernels.language.memory import (
     write_element,
 )
 from fastopt.kernels.language.table import arguments
+from fastopt.kernels.tables import PROBLEM
 from fastopt.native import address
 from fastopt.threads import share
 

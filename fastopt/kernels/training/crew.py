@@ -4,25 +4,13 @@ A step of a small batch takes 50 us, and to wake a thread takes as long; so help
 the next one. Nobody waits long for them: a group that a helper does not finish in time, because the
 system took its CPU away, is done once more by the leader, with the same bits, and what the helper
 writes later goes to memory that nobody reads.
-
-A crew is a table of int64, all 0 before a stretch, a cache line for each number that threads share:
-    TICKET   the step whose groups are to be done, counted from 1; STOP ends the stretch
-    NEXT     ticket, groups taken from the front (by the leader), from the back (by helpers): 4096 * ticket
-             + 64 * front + back. So each has the same part of every batch, and can fetch the next in time
-    LATE     helpers at work on a group that the leader took back; while there are any, it works alone
-    DONE     a line a group: the ticket of the step at which a helper last finished it, or GIVEN_UP +
-             that at which the leader took it back
 """
 
-from fastopt.kernels.gradient.groups import MOST, batch_of, do_group
+from fastopt.kernels.gradient.groups import batch_of, do_group
 from fastopt.kernels.language.atomic import add_shared, load_shared, replace_shared, spin, store_shared
 from fastopt.kernels.language.compile import kernel
-
-_LINE = 64
-TICKET, NEXT, LATE, DONE = (_LINE * i for i in range(4))
-CREW_SIZE = (DONE + _LINE * MOST) // 8  # int64 numbers of a crew's table
-STOP = -1
-GIVEN_UP = 1 << 40
+from fastopt.kernels.tables import CREW_LINE as _LINE
+from fastopt.kernels.tables import DISMISSED, DONE, GIVEN_UP, LATE, NEXT, TICKET
 
 
 @kernel
@@ -93,7 +81,7 @@ def help_crew(h, problem, worker, crew):
     last = 0
     while True:
         ticket = load_shared(crew + TICKET)
-        if ticket == STOP:
+        if ticket == DISMISSED:
             return
         if ticket == last:
             spin()

@@ -1,4 +1,6 @@
-"""A training run's arrays in the form that the compiled loops take, and a call of a loop for a stretch of steps."""
+"""A training run's arrays in the form that the compiled loops take, and a call of a loop for a stretch of steps. No Numba
+here: see gradient/problem.py.
+"""
 
 import functools
 import logging
@@ -6,14 +8,9 @@ import logging
 import numpy as np
 
 from fastopt.arrays import aligned_zeros
-from fastopt.kernels.gradient.linear import PROBLEM
 from fastopt.kernels.gradient.problem import Problem
-from fastopt.kernels.language.compile import entry
-from fastopt.kernels.language.formula import formula_type
-from fastopt.kernels.language.memory import element_type, native_address
-from fastopt.kernels.language.table import arguments
-from fastopt.kernels.training import steps, strategies
-from fastopt.kernels.training.steps import NUMBERS, RUN
+from fastopt.kernels.tables import NUMBERS, RUN
+from fastopt.kernels.training import strategies
 from fastopt.native import address
 from fastopt.rules import is_linear
 from fastopt.threads import cpus
@@ -21,9 +18,9 @@ from fastopt.threads import cpus
 _LOG = logging.getLogger("fastopt.training")
 
 
-def bind(rows, loss, rule, parameters, batch, l2, threads):
+def bind(entries, rows, loss, rule, parameters, batch, l2, threads):
     """The run of bind_epoch (fastopt.engines) by the strategy that suits it."""
-    problem = Problem(rows, loss)
+    problem = Problem(entries, rows, loss)
     partial = problem.partial_elements() * rows.dtype.itemsize
     shape = strategies.Shape(rows.n, rows.features, problem.sparse, rows.work, partial)
     strategy = strategies.choose(shape, batch, threads, is_linear(rule), cpus())
@@ -46,21 +43,10 @@ def _classes():
     }
 
 
-@functools.cache
-def steps_entry(dtype, kernel):
-    return entry(kernel, element_type(dtype), *arguments(PROBLEM, RUN, 2))
-
-
-@functools.cache
-def _rule_addresses(rule_type):
-    kernels = (steps.update_features, 3), (steps.update_by_row, 1)
-    return [native_address(kernel, rule_type, PROBLEM, RUN, integers) for kernel, integers in kernels]
-
-
 class Epoch:
     """Called with a stretch of steps. What all strategies share: tables of addresses, and the call."""
 
-    kernel = None
+    loop = ""  # by name, see kernels/entries.py
     holds_weights_apart = False  # W itself does not have the numbers while a stretch runs
 
     def __init__(self, problem, rule, parameters, batch, l2, strategy):
@@ -109,9 +95,8 @@ class Epoch:
         self.run[RUN.k_count] = self._K.shape[1] if len(self._K) > 1 else 0
         self.numbers[NUMBERS.loss] = loss
         self.move_in(begin)
-        # of `self` it would be a bound method, which the cache keeps for ever, and with it X
-        loop = steps_entry(self.problem.dtype_name, type(self).kernel)
-        stopped = self.share(lambda: loop(None, self.problem.at, address(self.run), begin, end), begin, end)
+        loop = self.problem.entries.loop(self.problem.dtype_name, self.loop)
+        stopped = self.share(lambda: loop(0, self.problem.at, address(self.run), begin, end), begin, end)
         self.move_out()
         return stopped, float(self.numbers[NUMBERS.loss]), float(self.numbers[NUMBERS.norm])
 
@@ -140,13 +125,12 @@ class Epoch:
 
 
 class WholeBatches(Epoch):
-    kernel = steps.steps
+    loop = "steps"
 
     def bind(self, K):
-        rule_type = formula_type(type(self.rule), self.problem.dtype_name, K.shape[1])
         # with a weight it would round otherwise than the steps by whole batches that stand in for it now and then
         by_row = self.batch == 1 and not self.problem.sparse and self.problem.rows.weight is None
-        whole, of_row = _rule_addresses(rule_type)
+        whole, of_row = self.problem.entries.rule(self.rule, self.problem.dtype_name, K.shape[1])
         self.run[RUN.update], self.run[RUN.update_by_row] = whole, of_row if by_row else 0
         return K
 

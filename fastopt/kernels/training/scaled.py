@@ -10,7 +10,7 @@ import numpy as np
 
 from fastopt.kernels.gradient import linear, sparse
 from fastopt.kernels.gradient.groups import batch_of, sum_of_squares
-from fastopt.kernels.gradient.sparse import NEAR, SPAN
+from fastopt.kernels.gradient.sizes import NEAR, SPAN
 from fastopt.kernels.language.compile import kernel
 from fastopt.kernels.language.lanes import BLOCK, load_lanes, store_first, store_lanes, times_plus
 from fastopt.kernels.language.memory import (
@@ -29,13 +29,6 @@ from fastopt.kernels.training.steps import record_norm
 # Of alpha: beyond them V takes it over. Powers of two would lose nothing; float32 loses one rounding.
 SMALLEST, LARGEST = 1e-6, 1e6
 AHEAD = BLOCK  # rows between the one at hand and the one that is fetched
-
-
-def scaled_bytes(classes, width, batch, itemsize, features, shares):
-    """Scratch memory of a batch; features: of a dense row, else 0."""
-    rows = -(-batch // BLOCK) * BLOCK
-    row = rows * max(64, width * itemsize) + features * itemsize
-    return (2 * classes + 1 + max(1, shares)) * BLOCK * itemsize + (rows + BLOCK + NEAR) * SPAN + row + 192
 
 
 @kernel

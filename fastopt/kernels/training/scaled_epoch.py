@@ -1,26 +1,21 @@
 """Runs with lazily scaled weights, W = alpha * V: see scaled.py and single_rows.py."""
 
-import functools
-
 import numpy as np
 
-from fastopt.kernels.gradient.linear import PROBLEM
-from fastopt.kernels.language.formula import formula_type
-from fastopt.kernels.language.memory import native_address
-from fastopt.kernels.training import scaled, single_rows
+from fastopt.kernels.gradient.sizes import scaled_bytes
+from fastopt.kernels.tables import NUMBERS, PROBLEM
 from fastopt.kernels.training.epoch import Epoch
-from fastopt.kernels.training.steps import NUMBERS
 from fastopt.rules import linear_coefficients
 
 
 class ScaledWeights(Epoch):
-    kernel = scaled.scaled_steps
+    loop = "scaled_steps"
     holds_weights_apart = True
 
     def scratch_bytes(self):
         problem = self.problem
         features, shares = 0 if problem.sparse else problem.features, problem.table[PROBLEM.shares]
-        return scaled.scaled_bytes(
+        return scaled_bytes(
             problem.classes, problem.width, self.batch, problem.dtype.itemsize, features, shares
         )
 
@@ -44,15 +39,9 @@ class ScaledWeights(Epoch):
 
 
 class SingleRows(ScaledWeights):
-    kernel = single_rows.single_row_steps
+    loop = "single_row_steps"
 
     def prepare(self, fields):
-        loss = self.problem.loss
-        loss_type = formula_type(type(loss), self.problem.dtype_name, len(loss))
-        self.problem.table[PROBLEM.loss] = _row_loss_address(loss_type)
+        problem = self.problem
+        problem.table[PROBLEM.loss] = problem.entries.row_loss(problem.loss, problem.dtype_name)
         return super().prepare(fields)
-
-
-@functools.cache
-def _row_loss_address(loss_type):
-    return native_address(single_rows.row_loss, loss_type, PROBLEM, 3)

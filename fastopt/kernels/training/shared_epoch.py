@@ -1,22 +1,12 @@
 """Runs whose batches several threads share: by groups of rows (crew.py) or by halves of the features (pair.py)."""
 
-import functools
-
 import numpy as np
 
 from fastopt.arrays import aligned_zeros
-from fastopt.kernels.gradient import pair
-from fastopt.kernels.gradient.groups import WORKER
-from fastopt.kernels.gradient.linear import PROBLEM
-from fastopt.kernels.gradient.pair import SIDE
+from fastopt.kernels.gradient.division import MOST
 from fastopt.kernels.language.block import BLOCK
-from fastopt.kernels.language.compile import entry
-from fastopt.kernels.language.memory import element_type
-from fastopt.kernels.language.table import arguments
-from fastopt.kernels.training import steps
-from fastopt.kernels.training.crew import CREW_SIZE, STOP, TICKET, help_crew
-from fastopt.kernels.training.epoch import WholeBatches, addresses_of, on_own_lines, steps_entry
-from fastopt.kernels.training.steps import RUN
+from fastopt.kernels.tables import CREW_LINE, DISMISSED, DONE, PROBLEM, RUN, SHARED_SIZE, SIDE, STOP, TICKET
+from fastopt.kernels.training.epoch import WholeBatches, addresses_of, on_own_lines
 from fastopt.native import address
 from fastopt.threads import share
 
@@ -24,11 +14,6 @@ from fastopt.threads import share
 def patience(work):
     """Spins, of 50 cycles and more, that take about as long as so many multiply-adds."""
     return 256 + work // 512
-
-
-@functools.cache
-def _help_entry(dtype):
-    return entry(help_crew, element_type(dtype), *arguments(PROBLEM, WORKER, 1))
 
 
 class _Shared(WholeBatches):
@@ -59,18 +44,18 @@ class RowGroups(_Shared):
 
     def prepare(self, fields):
         problem = self.problem
-        self.shared = aligned_zeros(CREW_SIZE, np.int64)
+        self.shared = aligned_zeros((DONE + CREW_LINE * MOST) // 8, np.int64)
         dW, db, places = problem.like_weights(), np.empty_like(self.b), problem.places(self.strategy.groups)
         self.helpers = [self.worker(dW, db, places) for _ in range(self.strategy.threads - 1)]
         work = self.batch_work() // self.strategy.groups
         return fields | {"crew": address(self.shared), "others": self.helpers[0], "patience": patience(work)}
 
     def help(self, i, begin, end):
-        help_ = _help_entry(self.problem.dtype_name)
-        return help_(None, self.problem.at, self.helpers[i], address(self.shared))
+        help_ = self.problem.entries.help_crew(self.problem.dtype_name)
+        return help_(0, self.problem.at, self.helpers[i], address(self.shared))
 
     def dismiss(self):
-        self.shared[TICKET // 8] = STOP
+        self.shared[TICKET // 8] = DISMISSED
 
 
 class FeatureHalves(_Shared):
@@ -81,7 +66,7 @@ class FeatureHalves(_Shared):
         # Two blocks and the notes; a page apart, as W's halves are
         self._block_bytes = BLOCK * problem.classes * problem.dtype.itemsize
         self._sums = [aligned_zeros(2 * self._block_bytes + 4096, np.uint8) for _ in range(2)]
-        self.shared = aligned_zeros(pair.SHARED_SIZE, np.int64)
+        self.shared = aligned_zeros(SHARED_SIZE, np.int64)
         self._sides = [self._side(which) for which in range(2)]
         self._dW, self._numbers = problem.like_weights(), on_own_lines(self.numbers)
         self._gradients = addresses_of(self._dW, self.b)
@@ -113,8 +98,8 @@ class FeatureHalves(_Shared):
         return super().share(work, begin, end)
 
     def help(self, i, begin, end):
-        help_ = steps_entry(self.problem.dtype_name, steps.help_pair)
-        return help_(None, self.problem.at, address(self.helpers_run), begin, end)
+        help_ = self.problem.entries.loop(self.problem.dtype_name, "help_pair")
+        return help_(0, self.problem.at, address(self.helpers_run), begin, end)
 
     def dismiss(self):
-        self.shared[pair.STOP // 8] = 1
+        self.shared[STOP // 8] = 1

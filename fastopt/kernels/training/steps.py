@@ -1,12 +1,5 @@
 """Steps of training in one loop: gradient of a batch, then the rule, without Python between.
 
-A run is a table as RUN declares it:
-    p, g, s    addresses of tables of addresses as in elementwise.py, of W and b
-    K, k_count the steps' coefficients
-    worker, others, crew, patience  see groups.py and crew.py; worker: a thread's table; others: a helper's
-    side, blocks  see pair.py: 0 where there is no pair; blocks of rows in a batch
-    numbers    table of float64 numbers, see NUMBERS
-    update     the rule, by address: update_features; update_by_row: where a batch is one dense row, else 0
 The loss comes with the problem, by address too, so the loop is compiled once, and its inner loops are
 not thrown together in one function, where LLVM no longer vectorised the rule (6 us more a step).
 """
@@ -14,11 +7,10 @@ not thrown together in one function, where LLVM no longer vectorised the rule (6
 import numpy as np
 
 from fastopt.kernels.gradient import linear
-from fastopt.kernels.gradient.groups import WORKER, batch_of, join
+from fastopt.kernels.gradient.groups import batch_of, join
 from fastopt.kernels.gradient.pair import (
     AWAY,
     READY,
-    SIDE,
     STATE,
     STOP,
     after_update,
@@ -43,7 +35,7 @@ from fastopt.kernels.language.memory import (
     read_element,
     write,
 )
-from fastopt.kernels.language.table import Table, address_of
+from fastopt.kernels.language.table import address_of
 from fastopt.kernels.step.elementwise import (
     element_addresses,
     flush_denormals,
@@ -61,21 +53,6 @@ from fastopt.kernels.training.weight_parts import (
     parts,
     squared_norm,
     stretches,
-)
-
-# loss: the sum over batches. norm: of the last gradient. scale: 1/(rows of the batch).
-# alpha, squares: see scaled.py.
-NUMBERS = Table("numbers", floats="l2 loss norm scale alpha squares")
-PARAMETERS = Table("parameters", "W b")
-RUN = Table(
-    "run",
-    "s K k_count crew patience update update_by_row blocks",
-    p=PARAMETERS,
-    g=PARAMETERS,
-    worker=WORKER,
-    others=WORKER,
-    side=SIDE,
-    numbers=NUMBERS,
 )
 
 
