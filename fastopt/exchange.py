@@ -170,7 +170,7 @@ def _settings_of(rule):
     if kind == "Adafactor":
         settings["eps"] = settings.pop("eps1"), settings.pop("eps2")
         settings["beta2_decay"] = -settings.pop("decay")
-    ours = ("bias_correction", "undamped_start")
+    ours: tuple[str, ...] = ("bias_correction", "undamped_start")
     if kind == "Adafactor":
         ours = ("beta1", "relative", "decay_by_lr")
     if kind == "Muon":

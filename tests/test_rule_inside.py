@@ -1,5 +1,6 @@
 """fo.jit.step: rules inside a user's compiled code, with the bits of fo.Optimizer, cached, without allocation."""
 
+import platform
 from typing import NamedTuple
 
 import numpy as np
@@ -317,3 +318,45 @@ def test_in_cached_code(numba, python, tmp_path):
     options = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_NRT_STATS": "1"}
     assert python(code, timeout=600, **options) == "1 1 2 1\n"
     assert python(code, timeout=600, **options) == "0 0 0 0\n"
+
+
+@njit
+def steps_with_one_switch(rule, p, G, state):
+    before = fo.jit.flush_subnormals()
+    for t in range(len(G)):
+        fo.jit.step(rule, p, G[t], state, t + 1)
+    fo.jit.restore_subnormals(before)
+
+
+@njit
+def halved(x):
+    return x * 0.5
+
+
+@njit
+def halved_within(x, out):
+    before = fo.jit.flush_subnormals()
+    out[0] = x[0] * 0.5
+    fo.jit.restore_subnormals(before)
+
+
+@pytest.mark.parametrize("rule", [fo.SGD(0.1, 0.1), fo.Momentum(0.1), fo.Adam(0.1)])
+def test_one_switch_for_many_steps(rule):
+    """Gradients and parameters around the smallest normal number, where a switch that is not set shows."""
+    start, G = gradients((37,), "float64")
+    found = []
+    for loop in (steps, steps_with_one_switch):
+        p, state = start * 1e-308, fo.jit.state(rule, start)
+        loop(rule, p, G * 1e-306, state)
+        found.append((p.tobytes(), np.asarray(state).tobytes()))
+    assert found[0] == found[1]
+
+
+def test_the_switch_is_put_back():
+    tiny, out = np.full(1, 2.0**-1022), np.ones(1)
+    halved_within(tiny, out)
+    assert out[0] == (0 if platform.machine() in ("x86_64", "AMD64") else 2.0**-1023)
+    assert halved(tiny[0]) == 2.0**-1023 and tiny[0] * 0.5 == 2.0**-1023
+    assert (
+        fo.jit.flush_subnormals() == 0 and fo.jit.restore_subnormals(0) is None
+    )  # nothing outside compiled code
