@@ -325,6 +325,18 @@ def _moved(typing, addresses, strides, i):
 @kernel
 def refused(addresses, strides, count, t):
     """What stands against the step, one of REFUSALS, or 0."""
+    close, length = False, abs(strides[0]) * count
+    for a in range(1, len(addresses)):  # without branches: mostly all arrays are far apart
+        close |= strides[a] != strides[0]
+        for b in range(a):
+            close |= abs(addresses[a] - addresses[b]) < length
+    if t >= 1 and count >= 0 and not close:
+        return 0
+    return _closely(addresses, strides, count, t)
+
+
+@kernel
+def _closely(addresses, strides, count, t):
     if not t >= 1:
         return 1
     if count < 0:
