@@ -317,13 +317,11 @@ def test_scipy_method_refuses():
 
 @either
 def test_many_threads_at_once(made):
-    fun, jac = made(rosenbrock), made(rosenbrock_gradient)
-    known = fo.minimize(fun, [-1.2, 1.0], jac=jac)
+    fun, jac, x0 = made(rosenbrock), made(rosenbrock_gradient), np.array([-1.2, 1.0])
+    known = fo.minimize(fun, x0, jac=jac)
     results = []
     threads = [
-        threading.Thread(
-            target=lambda: [results.append(fo.minimize(fun, [-1.2, 1.0], jac=jac)) for _ in range(5)]
-        )
+        threading.Thread(target=lambda: [results.append(fo.minimize(fun, x0, jac=jac)) for _ in range(5)])
         for _ in range(4)
     ]
     for t in threads:
@@ -332,3 +330,32 @@ def test_many_threads_at_once(made):
         t.join()
     assert len(results) == 20
     assert all((r.x == known.x).all() and r.nfev == known.nfev for r in results)
+
+
+@pytest.mark.parametrize("method", ["bfgs", "nelder-mead"])
+def test_again(method, numba, rng):
+    """What is kept between two calls changes no bit, and is not taken for another problem's."""
+    fun, jac = numba.njit(rosenbrock), None
+    starts = [np.array([-1.2, 1.0]), np.array([3.0, 0.5]), np.array([1e-3, -700.0]), np.array([np.nan, 1.0])]
+
+    def solved(start, **options):
+        return fo.minimize(fun, start, jac=jac, method=method, **options)
+
+    first = [solved(list(x)) for x in starts]  # nothing is kept for a list
+    for _ in range(2):
+        results = [solved(x) for x in starts]
+        for a, b, x in zip(first, results, starts, strict=True):
+            assert list(a) == list(b) and a.message == b.message
+            for key in a:
+                np.testing.assert_array_equal(a[key], b[key])
+            assert b.x is not x
+    assert not np.shares_memory(results[0].x, results[1].x)
+    limited = [solved(starts[0], maxiter=k).nit for k in (2, 3, 2)]
+    assert limited == [2, 3, 2]
+    assert solved(starts[0].astype(np.float32)).x.dtype == np.float32 if method == "bfgs" else True
+    assert solved(starts[0], gtol=1.0).success
+    with pytest.raises(ValueError, match="gtol"):
+        solved(starts[0], gtol=True)
+    with pytest.raises(ValueError, match="x0 is empty"):
+        solved(np.empty(0))
+    assert solved(np.array([-1, 1])).x.dtype == np.float64

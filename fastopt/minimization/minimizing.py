@@ -6,6 +6,7 @@ import numpy as np
 
 from fastopt.algorithms import differences, state
 from fastopt.algorithms.methods import DESCENT, METHODS, method_name
+from fastopt.minimization import again
 from fastopt.minimization.descent import CompiledSteps, by_rule, compiles
 from fastopt.minimization.problem import (
     Functions,
@@ -75,8 +76,19 @@ def minimize(
     returns the best point too. Exceptions of fun go to the caller.
     Raises ValueError or TypeError, naming the argument, before fun is called.
     """
-    name, functions = _what(fun, residual, method, jac, hess, hessp)
     args = args if type(args) is tuple else (args,)
+    key = None
+    if callback is bounds is rule is schedules is seconds is None and not args and not perturb:
+        key = again.key_of(
+            x0, (fun, jac, hess, hessp, residual, method, memory), (gtol, ftol, xtol, target, maxiter, maxfev)
+        )
+        known = again.take(key)
+        if known is not None:
+            status, x, g, head = known(x0)
+            result = _result(status, x, g, head, known.engine, known.kind)
+            again.give(key, known)
+            return result
+    name, functions = _what(fun, residual, method, jac, hess, hessp)
     if perturb:
         given = dict(jac=jac, hess=hess, hessp=hessp, residual=residual, method=method, bounds=bounds, gtol=gtol,
                      ftol=ftol, xtol=xtol, target=target, maxiter=maxiter, maxfev=maxfev, seconds=seconds,
@@ -104,9 +116,13 @@ def minimize(
         raise ValueError(f"maxfev must be at least 1, not {maxfev:g}")
     head[state.MAX_EVALUATIONS] = max(1, maxfev // engine.cost) if maxfev < math.inf else maxfev
     head[state.SECOND_COST] = second_cost(kind, functions, jac, x.size)
-    compiled = isinstance(engine, Compiled)
-    status = run(engine.solve, x, head, engine.work, seconds=seconds, callback=callback, compiled=compiled)
-    return _result(status, x, head, engine, kind)
+    kept = (
+        again.Again(engine, kind, head, x) if fast and key is not None and kind.needs != "residuals" else None
+    )
+    status = run(engine.solve, x, head, engine.work, seconds=seconds, callback=callback, compiled=fast)
+    if kept is not None:
+        again.give(key, kept)
+    return _result(status, x, engine.g, head, engine, kind)
 
 
 def _perturbed(fun, x0, args, length, seed, given):
@@ -226,7 +242,7 @@ class Compiled:
         n = x.size
         jac = jac if jac in (True, "complex") else None
         name = name if rule is None else "descent"
-        bound = binding.bind(
+        self.bound = bound = binding.bind(
             name, tuple(functions), tuple(functions.values()), jac, DTYPES[x.dtype.char], args
         )
         rows = bound.count_residuals(x, args) if kind.needs == "residuals" else 0
@@ -234,7 +250,8 @@ class Compiled:
         self.work = np.empty(kind.size(n, int(head[state.MEMORY]), rows), x.dtype)
         self.g = np.empty_like(x)
         self.numeric = "jac" not in functions and jac is None
-        sizes = differences.sizes(x) if self.numeric or second_cost(kind, functions, jac, n) else None
+        differs = self.numeric or second_cost(kind, functions, jac, n)
+        self.sizes = sizes = differences.sizes(x) if differs else None
         self.cost = 2 * n + 1 if self.numeric and kind.needs not in ("value", "residuals") else 1
         self.kind, self.n = kind, n
         steps = None if rule is None else CompiledSteps(rule, schedules, x, self.g)
@@ -251,10 +268,10 @@ class Compiled:
         return nfev * self.cost, 0 if self.numeric else nfev, nhev
 
 
-def _result(status, x, head, engine, kind):
+def _result(status, x, g, head, engine, kind):
+    head = head.tolist()
     nfev, njev, nhev = engine.counts(head)
-    fields = {} if kind.needs == "value" else {"jac": engine.g, "optimality": float(head[state.NORM])}
+    fields = {} if kind.needs == "value" else {"jac": g, "optimality": head[state.NORM]}
     return make_result(
-        status, x=x, fun=float(head[state.F]), nit=int(head[state.ITERATIONS]), nfev=nfev, njev=njev,
-        nhev=nhev, **fields,
+        status, x=x, fun=head[state.F], nit=int(head[state.ITERATIONS]), nfev=nfev, njev=njev, nhev=nhev, **fields
     )  # fmt: skip

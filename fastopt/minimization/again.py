@@ -1,0 +1,76 @@
+"""A compiled problem that is solved once more from another start: all that the start does not change is kept.
+
+Of a call of minimize for two variables the arguments' checks, the binding and the arrays of work took three quarters.
+"""
+
+import numpy as np
+
+from fastopt.algorithms import differences
+from fastopt.algorithms.state import STRETCH
+from fastopt.minimization.run import run
+
+_MOST = 256  # problems; each keeps its functions alive
+_LARGEST = 1 << 18  # bytes of work: with more, the run takes far longer than what is spared
+_KEPT: dict = {}  # key -> problems that no thread is using
+
+
+def key_of(x0, given, limits):
+    """What tells two calls of minimize apart, but for the numbers in x0; None where nothing is kept.
+
+    given: the functions, the method, the memory; limits: numbers, or None.
+    """
+    if type(x0) is not np.ndarray or x0.ndim != 1 or not x0.size:
+        return None
+    types = None if limits.count(None) == len(limits) else tuple(map(type, limits))  # True equals 1.0
+    return given, x0.size, x0.dtype.char, limits, types
+
+
+def take(key):
+    """A problem that is free, or None."""
+    try:
+        return _KEPT[key].pop()
+    except (KeyError, IndexError, TypeError):  # TypeError: a key with something that has no hash
+        return None
+
+
+def give(key, problem):
+    """Put a problem where the next call finds it, unless it is large."""
+    if problem.engine.work.nbytes > _LARGEST:
+        return
+    if len(_KEPT) >= _MOST and key not in _KEPT:
+        _KEPT.clear()
+    _KEPT.setdefault(key, []).append(problem)
+
+
+class Again:
+    """A compiled engine, and the head as it is before a run."""
+
+    def __init__(self, engine, kind, head, x):
+        self.engine, self.kind, self.template, self.head = engine, kind, head.copy(), head.copy()
+        self.size, self.dtype, self.stretch = x.size, x.dtype, 1.0
+        self.open = np.empty((2, 0), x.dtype)
+        bound = engine.bound
+        self.block, (_, _, self.near) = bound.data(x, (), None, engine.sizes)
+        self.entry, self.functions = bound.entry, (*bound.addresses, self.block.ctypes.data)
+
+    def __call__(self, x0):
+        """(status, x, g, head) of a run from x0."""
+        x, g = np.empty(self.size, self.dtype), np.empty(self.size, self.dtype)
+        x[:] = x0
+        entry, functions, bounds, head, work = (
+            self.entry,
+            self.functions,
+            self.open,
+            self.head,
+            self.engine.work,
+        )
+        head[:] = self.template
+        if self.engine.sizes is not None:
+            self.near[2] = differences.sizes(x)
+
+        def solve():
+            entry(functions, x, g, bounds, head, work)
+
+        status = run(solve, x, head, work, compiled=True, step=self.stretch)
+        self.stretch = head[STRETCH]  # so many iterations are known to be short
+        return status, x, g, head
