@@ -53,6 +53,8 @@ class Fit:
     interrupted: whether Ctrl-C ended the run before its last epoch. steps: updates made.
     average: which average of a run's parameters W and b are, in words, or None: those of its last step.
     report: of a solver, how it ended (fastopt.solvers.Report); None after epochs of a rule and in a file.
+    seconds, seconds_preparing: what the run took, and what it waited for kernels besides (the import of Numba,
+        compilation); backend: which one computed. None in a model from a file.
     preparation: how the columns of a file became X, as a dict that JSON can hold, or None; the command line
         sets and reads it (fastopt.readers), so that it can take the raw file again.
     """
@@ -62,6 +64,7 @@ class Fit:
         self.classes, self.history = checked_classes(classes), history or {}
         self.steps, self.interrupted = steps, interrupted
         self.preparation = self.report = self.average = None
+        self.seconds = self.seconds_preparing = self.backend = None
 
     def __repr__(self):
         rows, features = self.W.shape

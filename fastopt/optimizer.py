@@ -55,7 +55,8 @@ class Optimizer:
         None, "float32": as float32. "bfloat16": rounded without bias. "float8": 8-bit codes with a base for 256
         elements. bfloat16 parameters have an exact float32 master of 16 bits more, whatever the state; with
         "float32-no-master", "bfloat16-no-master" or "float8-no-master" they are rounded without bias instead.
-    backend: "auto", "numba", "c" or "numpy"; the same bits on each.
+    backend: "auto", "numba", "c" or "numpy"; the same bits on each. "auto" waits for no compiler: a rule that is not in
+        the C library begins with NumPy and goes over to Numba, between two steps, when that is compiled.
     threads: None is as many as the process may use; small arrays are always done by one.
 
     t: the number of steps taken. `rule`, `lr`, `schedules`, `clip` and `nonfinite` may be assigned.
@@ -96,7 +97,7 @@ class Optimizer:
         self._groups = groups
         self._changes = assigned(groups, self._params.names, self._params.given, self._rule)
         self._asked = backend
-        self._backend, self._threads = choose.resolve(backend, self._rule), checked_threads(threads)
+        self._backend, self._threads = choose.of_steps(backend, self._rule), checked_threads(threads)
         self._tables, self._works = self._made_tables(self._params, self._changes)
         self._choose_way()
 
@@ -147,7 +148,7 @@ class Optimizer:
         return counts
 
     def _backend_of(self, rule):
-        return choose.resolve(self._backend if type(rule) is type(self._rule) else "auto", rule)
+        return self._backend if type(rule) is type(self._rule) else choose.of_steps("auto", rule)
 
     def _choose_way(self):
         """The way of one table without copies, schedules or clipping is short: 2 us of Python."""
@@ -547,8 +548,8 @@ class Optimizer:
 
     @property
     def backend(self):
-        """The back end that computes: "numba", "c" or "numpy"."""
-        return self._backend
+        """The back end that computes now: "numba", "c" or "numpy"."""
+        return self._works[0].backend
 
     # ---- the state ----
 

@@ -36,13 +36,15 @@ LAYERS = [
         "arrays",
         "structure",
         "threads",
+        "background",
+        "preparing",
         "plan",
         "storage",
         "rounding",
         "safetensors",
         "checkpoint",
     ),
-    ("rules", "losses", "penalties", "schedules", "fingerprint", "algorithms"),
+    ("rules", "losses", "penalties", "schedules", "fingerprint", "exactness", "algorithms"),
     ("reports.page", "reports.svg"),  # the writer of HTML, which other rooms use too
 ]
 

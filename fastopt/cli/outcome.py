@@ -5,7 +5,6 @@ import numpy as np
 
 import fastopt as fo
 from fastopt.cli import rates
-from fastopt.engines import choose
 
 
 def record(fit, found, rule, given, out, seconds):
@@ -39,8 +38,9 @@ def record(fit, found, rule, given, out, seconds):
         "rmse_test": _rmse(fit, found),
         "rows_test": len(found.y_test),
         "seconds": seconds,
-        "seconds_training": _seconds(fit, report),
-        "backend": choose.resolve(given["backend"], rates.base(rule), fit.loss),
+        "seconds_training": fit.seconds,
+        "seconds_preparing": fit.seconds_preparing,
+        "backend": fit.backend,
         "interrupted": fit.interrupted,
         "out": out,
     }
@@ -53,12 +53,6 @@ def _last(fit, given):
     best = (given["early_stopping"] or fit.interrupted) and len(held_out) and not np.isnan(held_out).all()
     at = int(np.nanargmin(held_out)) if best else -1
     return {name: values[at] for name, values in history.items()}
-
-
-def _seconds(fit, report):
-    """Of the epochs, or of the solver, whose history has the seconds so far."""
-    seconds = fit.history.get("seconds", np.zeros(1))
-    return float(np.sum(seconds) if report is None else np.max(seconds, initial=0.0))
 
 
 def _target_dtype(fit, found):
@@ -95,9 +89,10 @@ def say(fit, record, rule):
     if rule is None:
         click.echo(str(fit.report))
         click.echo(f"{record['nonzero']:,} of {fit.W.size:,} weights are not 0")
-    loss, took = record["loss_train"], record["seconds_training"]
+    loss, took, waited = (record[name] for name in ("loss_train", "seconds_training", "seconds_preparing"))
+    kernels = f"{waited:.2f} s more for kernels to be ready, " if waited >= 0.05 else ""
     click.echo(
-        f"{fit.steps:,} steps in {took:.2f} s ({record['seconds']:.2f} s with reading, compiling and measuring)"
+        f"{fit.steps:,} steps in {took:.2f} s ({kernels}{record['seconds']:.2f} s with reading and measuring)"
         + (f", training loss {loss:.4f}" if loss else "")
     )
     validation = record["accuracy_validation"]

@@ -77,5 +77,12 @@ class _LazyObjective:
             part = X[rows]
             if not hasattr(part, "indptr"):
                 part = np.ascontiguousarray(part * fit.scale if part.dtype == np.uint8 else part, fit.W.dtype)
-            self._made = Objective(fit.loss, part, y[rows], l2=l2, classes=len(fit.W))
+            self._made = Objective(
+                fit.loss,
+                part,
+                y[rows],
+                l2=l2,
+                classes=len(fit.W),
+                backend=getattr(fit, "backend", None) or "auto",
+            )
         return self._made.hessian_product(*arguments)

@@ -18,7 +18,7 @@
         where a stretch ends does not show in the sum's bits; the norm is that of the last batch's gradient.
     bind_passes(loss, rows, threads) -> what solvers do to the rows: kernels/solvers/bound.py says what.
 
-`choose.py` says which; `get` gives the module.
+`choose.py` says which; `get` gives the module. `handover` begins a rule's steps with one of them and goes over to Numba.
 """
 
 
@@ -28,6 +28,8 @@ def get(name):
         from fastopt.engines import numba as engine
     elif name == "c":
         from fastopt.engines import c as engine  # type: ignore[no-redef]
+    elif name == "handover":
+        from fastopt.engines import handover as engine  # type: ignore[no-redef]
     else:
         from fastopt.engines import numpy as engine  # type: ignore[no-redef]
     return engine

@@ -6,13 +6,20 @@ import os
 import sys
 
 from fastopt import losses, rules
+from fastopt.background import is_cut_off
+from fastopt.exactness import is_exact
 
 # Numbers read and written above which a step is shared among threads: 0.4 ms of work and more, some 0.2 ms
 # to share it (SGD of 1M elements took 460 us on two threads, 220 on one).
 PARALLEL_NUMBERS = 6 << 20
 
+# Multiply-adds of a training run below which it is C's: some 50 ms of work, where the import of Numba takes 300 and more,
+# and its compilation seconds.
+SMALL_RUN = 1 << 29
+
 BACKENDS = ("auto", "numba", "c", "numpy")
 _IN_C = frozenset((*rules.IN_C, *losses.IN_C))
+_SLOW_STEPS_IN_C = {rules.Rprop}  # 2.6 to 5.8 times Numba's time: gcc 12 does not vectorise it
 _default = None
 
 
@@ -34,10 +41,8 @@ def resolve(name=None, rule=None, loss=None):
     The C library has no rules and losses of users' own: NumPy serves them where "auto" is C.
     """
     own = next((f for f in (rule, loss) if f is not None and type(f) not in _IN_C), None)
-    name = "auto" if name is None else name
-    _check(name)
-    if name == "auto":
-        name = _default or _from_environment()
+    if name is None or name == "auto":
+        name = _named(name)
         if name == "auto":
             name = "numba" if has_numba() else "c" if has_c() else "numpy"
         _require(name)
@@ -47,6 +52,39 @@ def resolve(name=None, rule=None, loss=None):
         what = "the formula of soft labels" if getattr(own, "one_row", "") == "shares" else type(own).__name__
         raise ValueError(f'{what} is not in the C library: use backend "numba" or "numpy"')
     return name
+
+
+def of_steps(name=None, rule=None):
+    """The same for the steps of a rule: "c", "numba", "numpy" or "handover" (engines/handover.py).
+
+    "auto" is C for the rules that it has, since its steps take Numba's time (docs/decisions/cold_start.md), and begins with
+    NumPy or C where only Numba is fast. The bits are the same.
+    """
+    if _named(name) != "auto" or not (has_c() and has_numba()):
+        return resolve(name, rule)
+    if type(rule) in rules.IN_C and type(rule) not in _SLOW_STEPS_IN_C:
+        return "c"
+    return "handover" if not rules.is_whole(rule) and is_exact(rule) else "numba"
+
+
+def of_run(name, rule, loss, work, steps, numbers):
+    """The same for a training run: "auto" is C where all of the run is soon done.
+
+    work: multiply-adds of the run. steps of a rule on so many numbers. Of the work alone, never of what is compiled
+    already: the engines' sums differ in their last bits.
+    """
+    found = resolve(name, rule, loss)
+    small = work + 4 * steps * numbers <= SMALL_RUN
+    if found == "numba" and small and _named(name) == "auto" and has_c():
+        return "c" if type(rule) in _IN_C and type(loss) in _IN_C else found
+    return found
+
+
+def _named(name):
+    """What the caller, set_backend or the environment names, in this order; "auto" where none does."""
+    name = "auto" if name is None else name
+    _check(name)
+    return _default or _from_environment() if name == "auto" else name
 
 
 def _from_environment():
@@ -68,6 +106,11 @@ def _require(name):
         raise ImportError(
             'backend "numba" compiles, which NUMBA_DISABLE_JIT=1 forbids: unset it, or use backend "c" or "numpy"'
         )
+    if name == "numba" and is_cut_off():
+        raise ImportError(
+            'backend "numba": this process was forked while another thread was compiling, and took the compiler over half '
+            'used: use backend "c" or "numpy" here, or fork before or later'
+        )
     if name == "numba" and not has_numba():
         raise ImportError('backend "numba" needs the package numba: pip install "numba>=0.68"')
     if name == "c" and not has_c():
@@ -75,8 +118,8 @@ def _require(name):
 
 
 def has_numba():
-    """Whether kernels can be compiled: numba is there, and NUMBA_DISABLE_JIT is not set."""
-    return _finds_numba() and not _compiler_is_off()
+    """Whether kernels can be compiled: numba is there, NUMBA_DISABLE_JIT is not set, no fork has cut the compiler in two."""
+    return _finds_numba() and not _compiler_is_off() and not is_cut_off()
 
 
 @functools.cache

@@ -34,6 +34,12 @@ class Work:
     def plain(self):
         return len(self.table.k) == 1 and self._measure is None and not self.behind[0]
 
+    @property
+    def backend(self):
+        """The engine that computes now."""
+        bound = "numba" if self._backend == "handover" else self._backend
+        return getattr(self.run, "backend", bound)
+
     # ---- arrays that take fewer steps than the optimizer ----
 
     def leave_out(self, t):

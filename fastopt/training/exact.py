@@ -1,9 +1,12 @@
 """A run by a solver instead of epochs of a rule."""
 
+import time
+
 import numpy as np
 
 from fastopt.fit import Fit
 from fastopt.objective import Objective
+from fastopt.preparing import preparing, seconds_preparing
 from fastopt.rows import check_all_finite, check_finite
 from fastopt.solvers.solve import solve
 
@@ -21,15 +24,19 @@ def fit_exactly(examples, loss, penalty, solver, start, options, backend, thread
     rows = examples.rows if examples.chosen is None else examples.rows.take(examples.chosen)
     if rows.in_memory:
         check_finite(rows, slice(None))
-    objective = Objective.of_rows(loss, rows, penalty, backend=backend, threads=threads)
+    began, prepared = time.perf_counter(), seconds_preparing()
+    with preparing():
+        objective = Objective.of_rows(loss, rows, penalty, backend=backend, threads=threads)
     W, b, report = solve(objective, solver, start=start, **options)
+    waited = seconds_preparing() - prepared
+    seconds = time.perf_counter() - began - waited
     if not np.isfinite(report.objective) and not rows.is_remote:
         check_all_finite(rows, None)  # of a source they have not been looked at
     fit = Fit(
         W, b, loss, scale=examples.rows.scale, classes=examples.classes, history=report.history,
         steps=report.iterations, interrupted=report.reason == "interrupted",
     )  # fmt: skip
-    fit.report = report
+    fit.report, fit.backend, fit.seconds, fit.seconds_preparing = report, objective.backend, seconds, waited
     if examples.validation is not None:
         held_out = fit.evaluate_rows(*examples.validation)
         for name, value in zip(("loss_validation", "accuracy_validation"), held_out, strict=True):

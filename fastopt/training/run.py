@@ -10,6 +10,7 @@ import numpy as np
 from fastopt import engines, rules
 from fastopt.arrays import aligned_zeros
 from fastopt.fit import Fit
+from fastopt.preparing import preparing, seconds_preparing
 from fastopt.rows import check_all_finite
 from fastopt.schedules import values_at
 from fastopt.stepping.coefficients import coefficient_table
@@ -55,7 +56,9 @@ class Run:
             self._resume()
         self._good = (self.W.copy(), self.b.copy(), self.step)
         self._lowest_loss, self._lowest = self._first_loss, (self.W.copy(), self.b.copy(), self.step)
-        self._epoch_loop: Any = self._bind(self.rows) if self.rows.in_memory else None
+        self.seconds, self._prepared = 0.0, seconds_preparing()
+        with preparing():
+            self._epoch_loop: Any = self._bind(self.rows) if self.rows.in_memory else None
         self._steps_at_once = max(1, FIRST_STRETCH * settings.steps_per_epoch // max(1, self.rows.work))
 
     def _bind(self, rows):
@@ -95,7 +98,7 @@ class Run:
 
     def one_epoch(self, progress):
         """One epoch, in stretches of about STRETCH seconds."""
-        began, of = time.perf_counter(), self.settings
+        began, prepared, of = time.perf_counter(), seconds_preparing(), self.settings
         loss_sum = norm = 0.0
         for first, last, order in self._windows():
             done = first
@@ -114,7 +117,9 @@ class Run:
         if reason := has_grown(loss, self._first_loss, self.history.last("loss_train")):
             self._good = self._lowest
             self._diverge(self.step, reason)
-        self._note(loss, norm, time.perf_counter() - began)
+        seconds = max(time.perf_counter() - began - (seconds_preparing() - prepared), 1e-7)
+        self.seconds += seconds
+        self._note(loss, norm, seconds)
         self.epoch += 1
         if loss <= self._lowest_loss:
             self._lowest_loss, self._lowest = loss, (self.W.copy(), self.b.copy(), self.step)
@@ -200,7 +205,8 @@ class Run:
         W, b = (self.best.W, self.best.b) if best else self._parameters()
         fit = self._fit_of(np.array(W), np.array(b))
         fit.history, fit.steps, fit.interrupted = self.history.arrays(), self.step, interrupted
-        fit.average = self._average_in_words()
+        fit.average, fit.backend = self._average_in_words(), self.settings.backend
+        fit.seconds, fit.seconds_preparing = self.seconds, seconds_preparing() - self._prepared
         return fit
 
     def _parameters(self):

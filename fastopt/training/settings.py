@@ -49,7 +49,7 @@ class Settings(NamedTuple):
 
 
 def checked_settings(
-    rows, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads, *, early_stopping, average, has_validation
+    rows, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads, *, early_stopping, average, has_validation, resumable=False
 ):  # fmt: skip
     """Settings of a run over rows, or TypeError/ValueError naming the argument that does not fit."""
     rule, base = _checked_rule(rule)
@@ -70,11 +70,21 @@ def checked_settings(
         l2=checked_l2(l2),
         sampling=sampling,
         seed=checked_whole(seed, "seed", 0),
-        backend=choose.resolve(backend, base, rows.formula(loss)),
+        backend=_backend(backend, base, rows, loss, steps, epochs, resumable),
         threads=checked_threads(threads),
         patience=_patience(early_stopping, has_validation),
         average=_average(average, base),
         average_from=epochs // 2 if isinstance(average, str) else 0,
+    )
+
+
+def _backend(name, rule, rows, loss, steps, epochs, resumable):
+    """A run that may go on for more epochs another day has the engine of a long one."""
+    formula = rows.formula(loss)
+    if resumable or not rows.in_memory:
+        return choose.resolve(name, rule, formula)
+    return choose.of_run(
+        name, rule, formula, rows.work * epochs, steps * epochs, rows.classes * rows.features
     )
 
 

@@ -17,6 +17,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 from fastopt.kernels.language.vectors import REGISTER_BYTES
+from fastopt.preparing import preparing
 
 _KERNELS: list = []
 
@@ -87,7 +88,7 @@ def entry(dispatcher, *types):
     """
     # Numba takes in what imports have declared before it takes its lock: a second thread would then compile
     # without what the first one has half taken in ("Unknown attribute").
-    with global_compiler_lock:
+    with preparing(), global_compiler_lock:
         dispatcher.compile(types)
     return dispatcher.overloads[types].entry_point
 

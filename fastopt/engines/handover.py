@@ -1,0 +1,79 @@
+"""Steps that begin with what is there, NumPy or C, and go over to Numba's kernel when it is compiled.
+
+The bits of a step are the same on all engines, so the place where it happens shows in none. Only for rules that
+choose.of_steps sends here.
+"""
+
+import time
+import warnings
+from typing import Any
+
+from fastopt import background
+from fastopt.engines import c, numba, numpy
+from fastopt.engines.choose import shared_from
+from fastopt.rules import IN_C
+
+PATIENCE = 0.1  # seconds of steps of a rule before anything is compiled for it: importing Numba takes longer
+
+_seconds: dict = {}  # rule's class -> what its steps took so far
+_compiled: set = set()  # what _key says of kernels that this process has
+
+
+def bind_step(rule, table, threads):
+    return _bound("bind_step", rule, table, threads)
+
+
+def bind_measure(rule, table, threads):
+    return _bound("bind_measure", rule, table, threads)
+
+
+bind_look = c.bind_look
+
+
+def _bound(name, rule, table, threads):
+    key = (name, type(rule), table.dtype.name, table.stored, threads > 1 and table.size >= shared_from(rule))
+
+    def compiled():
+        run = getattr(numba, name)(rule, table, threads)
+        _compiled.add(key)
+        return run
+
+    if key in _compiled:
+        return compiled()
+    engine = c if type(rule) in IN_C else numpy
+    return Handover(rule, getattr(engine, name)(rule, table, threads), engine, compiled)
+
+
+class Handover:
+    """Calls `first`, and what `compiled()` gives once that has come back from the background thread."""
+
+    __slots__ = ("_run", "_first", "_compiled", "_rule", "_asked", "_trouble", "backend")
+
+    def __init__(self, rule, first, engine, compiled):
+        self._run, self._first, self._compiled, self._rule = self._begin, first, compiled, rule
+        self._asked, self._trouble = False, ""
+        self.backend: Any = engine.__name__.rpartition(".")[2]
+
+    def __call__(self, *check):
+        return self._run(*check)
+
+    def _begin(self, *check):
+        if self._trouble:
+            text, self._trouble = self._trouble, ""
+            warnings.warn(text, RuntimeWarning, stacklevel=4)
+        cls, began = type(self._rule), time.perf_counter()
+        try:
+            return self._first(*check)
+        finally:
+            _seconds[cls] = spent = _seconds.get(cls, 0.0) + time.perf_counter() - began
+            if spent > PATIENCE and not self._asked:
+                self._asked = True
+                background.submit(self._prepare)
+
+    def _prepare(self):
+        try:
+            run = self._compiled()
+        except TypeError as error:
+            self._trouble = f"the steps stay with {self.backend}, which is slower: {error}"
+        else:
+            self._run, self.backend = run, "numba"

@@ -1,0 +1,280 @@
+"""Optimizers that begin with what is there and go over to Numba: the same bits, wherever it happens, and no hang."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import fastopt as fo
+from fastopt import background
+from fastopt.engines import choose, handover
+from fastopt.exactness import is_exact
+
+pytest.importorskip("numba", reason="numba is not installed")
+pytestmark = pytest.mark.skipif(not choose.has_c(), reason="fastopt._native is not built")
+
+SHARE = 0.25
+
+
+def _mean(a, b):
+    return (a + b) / (1 + 1)
+
+
+class Own(NamedTuple):
+    lr: float = 0.1
+    slots = ("v", "w")
+
+    @staticmethod
+    def coefficients(h, t):
+        return h.lr, 0.9, 1 / t
+
+    @staticmethod
+    def update(h, k, p, g, s):
+        lr, beta, share = k
+        v, w = s
+        v, w = beta * v + g, w + share * (np.abs(g) - w)
+        return p - lr * v / np.sqrt(w + lr), (v, w)
+
+
+class OwnNorm(NamedTuple):
+    lr: float = 0.1
+    slots = ()
+    measures, numbers = 1, 1
+
+    @staticmethod
+    def coefficients(h, t):
+        return (h.lr,)
+
+    @staticmethod
+    def measure(h, k, p, g, s):
+        return (g * g,)
+
+    @staticmethod
+    def from_norms(h, k, norms, size):
+        return (1 / (1 + norms[0]),)
+
+    @staticmethod
+    def update(h, k, p, g, s):
+        return p - k[0] * k[1] * g, ()
+
+
+CASES = [
+    (Own(), {}),
+    (OwnNorm(), {}),
+    (fo.Rprop(), {}),
+    (fo.Averaged(fo.Adam(0.01)), {"clip": 1.0}),
+    (fo.Lookahead(Own()), {"schedules": {"lr": fo.schedules.Cosine(40)}}),
+    (fo.LAMB(0.01), {"groups": [("b", {"weight_decay": 0.0})]}),
+    (fo.Cautious(fo.AdamW(0.01)), {"nonfinite": "skip"}),
+    (fo.Averaged(fo.Momentum(0.01)), {"state_dtype": "bfloat16"}),
+]
+
+
+@pytest.fixture
+def jobs(monkeypatch):
+    """What would be done in the background, to be called when the test wants it."""
+    found = []
+    monkeypatch.setattr(handover, "PATIENCE", 0.0)
+    monkeypatch.setattr(handover, "_compiled", set())
+    monkeypatch.setattr(background, "submit", found.append)
+    return found
+
+
+def run(rule, options, dtype, steps, between=lambda t: None, backend="auto"):
+    rng = np.random.default_rng(5)
+    params = {"a": rng.standard_normal((40, 7)).astype(dtype), "b": rng.standard_normal(3).astype(dtype)}
+    opt = fo.Optimizer(params, rule, backend=backend, **options)
+    for t in range(steps):
+        grads = {name: rng.standard_normal(p.shape).astype(dtype) for name, p in params.items()}
+        if t == 3 and options.get("nonfinite") == "skip":
+            grads["a"][1, 1] = np.inf
+        opt.step(grads)
+        between(t)
+    state = [s for slots in opt.state.values() for s in slots.values()]
+    return opt, [*params.values(), *state]
+
+
+def same(ours, theirs):
+    return all(a.tobytes() == b.tobytes() for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rule, options", CASES, ids=lambda x: type(x).__name__)
+def test_the_place_shows_in_no_bit(rule, options, dtype, jobs, rng):
+    if dtype == "float64" and rule not in (Own(), OwnNorm(), fo.Rprop()):
+        pytest.skip("float32 is enough")
+    steps = 12
+    _, alone = run(rule, options, dtype, steps, backend="numba")
+    opt, never = run(rule, options, dtype, steps)
+    assert opt.backend in ("numpy", "c") and same(never, alone)
+    for at in rng.integers(0, steps, 3):
+        jobs.clear()
+
+        def go_over(t, at=at):
+            if t == at:
+                for job in jobs:
+                    job()
+
+        opt, found = run(rule, options, dtype, steps, go_over)
+        assert opt.backend == "numba" and same(found, alone), at
+        handover._compiled.clear()
+
+
+def test_kernels_that_are_there_are_taken_at_once(jobs):
+    run(Own(), {}, "float32", 2)
+    jobs.pop()()
+    opt, _ = run(Own(), {}, "float32", 1)
+    assert opt.backend == "numba" and not jobs
+
+
+def test_a_few_steps_compile_nothing(monkeypatch):
+    monkeypatch.setattr(background, "submit", lambda job: pytest.fail("compiled for two steps"))
+    monkeypatch.setattr(handover, "_seconds", {})
+    assert run(Own(), {}, "float32", 2)[0].backend == "numpy"
+
+
+def test_what_numba_does_not_compile_stays_with_numpy_and_says_so(jobs):
+    class Mixed(NamedTuple):
+        lr: float = 0.1
+        slots = ()
+
+        @staticmethod
+        def coefficients(h, t):
+            return (h.lr,)
+
+        @staticmethod
+        def update(h, k, p, g, s):
+            return p - k[0] * g.conj(), ()
+
+    rule = Mixed()
+    if not is_exact(rule):
+        pytest.skip("is compiled at once")
+    p = np.ones(3)
+    opt = fo.Optimizer(p, rule)
+    opt.step(np.ones(3))
+    jobs.pop()()
+    with pytest.warns(RuntimeWarning, match="stay with numpy"):
+        opt.step(np.ones(3))
+    opt.step(np.ones(3))
+    assert opt.t == 3 and opt.backend == "numpy"
+
+
+def test_explicit_numba_and_the_environment_do_not_wait(jobs, monkeypatch):
+    p = np.ones(3)
+    assert fo.Optimizer(p, Own(), backend="numba").backend == "numba"
+    monkeypatch.setenv("FASTOPT_BACKEND", "numba")
+    assert fo.Optimizer(p, Own()).backend == "numba" and fo.Optimizer(p, fo.Adam()).backend == "numba"
+    monkeypatch.setenv("FASTOPT_BACKEND", "numpy")
+    assert fo.Optimizer(p, Own()).backend == "numpy"
+    fo.set_backend("numba")
+    try:
+        assert fo.Optimizer(p, Own()).backend == "numba"
+    finally:
+        fo.set_backend("auto")
+    assert not jobs
+
+
+def _variant(update):
+    return type("Variant", (Own,), {"update": staticmethod(update)})()
+
+
+def _power(h, k, p, g, s):
+    return p - k[0] * g**2, s
+
+
+def _exp(h, k, p, g, s):
+    return p - k[0] * np.exp(g), s
+
+
+def _sign(h, k, p, g, s):
+    return p - k[0] * np.sign(g), s
+
+
+def _where(h, k, p, g, s):
+    return np.where(g > p, p, g), s
+
+
+def _helper(h, k, p, g, s):
+    return _mean(p, -k[0] * g * SHARE), s
+
+
+def _of_a_helper(h, k, p, g, s):
+    return _exp(h, k, p, g, s)
+
+
+def _of_floats(h, k, p, g, s):
+    return p - np.sqrt(abs(g)) * k[0], s
+
+
+def _method(h, k, p, g, s):
+    return p - k[0] * g.clip(0, 1), s
+
+
+@pytest.mark.parametrize(
+    "update, exact",
+    [(_power, False), (_exp, False), (_sign, False), (_where, False), (_of_a_helper, False), (_method, False),
+     (_helper, True), (_of_floats, True)],
+)  # fmt: skip
+def test_formulas_that_have_the_same_bits(update, exact):
+    assert is_exact(_variant(update)) == exact
+    assert is_exact(fo.Averaged(_variant(update))) == exact
+
+
+@pytest.mark.parametrize("rule", ["Adam()", "Momentum(0.1)", "AdamW()", "Averaged(fo.Adam())", "LARS(0.1)"])
+def test_a_first_step_imports_no_numba(rule, python):
+    code = f"""
+import sys
+import numpy as np
+import fastopt as fo
+p = np.zeros(3)
+opt = fo.Optimizer(p, fo.{rule})
+opt.step(np.ones(3))
+print("numba" in sys.modules, opt.backend in ("c", "numpy"))
+"""
+    assert python(code, FASTOPT_BACKEND="auto") == "False True\n"
+
+
+def test_a_child_forked_amid_a_long_job_has_no_numba(python):
+    """And does not wait for the locks of a thread that it does not have."""
+    code = """
+import os, time
+import numpy as np
+import fastopt as fo
+from fastopt import background
+background.FORK_PATIENCE = 0.1
+background.submit(lambda: time.sleep(2))
+time.sleep(0.5)
+if not (pid := os.fork()):
+    p = np.zeros(3)
+    opt = fo.Optimizer(p, fo.LAMB())
+    opt.step(np.ones(3))
+    try:
+        fo.Optimizer(p, fo.LAMB(), backend="numba")
+    except ImportError as error:
+        os._exit(0 if "forked" in str(error) and opt.backend == "numpy" else 1)
+    os._exit(2)
+assert os.waitpid(pid, 0)[1] == 0
+fo.Optimizer(np.zeros(3), fo.SGD(), backend="numba").step(np.ones(3))
+"""
+    assert python(code, FASTOPT_BACKEND="auto") == ""
+
+
+TRIALS = Path(__file__).with_name("handover_trials.py")
+
+
+@pytest.mark.parametrize("how", ["plain", "threads", "forks", "interrupts", "exit"])
+def test_trials(how, tmp_path):
+    """The real thing in processes of their own, with an empty cache of kernels; handover_trials.py runs many."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "FASTOPT_BACKEND": "auto"}
+    package = str(Path(fo.__file__).parents[1])
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, "-P", str(TRIALS), "--one", how, "1"],
+        env=environment, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Exception ignored" not in done.stderr and "Traceback" not in done.stderr, done.stderr
