@@ -47,6 +47,7 @@ def resolve(name=None, rule=None, loss=None):
             name = "numba" if has_numba() else "c" if has_c() else "numpy"
         _require(name)
         return "numpy" if name == "c" and own is not None else name
+    _check(name)
     _require(name)
     if name == "c" and own is not None:
         what = "the formula of soft labels" if getattr(own, "one_row", "") == "shares" else type(own).__name__
