@@ -204,3 +204,26 @@ def test_newton_in_float32_on_groups_of_dependent_columns(rng):
     best = quiet(objective, "lbfgs").report.objective
     assert report.converged and report.iterations < 60
     assert report.objective == pytest.approx(best, rel=1e-5)
+
+
+@pytest.mark.parametrize("solver", ["newton", "auto"])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("unit", [1e-9, 1e-4, 1e4, 1e9])
+def test_units_of_features_do_not_matter(small, unit, dtype, solver):
+    X, y = small
+    labels = (y > 0).astype(int) + (X[:, 0] > 0)
+    known = quiet(fo.Objective(fo.Softmax(), X.astype(dtype), labels), "newton").report.objective
+    report = quiet(fo.Objective(fo.Softmax(), (X * unit).astype(dtype), labels), solver).report
+    assert report.converged and report.objective == pytest.approx(known, rel=1e-5 if dtype == "f4" else 1e-9)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "newton", "auto"])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_units_of_targets_do_not_matter(unit, dtype, solver, rng):
+    X = rng.standard_normal((300, 5))
+    y = X @ rng.standard_normal(5) + 0.1 * rng.standard_normal(300) + 2
+    best = np.linalg.lstsq(np.column_stack([X, np.ones(300)]), y, rcond=None)[0]
+    W, b, report = quiet(fo.Objective(fo.SquaredError(), X.astype(dtype), (unit * y).astype(dtype)), solver)
+    assert report.converged
+    np.testing.assert_allclose(np.r_[W[0], b] / unit, best, rtol=2e-4 if dtype == "f4" else 1e-7)

@@ -22,15 +22,23 @@ def factored(A, ridge=0.0):
 
 
 def solved(A, v):
-    """(A + r I)^-1 v with the smallest r tried for which it is one, and its residual is small; else v."""
-    mean, ridge = float(np.trace(A)) / len(A), 0.0
-    while 1e-290 < mean < np.inf and ridge <= mean:
+    """(A + r D)^-1 v, D the diagonal of A, with the smallest r tried for which it is one, and its residual is small;
+    else v.
+
+    A is scaled to a diagonal of ones first: features in other units leave the step as it is.
+    """
+    diagonal = np.diagonal(A)
+    if not (np.isfinite(diagonal).all() and diagonal.max(initial=0.0) > 0):
+        return v.copy()
+    unit = np.where(diagonal > 0, diagonal, 1.0) ** -0.5
+    A, v_scaled, ridge = A * unit * unit[:, None], v * unit, 0.0
+    while ridge <= 1:
         solve = factored(A, ridge)
         if solve is not None:
-            x = solve(v)
-            if np.isfinite(x).all() and np.abs(A @ x - v).max() <= 0.1 * np.abs(v).max():
-                return x
-        ridge = max(100 * ridge, 1e-10 * mean)
+            x = solve(v_scaled)
+            if np.isfinite(x).all() and np.abs(A @ x - v_scaled).max() <= 0.1 * np.abs(v_scaled).max():
+                return x * unit
+        ridge = max(100 * ridge, 1e-10)
     return v.copy()
 
 

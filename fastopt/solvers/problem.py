@@ -25,6 +25,7 @@ class Problem:
         self.size = self.count + objective.classes * objective.fit_intercept
         self.l1, self.l2 = float(objective.penalty.l1), float(objective.penalty.l2)
         self.weights = np.arange(self.size) < self.count
+        self.entry_sizes = None  # what `measure` divides the gradient by
         self.rounding = 4 * float(np.finfo(objective.dtype).eps)
         self._dW, self._db = objective.zeros()
 
@@ -177,6 +178,11 @@ class Problem:
     def norm(self, x, g):
         """The largest entry of the gradient of the whole objective, without its sign."""
         return float(np.abs(self.steepest(x, g)).max(initial=0.0))
+
+    def measure(self, x, g):
+        """The norm by the sizes of the entries: what tol bounds."""
+        g = self.steepest(x, g)
+        return float(np.abs(g if self.entry_sizes is None else g / self.entry_sizes).max(initial=0.0))
 
 
 def weighted_grams(loss, rows, own, kept, pairs, factor):
