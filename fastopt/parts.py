@@ -31,7 +31,7 @@ class Source:
     name: what errors call it. features: columns of X. dtype: of X, float32, float64 or uint8. is_sparse:
         whether X comes as scipy CSR. n: how many rows, or None where only a pass can tell.
     classes: what the class numbers in y stand for, or None. scale: of uint8 features.
-    in_flight: parts in memory at once.
+    in_flight: parts in memory at once. part_rows: rows of a part; None is 256 MB of them.
     """
 
     name: Any = "source"
@@ -43,6 +43,7 @@ class Source:
     raw = False
     scale: Any = None
     in_flight = IN_FLIGHT
+    part_rows: Any = None
 
     def pieces(self, size):
         """(X, y, weight) in order, of `size` rows each, the last perhaps of fewer; y and weight may be None.
@@ -72,6 +73,10 @@ class Source:
                 return
         if at < end:
             raise ValueError(f"it has {at:,} rows")
+
+    def at(self, which):
+        """X of some rows, by a slice or their numbers; None where the source cannot be read in any order."""
+        return None
 
     def labels(self):
         """(rows, y, weight) in order, pieces of any size: without X where that is cheaper."""
@@ -192,7 +197,9 @@ class PartedRows:
         self.source, self.y, self.weight, self.n = source, y, weight, n
         self.features, self.classes, self.dtype, self.scale = source.features, classes, dtype, scale
         self.is_sparse = source.is_sparse
-        self.part_rows = part_rows(source.features, source.dtype.itemsize, source.is_sparse)
+        self.part_rows = source.part_rows or part_rows(
+            source.features, source.dtype.itemsize, source.is_sparse
+        )
         self.entries = n * source.features if not source.is_sparse else source.entries
         self._kept = 0
 
@@ -279,7 +286,11 @@ class PartedRows:
             return np.memmap(file, array.dtype, "r+", shape=array.shape)
 
     def take(self, which):
-        """Some rows, by ascending numbers, as Rows. One pass."""
+        """Some rows, by ascending numbers, as Rows. One pass where the source cannot be read in any order."""
+        X = self.source.at(which)
+        if X is not None:
+            X, sparse = checked_matrix(X)
+            return self._part(which, None if sparse is not None else np.ascontiguousarray(X), sparse)
         found = []
         for first, part in self.parts():
             own = which[np.searchsorted(which, first) : np.searchsorted(which, first + part.n)] - first

@@ -17,6 +17,7 @@ import fastopt as fo
 
 rng = np.random.default_rng(0)
 X = rng.random((20_000, 784), np.float32)  # 63 MB
+X = {made}
 y = (X @ rng.standard_normal((784, 10)).astype(np.float32)).argmax(axis=1)
 model = {model}
 model.fit(X[:2000], y[:2000])  # what is compiled or imported is not counted
@@ -30,12 +31,15 @@ print((int(status.split("VmHWM:")[1].split()[0]) * 1024 - held) / 2**20)
 
 @pytest.mark.skipif(not LINUX, reason="peaks are set back by Linux only")
 @pytest.mark.parametrize(
+    "made", ["X", "np.asfortranarray(X)", "(9 * X).astype(np.int8)", "X.astype(np.float16)"]
+)
+@pytest.mark.parametrize(
     "model",
     ['fo.LinearClassifier("softmax", l2=1e-3, max_iter=20)', 'fo.LinearClassifier(solver="sgd", epochs=1)'],
 )
-def test_a_fit_takes_little_beyond_the_data(model, python, need):
+def test_a_fit_takes_little_beyond_the_data(model, made, python, need):
     need("numba")
-    assert float(python(FIT.format(model=model), PYTHONWARNINGS="ignore").split()[-1]) < 50
+    assert float(python(FIT.format(model=model, made=made), PYTHONWARNINGS="ignore").split()[-1]) < 50
 
 
 @pytest.mark.skipif(not LINUX, reason="peaks are measured on Linux")

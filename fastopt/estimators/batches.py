@@ -47,10 +47,11 @@ class Batches:
     def over(self, rows, size, order=None):
         """One pass over Rows in batches of `size`, in this order; the mean loss before each update."""
         total = 0.0
-        for begin in range(0, rows.n, size):
-            which = slice(begin, min(begin + size, rows.n)) if order is None else order[begin : begin + size]
+        count = rows.n if order is None else len(order)
+        for begin in range(0, count, size):
+            which = slice(begin, min(begin + size, count)) if order is None else order[begin : begin + size]
             total += self._step(rows.take(which))
-        return total / max(1, rows.n)
+        return total / max(1, count)
 
     def _step(self, rows):
         objective = Objective.of_rows(self.loss, rows, fit_intercept=self.fit_intercept, threads=self.threads)

@@ -3,20 +3,64 @@
 import numpy as np
 from scipy import sparse
 
+from fastopt.outofcore.arrays import ArraySource
 from fastopt.rows import Rows
 from fastopt.solvers.scaling import column_scaling
 
 READ = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.uint8))
 SAMPLE = 1000  # rows that say how long a row is
+COPIED = 8 << 20  # bytes of X up to which a copy does not matter
+BLOCK = 2 << 20  # bytes of a block of what is larger: of three, one is computed with, others are read
 
 
 def readable(X):
-    """X, checked by scikit-learn, in a dtype and order that the engines read; itself where it is."""
+    """X, checked by scikit-learn, in a dtype and order that the engines read; itself where it is, or where a
+    copy would be large: see `Blocks`."""
     if sparse.issparse(X):
         return _readable_sparse(X)
-    if X.dtype not in READ or not X.dtype.isnative:
-        X = X.astype(float_for(X.dtype), order="C")
-    return np.ascontiguousarray(X)
+    return X if X.size * float_for(X.dtype).itemsize > COPIED else whole(X)
+
+
+def is_read(X):
+    """Whether the engines read it as it is."""
+    return sparse.issparse(X) or X.dtype in READ and X.dtype.isnative and X.flags.c_contiguous
+
+
+def whole(X):
+    """X, or a copy of it that the engines read."""
+    if is_read(X):
+        return X
+    return np.ascontiguousarray(X, X.dtype if X.dtype in READ and X.dtype.isnative else float_for(X.dtype))
+
+
+class Blocks(ArraySource):
+    """An array in another dtype or order than the engines read, as a source: blocks of rows are converted, one while
+    another is computed with, again at every pass.
+
+    batch: rows that a block holds at least.
+    """
+
+    name = "X"
+
+    def __init__(self, X, y=None, weight=None, batch=1):
+        super().__init__(X, y, weight)
+        self.dtype = dtype_of(X)
+        rows = max(1, BLOCK // max(1, self.features * self.dtype.itemsize))
+        self.part_rows = max(1 << (rows.bit_length() - 1), 1 << (batch - 1).bit_length())
+
+    def _converted(self, X):
+        return np.ascontiguousarray(X, self.dtype)
+
+    def at(self, which):
+        return self._converted(super().at(which))
+
+    def pieces(self, size):
+        for X, y, weight in super().pieces(size):
+            yield self._converted(X), y, weight
+
+    def shuffled(self, size, rng):
+        for X, numbers, weight in super().shuffled(size, rng):
+            yield self._converted(X), numbers, weight
 
 
 def _readable_sparse(X):
@@ -36,7 +80,7 @@ def float_for(dtype):
 
 def dtype_of(X):
     """That of the model of these rows."""
-    return np.dtype(np.float32) if X.dtype == np.uint8 else X.dtype
+    return float_for(X.dtype)
 
 
 def mean_square(X):

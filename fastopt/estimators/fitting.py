@@ -11,13 +11,17 @@ from fastopt import penalties, rules
 from fastopt.arrays import checked_whole
 from fastopt.estimators import features
 from fastopt.estimators.batches import Batches
+from fastopt.fit import Fit
 from fastopt.objective import Objective
+from fastopt.parts import rows_of
 from fastopt.rows import checked_rows
 from fastopt.schedules import Cosine, for_run
 from fastopt.solvers import solve
 from fastopt.solvers.choose import is_smooth
 from fastopt.solvers.dual import why_not
 from fastopt.training import train
+from fastopt.training.ending import NOTHING_YET
+from fastopt.training.examples import hold_out
 
 FOR_EPOCHS = ("rule", "schedule", "early_stopping", "average")
 
@@ -36,7 +40,7 @@ class Task(NamedTuple):
     @property
     def scale(self):
         """uint8 numbers are taken as they are."""
-        return 1.0 if self.X.dtype == np.uint8 else None
+        return 1.0 if self.X.dtype == np.uint8 and features.is_read(self.X) else None
 
     @property
     def zeros(self):
@@ -44,11 +48,21 @@ class Task(NamedTuple):
         return np.zeros((self.classes, self.X.shape[1]), dtype), np.zeros(self.classes, dtype)
 
     def rows(self):
-        """As checked Rows, with weights of mean 1."""
+        """As checked Rows, or what gives some of them, with weights of mean 1."""
         weight = self.weight
         if weight is not None and weight.sum() > 0:
             weight = weight / weight.mean()
+        if not features.is_read(self.X):
+            return rows_of(features.Blocks(self.X), self.loss, self.y, classes=self.classes, weight=weight)
         return checked_rows(self.loss, self.X, self.y, classes=self.classes, scale=self.scale, weight=weight)
+
+    def given(self, batch=1):
+        """X as fo.train and fo.Objective take it: blocks of what is not read as it is."""
+        return self.X if features.is_read(self.X) else features.Blocks(self.X, batch=batch)
+
+    def whole(self):
+        """The same with X in memory as it is read."""
+        return self._replace(X=features.whole(self.X))
 
 
 class Fitted(NamedTuple):
@@ -68,7 +82,17 @@ def fit(settings, task, watch):
     learning rate falls to 0 comes near its optimum.
     """
     check(settings)
+    if _wants_all(settings, task.loss):
+        task = task.whole()
     return (_by_rule if by_epochs(settings) else _by_solver)(settings, task, watch)
+
+
+def _wants_all(settings, loss):
+    """Whether X must be in memory as it is read: blocks are for passes in order, and for batches."""
+    if not by_epochs(settings):
+        return not (settings.solver in ("lbfgs", "newton") or settings.solver == "auto" and is_smooth(loss))
+    own = settings.l1 or settings.average or not settings.fit_intercept
+    return bool(settings.standardize or settings.early_stopping or settings.batch_size is None and not own)
 
 
 def _by_rule(settings, task, watch):
@@ -95,8 +119,6 @@ def check(settings):
                 raise ValueError(
                     f'{name} is for solver="sgd" (or "auto"), not for solver={settings.solver!r}'
                 )
-    elif settings.early_stopping and (settings.l1 or settings.average or not settings.fit_intercept):
-        raise ValueError("early_stopping goes with neither l1, average nor fit_intercept=False")
 
 
 def check_rule(settings):
@@ -119,7 +141,7 @@ def by_epochs(settings):
 
 def _by_solver(settings, task, watch):
     objective = Objective(
-        task.loss, task.X, task.y, penalty=penalties.combined(settings.l1, settings.l2), scale=task.scale,
+        task.loss, task.given(), task.y, penalty=penalties.combined(settings.l1, settings.l2), scale=task.scale,
         sample_weight=task.weight, classes=task.classes, fit_intercept=settings.fit_intercept,
         threads=settings.n_threads,
     )  # fmt: skip
@@ -141,7 +163,7 @@ def _by_solver(settings, task, watch):
 def _by_epochs(settings, task, watch):
     real = task.loss.one_row == "real" and task.classes == 1
     found = train(
-        task.X, task.y, task.loss, rule_for(settings, task), schedule_for(settings), settings.epochs,
+        task.given(settings.batch_size or 1), task.y, task.loss, rule_for(settings, task), schedule_for(settings), settings.epochs,
         settings.batch_size, settings.l2, seed=task.seed, threads=settings.n_threads, scale=task.scale,
         classes=None if real else np.arange(max(2, task.classes)), sample_weight=task.weight,
         start=task.start, watch=watch.iteration,
@@ -161,20 +183,35 @@ def batches(settings, task, schedule=None):
 
 
 def _by_batches(settings, task, watch):
-    rows, history = task.rows(), {"epoch": [], "loss_train": [], "seconds": []}
-    size = rows.n if settings.batch_size is None else checked_whole(settings.batch_size, "batch_size", 1)
+    rows, history, best = task.rows(), {}, NOTHING_YET
+    share = settings.validation_fraction if settings.early_stopping else None
+    patience = checked_whole(settings.n_iter_no_change, "n_iter_no_change", 1)
+    chosen, held = hold_out(rows, share, task.seed)
+    chosen = np.arange(rows.n) if chosen is None else chosen
+    size = len(chosen) if settings.batch_size is None else checked_whole(settings.batch_size, "batch_size", 1)
     epochs = checked_whole(settings.epochs, "epochs", 1)
-    run = batches(settings, task, _of_length(schedule_for(settings), epochs * -(-rows.n // size)))
+    run = batches(settings, task, _of_length(schedule_for(settings), epochs * -(-len(chosen) // size)))
     for epoch in range(epochs):
         began = time.perf_counter()
-        loss = run.over(rows, size, np.random.default_rng([task.seed, epoch]).permutation(rows.n))
-        entry = {"epoch": epoch + 1, "loss_train": loss, "seconds": time.perf_counter() - began}
+        order = chosen[np.random.default_rng([task.seed, epoch]).permutation(len(chosen))]
+        entry = {"epoch": epoch + 1, "loss_train": run.over(rows, size, order)}
+        if held is not None:
+            W, b = run.parameters
+            loss, accuracy = Fit(W, b, task.loss, scale=rows.scale).evaluate_rows(rows, held)
+            entry |= {"loss_validation": loss, "accuracy_validation": accuracy}
+            best = best.after(loss, W, b)
+        entry["seconds"] = time.perf_counter() - began
         for name, value in entry.items():
-            history[name].append(value)
-        if watch.iteration(entry, lambda: run.parameters):
+            history.setdefault(name, []).append(value)
+        if (
+            watch.iteration(entry, lambda: run.parameters)
+            or held is not None
+            and best.epochs_since >= patience
+        ):
             break
     arrays = {name: np.array(values) for name, values in history.items()}
-    return Fitted(*run.parameters, len(arrays["epoch"]), run.optimizer.t, arrays)
+    W, b = run.parameters if best is NOTHING_YET else (best.W, best.b)
+    return Fitted(W, b, len(arrays["epoch"]), run.optimizer.t, arrays)
 
 
 # The largest second derivative of a loss by a score; of one with a kink, and of Poisson's, what does.

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
+from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastopt.arrays import checked_whole
@@ -23,22 +23,16 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
     _run: Any
 
     def _checked_X(self, X):
-        X = validate_data(self, X, reset=False, accept_sparse="csr", accept_large_sparse=True)
+        accept = {"accept_sparse": "csr", "accept_large_sparse": True}
+        X = _finite(validate_data(self, X, reset=False, ensure_all_finite=_searched(X), **accept), self)
         if sparse.issparse(X):  # scipy's product reads wherever a damaged matrix leads
             checked_matrix(X)
         return X
 
     def _checked_rows(self, X, y, sample_weight, reset=True):
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            reset=reset,
-            accept_sparse="csr",
-            accept_large_sparse=True,
-            y_numeric=self._is_regression,
-        )
-        X = features.readable(X)
+        accept = {"accept_sparse": "csr", "accept_large_sparse": True, "y_numeric": self._is_regression}
+        X, y = validate_data(self, X, y, reset=reset, ensure_all_finite=_searched(X), **accept)
+        X = features.readable(_finite(X, self))
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=features.dtype_of(X), ensure_non_negative=True
@@ -135,6 +129,20 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _searched(X):
+    """Whether scikit-learn shall search X for NaN: in float16 it makes masks of X's size, and `_finite` does it."""
+    return getattr(X, "dtype", None) != np.float16
+
+
+def _finite(X, estimator):
+    """X; ValueError as scikit-learn words it for NaN and inf in float16."""
+    if not sparse.issparse(X) and X.dtype == np.float16:
+        for begin in range(0, len(X), features.SAMPLE):
+            part = X[begin : begin + features.SAMPLE].astype(np.float32)
+            assert_all_finite(part, estimator_name=type(estimator).__name__, input_name="X")
+    return X
 
 
 def _product(X, coef):

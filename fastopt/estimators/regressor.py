@@ -33,8 +33,9 @@ class LinearRegressor(RegressorMixin, LinearModel):
     random_state: draws the order of the rows and the held-out ones. verbose: a line an iteration.
 
     X: float32, float64 and uint8 arrays in C order and CSR matrices (int32 or int64 indices) are read as they
-    are, also read-only and memory-mapped; others are converted to float32 where that holds their values, else to
-    float64. float32 gives float32 coefficients. uint8 numbers are taken as they are, not divided by 255. Tables
+    are, also read-only and memory-mapped. Others (Fortran order, int8, float16, integers) are converted block by block
+    while they are read, to float32 where that holds their values, else to float64: large ones are copied whole only
+    for "dual", "prox-newton", early_stopping, standardize with "sgd", and batch_size=None. float32 gives float32 coefficients. uint8 numbers are taken as they are, not divided by 255. Tables
     (pandas, polars, Arrow) give feature_names_in_.
 
     Attributes: coef_ (features,), intercept_, n_iter_, n_features_in_, feature_names_in_, history_ (dict of

@@ -57,6 +57,9 @@ class ArraySource(_OfArrays):
             end = min(begin + size, self.n)
             yield self._X[begin:end], *self._of(begin, end)
 
+    def at(self, which):
+        return self._X[which]
+
     def shuffled(self, size, rng):
         for begin in rng.permutation(-(-self.n // size)) * size:
             end = min(begin + size, self.n)

@@ -46,7 +46,7 @@ def checked_examples(
     rows = checked_rows(loss, X, y, classes=_model_rows(loss, y, classes), scale=scale, weight=sample_weight)
     if rows.n == 0:
         raise ValueError("X has no rows: there is nothing to train on")
-    chosen, held = _hold_out(rows, validation, checked_whole(seed, "seed", 0))
+    chosen, held = hold_out(rows, validation, checked_whole(seed, "seed", 0))
     if held is not None:
         check_all_finite(rows, held)
     rows = _weighted(rows if chosen is None else rows.using(len(chosen)), chosen, class_weight, classes)
@@ -136,7 +136,7 @@ def _model_rows(loss, y, classes):
     return 1 if loss.one_row == "binary" and count <= 2 else max(2, count)
 
 
-def _hold_out(rows, validation, seed):
+def hold_out(rows, validation, seed):
     """(numbers of the rows to train on, of those held out); (None, None) where no share is asked for."""
     if validation is None or isinstance(validation, (tuple, list)):
         if validation is not None and len(validation) != 2:
