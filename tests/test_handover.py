@@ -278,3 +278,84 @@ def test_trials(how, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Exception ignored" not in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+# ---- training runs ----
+
+
+def rows_of(kind, n=90, features=40):
+    rng = np.random.default_rng(2)
+    X = rng.integers(0, 255, (n, features)).astype(np.uint8) * (rng.random((n, features)) < 0.3)
+    X = X.astype(np.uint8)
+    y = rng.integers(0, 3, n)
+    if kind == "uint8":
+        return X, y
+    X = (X / 255).astype("float64" if kind == "float64" else "float32")
+    return (pytest.importorskip("scipy.sparse").csr_matrix(X), y) if kind == "csr" else (X, y)
+
+
+RUNS = {
+    "whole batches": ("float64", {"rule": fo.Adam(0.01), "batch_size": 16}),
+    "single rows": ("csr", {"rule": fo.SGD(0.05), "batch_size": 1, "l2": 1e-3}),
+    "scaled": ("csr", {"rule": fo.SGD(0.05), "batch_size": 8, "l2": 1e-3, "loss": fo.MulticlassHinge()}),
+    "scaled uint8": ("uint8", {"rule": fo.SGD(0.05), "batch_size": 1, "l2": 1e-3, "scale": 1 / 255}),
+    "csr": ("csr", {"rule": fo.Momentum(0.05), "batch_size": 16, "sampling": "replacement"}),
+    "averaged": ("float32", {"batch_size": 16, "average": "tail", "sample_weight": np.linspace(1, 2, 90)}),
+}
+
+
+@pytest.mark.parametrize("case", RUNS)
+def test_a_run_goes_over_between_two_stretches(case, jobs, monkeypatch, rng):
+    kind, options = RUNS[case]
+    same_bits_wherever_it_goes_over(rows_of(kind), options, jobs, monkeypatch, rng)
+
+
+@pytest.mark.parametrize("n, features, batch", [(4096, 128, 2048), (512, 1024, 256)], ids=["crew", "pair"])
+def test_a_run_on_two_threads_goes_over(n, features, batch, jobs, monkeypatch, rng):
+    options = {"batch_size": batch, "threads": 2}
+    same_bits_wherever_it_goes_over(rows_of("float32", n, features), options, jobs, monkeypatch, rng)
+
+
+def same_bits_wherever_it_goes_over(data, options, jobs, monkeypatch, rng):
+    monkeypatch.setattr(handover, "LEFT", -1)
+    monkeypatch.setattr("fastopt.training.run.STRETCH", 0)  # a step a stretch
+    monkeypatch.setattr("fastopt.training.run.FIRST_STRETCH", 0)
+    alone = fo.train(*data, epochs=3, backend="numba", **options)
+    stretches = []
+    never = fo.train(*data, epochs=3, progress=stretches.append, **options)
+    assert never.backend == "c" and same((never.W, never.b), (alone.W, alone.b))
+    assert same((never.history["loss_train"],), (alone.history["loss_train"],))
+    for at in rng.integers(1, len(stretches) - 1, 2):
+        jobs.clear()
+        handover._compiled.clear()
+        seen = []
+
+        def go_over(progress, at=at, seen=seen):
+            seen.append(progress)
+            if len(seen) == at:
+                jobs.pop()()
+
+        fit = fo.train(*data, epochs=3, progress=go_over, **options)
+        assert fit.backend == "numba" and same((fit.W, fit.b), (alone.W, alone.b)), at
+        assert same((fit.history["loss_train"],), (alone.history["loss_train"],))
+
+
+def test_a_short_run_compiles_nothing(monkeypatch):
+    monkeypatch.setattr(background, "submit", lambda job: pytest.fail("compiled for a short run"))
+    monkeypatch.setattr(handover, "_compiled", set())
+    fit = fo.train(*rows_of("float32"), epochs=3)
+    assert fit.backend == "c" and fit.seconds > 0 and fit.seconds_preparing < 60
+    assert fit.seconds == pytest.approx(fit.history["seconds"].sum())
+
+
+def test_preparation_is_told_apart(python, tmp_path):
+    code = """
+import numpy as np
+import fastopt as fo
+X = np.random.default_rng(0).random((64, 5))
+y = np.arange(64) % 2
+first = fo.train(X, y, epochs=2, backend="numba")
+again = fo.train(X, y, epochs=2, backend="numba")
+print(first.seconds_preparing > 10 * first.seconds, again.seconds_preparing < first.seconds_preparing / 10)
+"""
+    assert python(code, NUMBA_CACHE_DIR=str(tmp_path)) == "True True\n"

@@ -13,10 +13,6 @@ from fastopt.exactness import is_exact
 # to share it (SGD of 1M elements took 460 us on two threads, 220 on one).
 PARALLEL_NUMBERS = 6 << 20
 
-# Multiply-adds of a training run below which it is C's: some 50 ms of work, where the import of Numba takes 300 and more,
-# and its compilation seconds.
-SMALL_RUN = 1 << 29
-
 BACKENDS = ("auto", "numba", "c", "numpy")
 _IN_C = frozenset((*rules.IN_C, *losses.IN_C))
 _SLOW_STEPS_IN_C = {rules.Rprop}  # 2.6 to 5.8 times Numba's time: gcc 12 does not vectorise it
@@ -68,17 +64,11 @@ def of_steps(name=None, rule=None):
     return "handover" if not rules.is_whole(rule) and is_exact(rule) else "numba"
 
 
-def of_run(name, rule, loss, work, steps, numbers):
-    """The same for a training run: "auto" is C where all of the run is soon done.
-
-    work: multiply-adds of the run. steps of a rule on so many numbers. Of the work alone, never of what is compiled
-    already: the engines' sums differ in their last bits.
-    """
+def of_run(name, rule, loss):
+    """The same for a training run: "auto" begins in C with all that the C library has, and is then "handover"."""
     found = resolve(name, rule, loss)
-    small = work + 4 * steps * numbers <= SMALL_RUN
-    if found == "numba" and small and _named(name) == "auto" and has_c():
-        return "c" if type(rule) in _IN_C and type(loss) in _IN_C else found
-    return found
+    all_in_c = has_c() and type(rule) in _IN_C and type(loss) in _IN_C
+    return "handover" if found == "numba" and all_in_c and _named(name) == "auto" else found
 
 
 def _named(name):

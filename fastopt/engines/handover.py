@@ -1,7 +1,7 @@
-"""Steps that begin with what is there, NumPy or C, and go over to Numba's kernel when it is compiled.
+"""Steps and training runs that begin with what is there, NumPy or C, and go over to Numba's kernels when they are compiled.
 
-The bits of a step are the same on all engines, so the place where it happens shows in none. Only for rules that
-choose.of_steps sends here.
+The bits are the same on all engines, so the place where it happens shows in none. Only for what choose.of_steps and
+choose.of_run send here.
 """
 
 import time
@@ -14,6 +14,8 @@ from fastopt.engines.choose import shared_from
 from fastopt.rules import IN_C
 
 PATIENCE = 0.1  # seconds of steps of a rule before anything is compiled for it: importing Numba takes longer
+
+LEFT = 5  # seconds that a run must have before it in C: Numba takes a half to nine tenths of them, to compile 4 to 10
 
 _seconds: dict = {}  # rule's class -> what its steps took so far
 _compiled: set = set()  # what _key says of kernels that this process has
@@ -77,3 +79,36 @@ class Handover:
             self._trouble = f"the steps stay with {self.backend}, which is slower: {error}"
         else:
             self._run, self.backend = run, "numba"
+
+
+def bind_epoch(rows, loss, rule, parameters, batch, l2, threads):
+    epoch = c.bind_epoch(rows, loss, rule, parameters, batch, l2, threads)
+    key = ("bind_epoch", type(epoch), type(loss), type(rule), rows.dtype.name, rows.sparse is not None)
+    return RunHandover(epoch, key)
+
+
+class RunHandover:
+    """An epoch's loop in C, and from a stretch on in Numba."""
+
+    def __init__(self, epoch, key):
+        self._epoch, self._key, self._next, self._asked, self.backend = epoch, key, None, False, "c"
+        if key in _compiled:
+            self._prepare()
+
+    def __call__(self, K, order, begin, end, loss):
+        if self._next is not None:
+            self._epoch.go_over(self._next)
+            self._next, self.backend = None, "numba"
+        return self._epoch(K, order, begin, end, loss)
+
+    def consider(self, seconds):
+        """Have Numba's kernels prepared if this is what the rest of the run takes as it goes now."""
+        if seconds > LEFT and not self._asked:
+            self._asked = True
+            background.submit(self._prepare)
+
+    def _prepare(self):
+        entries = numba.entries()
+        self._epoch.kernels(entries)
+        _compiled.add(self._key)
+        self._next = entries

@@ -71,6 +71,13 @@ def bind_gradient(loss, rows, threads, unchecked=False):
     return bound_gradient(entries, rows, rows.formula(loss), threads, unchecked)
 
 
+def entries():
+    """The kernels of linear models, as Problem and the epochs call them."""
+    from fastopt.kernels import entries
+
+    return entries
+
+
 def bind_passes(loss, rows, threads):
     from fastopt.kernels.solvers.bound import Passes
 

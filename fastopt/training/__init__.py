@@ -134,7 +134,7 @@ def train(
                        "standardize": (standardize, False), "bounds": (bounds, None)})  # fmt: skip
     settings = checked_settings(
         examples.rows, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads,
-        early_stopping=early_stopping, average=average, has_validation=examples.validation is not None, resumable=checkpoint is not None,
+        early_stopping=early_stopping, average=average, has_validation=examples.validation is not None,
     )  # fmt: skip
     run = (Run if examples.rows.in_memory else StreamedRun)(examples, settings, start, checkpoint)
     log, close = opened(log)

@@ -139,6 +139,9 @@ class Run:
         seconds = max(time.perf_counter() - start, 1e-7)
         wanted = int((end - begin) * STRETCH / seconds)
         self._steps_at_once = max(1, min(2 * self._steps_at_once, wanted))
+        if of.backend == "handover":
+            left = of.steps_per_epoch * of.epochs - self.step
+            self._epoch_loop.consider(left * seconds / (end - begin))
         self._keep()
         return loss_sum, norm
 
@@ -205,9 +208,13 @@ class Run:
         W, b = (self.best.W, self.best.b) if best else self._parameters()
         fit = self._fit_of(np.array(W), np.array(b))
         fit.history, fit.steps, fit.interrupted = self.history.arrays(), self.step, interrupted
-        fit.average, fit.backend = self._average_in_words(), self.settings.backend
+        fit.average, fit.backend = self._average_in_words(), self._backend()
         fit.seconds, fit.seconds_preparing = self.seconds, seconds_preparing() - self._prepared
         return fit
+
+    def _backend(self):
+        """The one that computes now."""
+        return getattr(self._epoch_loop, "backend", self.settings.backend)
 
     def _parameters(self):
         """(W, b), averaged where that is asked for, or where the rule says what its model is."""

@@ -16,6 +16,7 @@ from fastopt.rules import RULES, SAM
 from fastopt.schedules import SCHEDULES, checked_schedules, for_run
 from fastopt.stepping import ascent
 from fastopt.threads import checked_threads
+from fastopt.training.wide import is_wide
 
 SAMPLING = ("shuffle", "replacement", "sequential")
 PATIENCE = 5  # epochs; of early_stopping=True
@@ -49,7 +50,7 @@ class Settings(NamedTuple):
 
 
 def checked_settings(
-    rows, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads, *, early_stopping, average, has_validation, resumable=False
+    rows, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads, *, early_stopping, average, has_validation
 ):  # fmt: skip
     """Settings of a run over rows, or TypeError/ValueError naming the argument that does not fit."""
     rule, base = _checked_rule(rule)
@@ -70,7 +71,7 @@ def checked_settings(
         l2=checked_l2(l2),
         sampling=sampling,
         seed=checked_whole(seed, "seed", 0),
-        backend=_backend(backend, base, rows, loss, steps, epochs, resumable),
+        backend=_backend(backend, rule, base, rows.formula(loss)),
         threads=checked_threads(threads),
         patience=_patience(early_stopping, has_validation),
         average=_average(average, base),
@@ -78,14 +79,10 @@ def checked_settings(
     )
 
 
-def _backend(name, rule, rows, loss, steps, epochs, resumable):
-    """A run that may go on for more epochs another day has the engine of a long one."""
-    formula = rows.formula(loss)
-    if resumable or not rows.in_memory:
-        return choose.resolve(name, rule, formula)
-    return choose.of_run(
-        name, rule, formula, rows.work * epochs, steps * epochs, rows.classes * rows.features
-    )
+def _backend(name, rule, base, formula):
+    """Wide rules are stepped from Python: with a gradient in C there is nothing to go over to."""
+    found = choose.of_run(name, base, formula)
+    return "c" if found == "handover" and is_wide(rule) else found
 
 
 def _checked_rule(rule):

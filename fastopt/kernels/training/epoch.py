@@ -100,6 +100,18 @@ class Epoch:
         self.move_out()
         return stopped, float(self.numbers[NUMBERS.loss]), float(self.numbers[NUMBERS.norm])
 
+    def kernels(self, entries):
+        """Make all that a stretch calls; what PROBLEM has of it, as [(place, value)]."""
+        problem = self.problem
+        entries.loop(problem.dtype_name, self.loop)
+        return entries.fields(problem.loss, problem.dtype_name, problem.sparse)
+
+    def go_over(self, entries):
+        """Go on with these kernels, between two stretches: the tables and all numbers stay, and so do the bits."""
+        for place, value in self.kernels(entries):
+            self.problem.table[place] = value
+        self.problem.entries = entries
+
     def bind(self, K):
         """The coefficients as the loop takes them."""
         return K
@@ -126,6 +138,10 @@ class Epoch:
 
 class WholeBatches(Epoch):
     loop = "steps"
+
+    def kernels(self, entries):
+        entries.rule(self.rule, self.problem.dtype_name, len(self.rule.coefficients(self.rule, 1.0)))
+        return super().kernels(entries)
 
     def bind(self, K):
         # with a weight it would round otherwise than the steps by whole batches that stand in for it now and then

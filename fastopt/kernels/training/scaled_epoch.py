@@ -41,6 +41,10 @@ class ScaledWeights(Epoch):
 class SingleRows(ScaledWeights):
     loop = "single_row_steps"
 
+    def kernels(self, entries):
+        problem = self.problem
+        return [*super().kernels(entries), (PROBLEM.loss, entries.row_loss(problem.loss, problem.dtype_name))]
+
     def prepare(self, fields):
         problem = self.problem
         problem.table[PROBLEM.loss] = problem.entries.row_loss(problem.loss, problem.dtype_name)

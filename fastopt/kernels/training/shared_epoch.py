@@ -50,6 +50,10 @@ class RowGroups(_Shared):
         work = self.batch_work() // self.strategy.groups
         return fields | {"crew": address(self.shared), "others": self.helpers[0], "patience": patience(work)}
 
+    def kernels(self, entries):
+        entries.help_crew(self.problem.dtype_name)
+        return super().kernels(entries)
+
     def help(self, i, begin, end):
         help_ = self.problem.entries.help_crew(self.problem.dtype_name)
         return help_(0, self.problem.at, self.helpers[i], address(self.shared))
@@ -96,6 +100,10 @@ class FeatureHalves(_Shared):
         for i in (RUN.update, RUN.K, RUN.k_count):
             self.helpers_run[i] = self.run[i]
         return super().share(work, begin, end)
+
+    def kernels(self, entries):
+        entries.loop(self.problem.dtype_name, "help_pair")
+        return super().kernels(entries)
 
     def help(self, i, begin, end):
         help_ = self.problem.entries.loop(self.problem.dtype_name, "help_pair")
