@@ -32,7 +32,6 @@ def value_and_grad(
     rows = checked_rows(
         loss, X, y, classes=len(W), dtype=W.dtype, scale=scale, weight=sample_weight, columns=not unchecked
     )
-    backend = choose.resolve(backend, loss=rows.formula(loss))
     if rows.features != W.shape[1]:
         raise ValueError(f"X has {rows.features} features, W has {W.shape[1]}")
     objective = Objective.of_rows(

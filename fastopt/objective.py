@@ -44,7 +44,6 @@ class Objective:
         else:
             rows = checked_rows(loss, X, y, classes=classes, scale=scale, weight=sample_weight)
         penalty = penalties.checked(penalty, checked_l2(l2))
-        backend = choose.resolve(backend, loss=rows.formula(loss))
         self._bind(loss, rows, penalty, fit_intercept, backend, threads, False)
 
     @classmethod
@@ -53,13 +52,13 @@ class Objective:
     ):
         """The same of Rows that are checked; unchecked: but for the column numbers of CSR (Numba)."""
         self = cls.__new__(cls)
-        backend = choose.resolve(backend, loss=rows.formula(loss))
         self._bind(loss, rows, penalties.checked(penalty), fit_intercept, backend, threads, unchecked)
         return self
 
     def _bind(self, loss, rows, penalty, fit_intercept, backend, threads, unchecked):
         self.loss, self.rows, self.penalty = loss, rows, penalty
-        self.fit_intercept, self.backend = bool(fit_intercept), backend
+        formula = loss if rows.is_remote else rows.formula(loss)
+        self.fit_intercept, self.backend = bool(fit_intercept), choose.resolve(backend, loss=formula)
         self.n, self.classes, self.features, self.dtype = rows.n, rows.classes, rows.features, rows.dtype
         if threads is None and rows.entries * rows.classes < ALONE:
             threads = 1
@@ -68,7 +67,8 @@ class Objective:
         self._l2, self._rest = _split(penalty)
         self._factor = rows.one_over_weights
         self._shape, self._bias_shape = (self.classes, self.features), (self.classes,)
-        self._run = parted.bind_gradient(backend, loss, rows, self.threads, unchecked)
+        engine = self.backend if rows.is_remote else choose.of_run(backend, formula)
+        self._run = parted.bind_gradient(engine, loss, rows, self.threads, unchecked)
         self._lock, self._spans, self._known = threading.Lock(), None, None
 
     def __repr__(self):

@@ -46,6 +46,9 @@ class Own(NamedTuple):
 RULES = [Own(), fo.Averaged(fo.Adam(0.01)), fo.Rprop(0.01), fo.Lookahead(Own()), fo.LAMB(0.01), fo.Cautious(fo.Adam(0.01))]  # fmt: skip
 
 
+LOSSES = (fo.Softmax(), fo.MulticlassHinge(), fo.SquaredError())
+
+
 class Steps:
     """An optimizer on gradients that follow from the number of the step."""
 
@@ -85,6 +88,30 @@ def plain(rng, rule):
     steps = Steps(rule, "auto")
     until_over(steps, int(rng.integers(1, 100)))
     check(steps, rule)
+
+
+def train(rng, rule):
+    """A training run that goes over where the compiler happens to be ready."""
+    n, features = 2000, int(rng.integers(5, 200))
+    X, y = rng.random((n, features), np.float32), rng.integers(0, 4, n)
+    over, began = threading.Event(), time.monotonic()
+    options = {"batch_size": int(rng.choice([1, 32, 500])), "loss": LOSSES[rng.integers(3)], "l2": 1e-4}
+    options["rule"] = (fo.SGD(0.01), fo.Momentum(0.01), fo.Adam(0.001))[rng.integers(3)]
+
+    def progress(p):
+        time.sleep(0.002)  # so that the compiler, which needs Python's lock, comes on
+        if time.monotonic() - began > LIMIT / 2:
+            over.set()
+
+    epochs, handover.LEFT = 20, -1
+    while True:
+        fit = fo.train(X, y, epochs=epochs, progress=progress, **options)
+        alone = fo.train(X, y, epochs=epochs, backend="c", **options)
+        assert fit.W.tobytes() == alone.W.tobytes() and fit.b.tobytes() == alone.b.tobytes()
+        if fit.backend == "numba":
+            return
+        assert not over.is_set(), "it never went over"
+        time.sleep(0.5)
 
 
 def threads(rng, rule):
@@ -186,7 +213,7 @@ def exit(rng, rule):
     check(steps, rule)
 
 
-HOW = {f.__name__: f for f in (plain, threads, forks, interrupts, exit)}
+HOW = {f.__name__: f for f in (plain, train, threads, forks, interrupts, exit)}
 
 
 def one(how, seed):
@@ -196,7 +223,11 @@ def one(how, seed):
 
 
 def trial(number, cache):
-    how = ("threads", "forks", "interrupts", "exit")[number // 4 % 4] if number % 4 == 0 else "plain"
+    how = (
+        ("threads", "forks", "interrupts", "exit")[number // 4 % 4]
+        if number % 4 == 0
+        else ("plain", "train")[number // 2 % 2]
+    )
     with tempfile.TemporaryDirectory() as empty:
         folder = empty if number // 16 % 4 == 0 else cache
         began = time.monotonic()

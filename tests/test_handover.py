@@ -266,7 +266,7 @@ fo.Optimizer(np.zeros(3), fo.SGD(), backend="numba").step(np.ones(3))
 TRIALS = Path(__file__).with_name("handover_trials.py")
 
 
-@pytest.mark.parametrize("how", ["plain", "threads", "forks", "interrupts", "exit"])
+@pytest.mark.parametrize("how", ["plain", "train", "threads", "forks", "interrupts", "exit"])
 def test_trials(how, tmp_path):
     """The real thing in processes of their own, with an empty cache of kernels; handover_trials.py runs many."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "FASTOPT_BACKEND": "auto"}
@@ -359,3 +359,21 @@ again = fo.train(X, y, epochs=2, backend="numba")
 print(first.seconds_preparing > 10 * first.seconds, again.seconds_preparing < first.seconds_preparing / 10)
 """
     assert python(code, NUMBA_CACHE_DIR=str(tmp_path)) == "True True\n"
+
+
+@pytest.mark.parametrize("kind", ["float64", "uint8", "csr"])
+def test_a_gradient_goes_over_between_two_calls(kind, jobs):
+    X, y = rows_of(kind)
+    W, b = np.random.default_rng(1).standard_normal((3, 40)), np.ones(3)
+    dtype = "float64" if kind == "float64" else "float32"
+    W, b = W.astype(dtype), b.astype(dtype)
+    options = {"scale": 1 / 255} if kind == "uint8" else {}
+    alone = fo.value_and_grad(fo.Softmax(), W, X, y, b, backend="numba", **options)
+    objective = fo.Objective(fo.Softmax(), X, y, **options)
+    found = [fo.value_and_grad(fo.Softmax(), W, X, y, b, **options), objective.value_and_grad(W, b)]
+    for job in jobs:
+        job()
+    assert jobs
+    found += [objective.value_and_grad(W, b), fo.value_and_grad(fo.Softmax(), W, X, y, b, **options)]
+    for value, dW, db in found:
+        assert value == alone[0] and same((dW, db), alone[1:])

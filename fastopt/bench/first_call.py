@@ -23,6 +23,12 @@ import numpy as np
 import fastopt as fo
 fo.Optimizer(np.ones(1000, np.float32), fo.Adam(), backend={backend!r}).step(np.ones(1000, np.float32))
 """
+COMMAND = """
+import sys
+from fastopt.cli import main
+sys.argv = ["fastopt", "train", "digits", "--quiet"]
+main()
+"""
 TORCH = """
 import torch
 p = torch.ones(1000)
@@ -45,6 +51,11 @@ def seconds(code, cache):
 def programs():
     """{what: (code, whether it starts with an empty cache)}."""
     found = {"import numpy": ("import numpy", False)}
+    if choose.has_c() and choose.has_numba():  # "auto", which begins in C
+        found["first Adam step, fastopt, empty cache"] = (STEP.format(backend="auto"), True)
+        found["first epoch on digits, fastopt, empty cache"] = (EPOCH.format(backend="auto"), True)
+        if installed("click") and installed("rich"):
+            found["fastopt train digits, empty cache"] = (COMMAND, True)
     if choose.has_c():
         found["first Adam step, fastopt c"] = (STEP.format(backend="c"), False)
         found["first epoch on digits, fastopt c"] = (EPOCH.format(backend="c"), False)

@@ -64,10 +64,10 @@ def of_steps(name=None, rule=None):
     return "handover" if not rules.is_whole(rule) and is_exact(rule) else "numba"
 
 
-def of_run(name, rule, loss):
-    """The same for a training run: "auto" begins in C with all that the C library has, and is then "handover"."""
+def of_run(name, loss, rule=None):
+    """The same for a training run, or a gradient: "auto" begins in C with what the C library has, and is then "handover"."""
     found = resolve(name, rule, loss)
-    all_in_c = has_c() and type(rule) in _IN_C and type(loss) in _IN_C
+    all_in_c = has_c() and (rule is None or type(rule) in _IN_C) and type(loss) in _IN_C
     return "handover" if found == "numba" and all_in_c and _named(name) == "auto" else found
 
 

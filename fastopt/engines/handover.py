@@ -13,16 +13,29 @@ from fastopt.engines import c, numba, numpy
 from fastopt.engines.choose import shared_from
 from fastopt.rules import IN_C
 
-PATIENCE = 0.1  # seconds of steps of a rule before anything is compiled for it: importing Numba takes longer
-
+PATIENCE = 0.1  # seconds of a formula's steps or gradients before anything is compiled for it: importing Numba takes longer
 LEFT = 5  # seconds that a run must have before it in C: Numba takes a half to nine tenths of them, to compile 4 to 10
 
-_seconds: dict = {}  # rule's class -> what its steps took so far
+_seconds: dict = {}  # class of a rule or loss -> what its steps or gradients took so far
 _compiled: set = set()  # what _key says of kernels that this process has
 
 
 def bind_step(rule, table, threads):
     return _bound("bind_step", rule, table, threads)
+
+
+def bind_gradient(loss, rows, threads, unchecked=False):
+    key = ("bind_gradient", type(loss), rows.dtype.name, rows.sparse is not None)
+
+    def compiled():
+        run = numba.bind_gradient(loss, rows, threads, unchecked)
+        numba.entries().take_groups(rows.dtype.name)  # which a bound gradient calls on several threads only
+        _compiled.add(key)
+        return run
+
+    if key in _compiled:
+        return compiled()
+    return Handover(loss, c.bind_gradient(loss, rows, threads, unchecked), c, compiled)
 
 
 def bind_measure(rule, table, threads):
@@ -49,23 +62,23 @@ def _bound(name, rule, table, threads):
 class Handover:
     """Calls `first`, and what `compiled()` gives once that has come back from the background thread."""
 
-    __slots__ = ("_run", "_first", "_compiled", "_rule", "_asked", "_trouble", "backend")
+    __slots__ = ("_run", "_first", "_compiled", "_formula", "_asked", "_trouble", "backend")
 
-    def __init__(self, rule, first, engine, compiled):
-        self._run, self._first, self._compiled, self._rule = self._begin, first, compiled, rule
+    def __init__(self, formula, first, engine, compiled):
+        self._run, self._first, self._compiled, self._formula = self._begin, first, compiled, formula
         self._asked, self._trouble = False, ""
         self.backend: Any = engine.__name__.rpartition(".")[2]
 
-    def __call__(self, *check):
-        return self._run(*check)
+    def __call__(self, *arguments):
+        return self._run(*arguments)
 
-    def _begin(self, *check):
+    def _begin(self, *arguments):
         if self._trouble:
             text, self._trouble = self._trouble, ""
             warnings.warn(text, RuntimeWarning, stacklevel=4)
-        cls, began = type(self._rule), time.perf_counter()
+        cls, began = type(self._formula), time.perf_counter()
         try:
-            return self._first(*check)
+            return self._first(*arguments)
         finally:
             _seconds[cls] = spent = _seconds.get(cls, 0.0) + time.perf_counter() - began
             if spent > PATIENCE and not self._asked:

@@ -214,7 +214,8 @@ class Run:
 
     def _backend(self):
         """The one that computes now."""
-        return getattr(self._epoch_loop, "backend", self.settings.backend)
+        found = getattr(self._epoch_loop, "backend", self.settings.backend)
+        return "c" if found == "handover" else found  # of a source, before its first window
 
     def _parameters(self):
         """(W, b), averaged where that is asked for, or where the rule says what its model is."""

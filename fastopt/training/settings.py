@@ -81,7 +81,7 @@ def checked_settings(
 
 def _backend(name, rule, base, formula):
     """Wide rules are stepped from Python: with a gradient in C there is nothing to go over to."""
-    found = choose.of_run(name, base, formula)
+    found = choose.of_run(name, formula, base)
     return "c" if found == "handover" and is_wide(rule) else found
 
 
