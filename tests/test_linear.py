@@ -249,11 +249,12 @@ def test_hot_kernels_hold_packed_instructions(numba):
     from fastopt.kernels.gradient import linear
     from fastopt.kernels.language.memory import element_type
     from fastopt.kernels.language.table import arguments
+    from fastopt.kernels.tables import PROBLEM
 
     h = element_type("float32")
     for kernel, integers in ((linear.block_scores, 6), (linear.block_gradient, 8)):
         fresh = type(kernel)(kernel.py_func, targetoptions=dict(kernel.targetoptions))
-        fresh.compile((h, *arguments(linear.PROBLEM, integers)))
+        fresh.compile((h, *arguments(PROBLEM, integers)))
         (text,) = fresh.inspect_asm().values()
         assert re.search(r"\b(vfmadd\w*ps|v?mulps)\b", text)
         assert not re.search(r"\bv?(fmadd\w*|mul|add|sub)[ps]d\b", text)
