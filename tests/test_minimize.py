@@ -282,6 +282,7 @@ def test_float32_stays(method, made):
         ({"gtol": -1}, "gtol must be"),
         ({"maxfev": 0}, "maxfev must be"),
         ({"memory": 0}, "memory must be"),
+        ({"memory": "a"}, "memory must be"),
         ({"fun": lambda x: x}, "one real number"),
         ({"fun": lambda x: 1j}, "one real number"),
         ({"jac": lambda x: np.zeros(3)}, "must return shape"),

@@ -8,6 +8,7 @@ import pytest
 from minimize_problems import more_garbow_hillstrom, more_wild
 
 import fastopt as fo
+from fastopt.algorithms.trust_region import exact_step
 
 PROBLEMS = {p.name: p for p in more_garbow_hillstrom()}
 QUICK = ("beale", "wood", "gaussian", "powell_badly_scaled", "kowalik_osborne", "penalty_1")
@@ -35,6 +36,14 @@ def test_some_problems(name, method):
     result = fo.minimize(p.value, p.start, jac=p.gradient, hess=hess, method=method, gtol=1e-9)
     known = p.known or 0.0
     assert result.fun - known <= 1e-5 * (p.value(p.start) - known)
+
+
+def test_newton_leaves_the_subspace_of_a_symmetric_start():
+    p = PROBLEMS[
+        "biggs"
+    ]  # x_1 = x_5, x_3 = x_6: the gradient has nothing along the direction of least curvature
+    result = fo.minimize(p.value, p.start, jac=p.gradient, hess=p.hessian, method="newton", gtol=1e-9)
+    assert result.success and result.fun < 1e-9
 
 
 @pytest.mark.long
@@ -232,3 +241,45 @@ def test_a_start_at_the_minimum_is_a_success():
     for shift in (1e-9, 1e-7, 0.0):
         r = fo.minimize(lambda x: 7 + np.sum((x - 1) ** 2), [1.0, 1.0 + shift], jac=lambda x: 2 * (x - 1))
         assert r.success and "gtol" in r.message
+
+
+def least_in_a_ball(A, g, radius):
+    """The least of g'p + p'Ap/2 for |p| <= radius: eigenvectors and bisection for the shift."""
+    values, Q = np.linalg.eigh(A)
+    c = Q.T @ g
+
+    def model(p):
+        return g @ p + 0.5 * p @ A @ p
+
+    if values[0] > 0 and np.linalg.norm(c / values) <= radius:
+        return model(-Q @ (c / values))
+    low = max(0.0, -values[0]) * (1 + 1e-14) + 1e-15
+    if np.linalg.norm(c / (values + low)) < radius:  # the hard case
+        others = values - values[0] > 1e-10
+        p = -Q[:, others] @ (c[others] / (values[others] - values[0]))
+        t = math.sqrt(max(0.0, radius * radius - p @ p))
+        return min(model(p + t * Q[:, 0]), model(p - t * Q[:, 0]))
+    high = low + np.linalg.norm(g) / radius + 1
+    for _ in range(200):
+        shift = (low + high) / 2
+        low, high = (shift, high) if np.linalg.norm(c / (values + shift)) > radius else (low, shift)
+    return model(-Q @ (c / (values + high)))
+
+
+def test_the_step_in_a_ball(rng):
+    """Moré and Sorensen's step brings nearly all of the least value, in the hard case and near it too."""
+    for _ in range(300):
+        n = int(rng.integers(1, 8))
+        Q, _ = np.linalg.qr(rng.standard_normal((n, n)))
+        values = rng.standard_normal(n) * 10 ** rng.uniform(-3, 3, n)
+        A = (Q * values) @ Q.T
+        A, g = (A + A.T) / 2, rng.standard_normal(n) * 10 ** rng.uniform(-6, 3)
+        if rng.random() < 0.4 and n > 1:  # nothing along the direction of least curvature
+            lowest = Q[:, np.argmin(values)]
+            g -= lowest * (lowest @ g)
+        radius = 10 ** rng.uniform(-3, 3)
+        L, p, w = np.zeros(n * n), np.zeros(n), np.zeros(n)
+        promised = exact_step(A.ravel(), L, n, g, radius, p, w)
+        assert np.linalg.norm(p) <= 1.1001 * radius
+        assert promised == pytest.approx(-(g @ p + 0.5 * p @ A @ p), rel=1e-6)
+        assert promised >= -0.79 * least_in_a_ball(A, g, radius)

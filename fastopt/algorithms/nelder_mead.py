@@ -160,6 +160,7 @@ def nelder_mead(fun, x, g, bounds, head, work):
             copy(trial, worst)
             values[n] = f
             insert(corners, values, n, n)
+    head[F] = head[BEST] = values[0]  # of this x, should the run be ended between two stretches
     copy(corners[:n], x)
     copy(x, work[:n])
     return values[0]

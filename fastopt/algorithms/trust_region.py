@@ -10,7 +10,6 @@ from fastopt.algorithms.vectors import (
     cholesky,
     copy,
     dot,
-    fill,
     move,
     norm,
     scale,
@@ -19,6 +18,9 @@ from fastopt.algorithms.vectors import (
 )
 
 MOST_SHIFTS = 30
+HARD = (
+    0.2  # by this share the model's decrease may fall short of the best one, where p + t w goes to the edge
+)
 
 
 def exact_step(A, L, n, g, radius, p, w):
@@ -46,9 +48,15 @@ def exact_step(A, L, n, g, radius, p, w):
             low = max(low, shift)
         else:
             high = min(high, shift)
-            if high - low <= 1e-3 * high or shift <= 1e-14 * size:
-                to_the_edge(L, n, p, w, radius)
+            t = to_the_edge(L, n, p, w, radius)
+            bend = curvature(A, n, w) + shift
+            close = t * t * bend <= HARD * (shift * radius * radius - dot(g, p))
+            if close or high - low <= 1e-3 * high or shift <= 1e-14 * size:
+                if math.isfinite(t):
+                    move(p, t, w, p)
                 break
+            if bend > 0.0:
+                low = max(low, shift - bend)
         copy(p, w)
         solve_lower(L, n, w)
         shift += (length / norm(w)) ** 2 * (length - radius) / radius
@@ -58,8 +66,7 @@ def exact_step(A, L, n, g, radius, p, w):
 
 
 def to_the_edge(L, n, p, w, radius):
-    """The hard case: add a direction of least curvature, found by inverse iteration, up to the radius."""
-    fill(1.0, w)
+    """w: a direction of least curvature, by inverse iteration; the t for which |p + t w| is the radius, or NaN."""
     for i in range(n):
         w[i] = 1.0 + 0.37 * ((7 * i) % 5)
     for _ in range(4):
@@ -67,11 +74,11 @@ def to_the_edge(L, n, p, w, radius):
         solve_upper(L, n, w)
         length = norm(w)
         if not (length > 0.0 and math.isfinite(length)):
-            return
+            return math.nan
         scale(1.0 / length, w)
     along, room = dot(p, w), radius * radius - dot(p, p)
     root = math.sqrt(max(0.0, along * along + room))
-    move(p, -along - root if along > 0.0 else -along + root, w, p)
+    return -along - root if along > 0.0 else -along + root
 
 
 def smallest_diagonal(A, n):

@@ -1,6 +1,7 @@
 """fo.minimize: one problem, by any of the solvers."""
 
 import math
+import numbers
 
 import numpy as np
 
@@ -177,7 +178,7 @@ def initial_head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory):
     head[state.MAX_ITERATIONS] = limit(maxiter, "maxiter", 200.0 * x.size + 1000)
     head[state.BOUNDED] = low_high is not None
     head[state.EPS] = EPS[x.dtype.char]
-    if not memory >= 1:
+    if isinstance(memory, bool) or not isinstance(memory, numbers.Real) or not 1 <= memory < math.inf:
         raise ValueError(f"memory must be at least 1, not {memory!r}")
     head[state.MEMORY] = int(memory)
     return head
