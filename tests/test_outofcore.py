@@ -1,10 +1,14 @@
 """Sources: the bits of rows in memory, whatever the pieces in which the rows come."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
 import fastopt as fo
 from fastopt import rows as rows_module
+from fastopt.outofcore import disk
 from fastopt.parts import ahead
 from fastopt.readers.sources import ReadError
 from fastopt.regroup import regrouped
@@ -351,3 +355,63 @@ def test_the_command_line_reads_in_parts(tmp_path):
         assert code != 0 and match in text, text
     code, text = run("train", tmp_path / "X.npy", "--in-parts")
     assert code != 0 and "--labels" in text
+
+
+@pytest.mark.parametrize("refuses", ["", "open", "read"])
+def test_reading_past_the_page_cache_gives_the_same(refuses, tmp_path, monkeypatch):
+    """Also where the file system cannot: some say so when a file is opened, some when it is read."""
+    X, y = data()
+    np.save(tmp_path / "X.npy", X)
+    monkeypatch.setattr(disk, "_memory", lambda: X.nbytes)
+    source = fo.source(tmp_path / "X.npy", y=y)
+    assert source.past_cache
+    flags, direct = [], getattr(os, "O_DIRECT", 0)
+
+    def opened(path, given, own=os.open):
+        flags.append(given)
+        if refuses == "open" and given & direct:
+            raise OSError(errno.EINVAL, "no")
+        return own(path, given)
+
+    def refusing(room):
+        if flags[-1] & direct:
+            raise OSError(errno.EINVAL, "no")
+        return memoryview(room)
+
+    monkeypatch.setattr(disk.os, "open", opened)
+    if refuses == "read":
+        monkeypatch.setattr(disk, "memoryview", refusing, raising=False)
+    for size in (1, 513, 4096, N):
+        pieces = [(piece[0].copy(), piece[1]) for piece in source.pieces(size)]
+        same([np.concatenate([p[0] for p in pieces]), np.concatenate([p[1] for p in pieces])], [X, y])
+    same([p[0] for p in source.between(1001, 1003)], [X[1001:1003]])
+    got = np.empty_like(X)
+    for part, numbers, _ in source.shuffled(700, np.random.default_rng(0)):
+        got[numbers] = part
+    same([got], [X])
+    assert not refuses or not flags[-1] & direct
+    os.truncate(tmp_path / "X.npy", 5000)
+    with pytest.raises(ReadError, match="became shorter"):
+        list(source.pieces(4096))
+
+
+def test_files_share_the_page_cache(tmp_path, monkeypatch):
+    X, y = data()
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", X)
+    monkeypatch.setattr(disk, "_memory", lambda: 3 * X.nbytes)
+    each = [fo.source(tmp_path / f"{name}.npy", y=y) for name in "ab"]
+    assert not any(source.past_cache for source in each)
+    fo.source(each)
+    assert all(source.past_cache for source in each)
+
+
+def test_memory_is_what_limits_allow(tmp_path, monkeypatch):
+    assert 0 < disk._memory() < 1 << 62
+    monkeypatch.setattr(disk, "CGROUP", tmp_path)
+    (tmp_path / "memory.max").write_text("max\n")
+    assert disk._limits(tmp_path, "some/where", "memory.max") == []
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "group").mkdir()
+    (tmp_path / "group" / "memory.max").write_text("2000\n")
+    assert disk._limits(tmp_path, "group", "memory.max") == [2000, 1000000]

@@ -1,6 +1,7 @@
 """Data larger than memory: sources that fo.Objective, fo.train and the command line read part by part.
 
 arrays.py      .npy files, arrays
+disk.py        how their bytes are read
 tables.py      what fastopt.readers can open: Parquet, Arrow, CSV, SVMlight, IDX
 several.py     sources after one another, iterators
 """

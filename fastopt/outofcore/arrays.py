@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from fastopt.arrays import aligned_empty
+from fastopt.outofcore import disk
 from fastopt.parts import Source
 from fastopt.readers.sources import ReadError, reading
 from fastopt.rows import checked_matrix
@@ -67,7 +67,13 @@ class ArraySource(_OfArrays):
 
 
 class NpySource(_OfArrays):
-    """X of an .npy file, read, not mapped: as fast as the disk, and nothing of it stays in memory."""
+    """X of an .npy file, read, not mapped: as fast as the disk.
+
+    bytes: of the file. aligned: whether its rows may lie in memory as they lie in its blocks. past_cache: whether it is
+        read around the page cache.
+    """
+
+    past_cache = False
 
     def __init__(self, path, y=None, weight=None):
         self.name, self._path = str(path), path
@@ -91,7 +97,9 @@ class NpySource(_OfArrays):
         needed = self._offset + self.n * self.features * self.dtype.itemsize
         if bytes_there < needed:
             raise ReadError(f"{path} ends after {bytes_there:,} bytes, {needed:,} are needed: it was cut off")
-        self.entries = self.n * self.features
+        self.entries, self.bytes = self.n * self.features, needed
+        self.aligned = self._offset % self.dtype.itemsize == 0
+        share_memory([self])
         self._take(y, weight)
 
     def pieces(self, size):
@@ -114,21 +122,16 @@ class NpySource(_OfArrays):
     def _read(self, begins, size):
         """The rows from each of these on, `size` of them; an array's memory is used again."""
         size, row_bytes = min(size, max(1, self.n)), self.features * self.dtype.itemsize
-        rooms = [
-            aligned_empty(size * self.features, self.dtype).reshape(size, self.features)
-            for _ in range(min(self.in_flight, len(begins)))
-        ]
-        with open(self._path, "rb", buffering=0) as file:
+        rooms = [disk.room(size * row_bytes) for _ in range(min(self.in_flight, len(begins)))]
+        with disk.File(self._path, self.past_cache) as file:
             for i, begin in enumerate(begins):
-                X = rooms[i % len(rooms)][: min(size, self.n - begin)]
-                file.seek(self._offset + begin * row_bytes)
-                self._fill(file, X)
-                yield X
+                rows = min(size, self.n - begin)
+                found = file.read(self._offset + begin * row_bytes, rows * row_bytes, rooms[i % len(rooms)])
+                yield found.view(self.dtype).reshape(rows, self.features)
 
-    def _fill(self, file, X):
-        left = memoryview(X.reshape(-1).view(np.uint8))
-        while len(left):
-            count = file.readinto(left)
-            if not count:
-                raise ReadError(f"{self.name} became shorter while it was read")
-            left = left[count:]
+
+def share_memory(files):
+    """Let sources of .npy files that are read in turns go through the page cache where it has room for them all."""
+    fits = disk.fits_in_memory(sum(file.bytes for file in files))
+    for file in files:
+        file.past_cache = file.aligned and not fits

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastopt.arrays import FLOATS
-from fastopt.outofcore.arrays import vector
+from fastopt.outofcore.arrays import NpySource, share_memory, vector
 from fastopt.parts import Source
 from fastopt.regroup import regrouped
 from fastopt.rows import checked_labels
@@ -29,6 +29,7 @@ class Several(Source):
                 )
         counts = [s.n for s in sources]
         self.n = None if None in counts else sum(counts)
+        share_memory([s for s in sources if isinstance(s, NpySource)])
 
     @property
     def entries(self):

@@ -1,8 +1,13 @@
 """Sources of the files that fastopt.readers opens."""
 
+import os
+import sys
+from contextlib import suppress
+
 import numpy as np
 
 from fastopt.arrays import FLOATS
+from fastopt.outofcore import disk
 from fastopt.outofcore.arrays import ArraySource
 from fastopt.parts import Source
 from fastopt.readers import labels, open_data
@@ -12,12 +17,14 @@ from fastopt.readers.sources import Matrix, ReadError, reading
 from fastopt.regroup import regrouped
 
 BATCH = 1 << 16  # rows that pyarrow gives at once
+ROWS_AT_ONCE = 1 << 11  # of which columns are put side by side: a third of the time of whole columns
 DIALECT = ("format", "delimiter", "decimal", "encoding", "header", "null", "features", "labels", "size")
 
 
 def table_source(path, *, target=None, weight_column=None, dtype=None, **options):
     """The source of a file; see fastopt.outofcore.source."""
     name = str(path)
+    _reserve_nothing()
     dialect = {k: options.pop(k) for k in DIALECT if k in options}
     data = open_data(path, **dialect)
     if isinstance(data, Matrix):
@@ -34,6 +41,24 @@ def table_source(path, *, target=None, weight_column=None, dtype=None, **options
         if all(_is_number(schema.field(c).type) for c in data.columns if c not in beside):
             return ParquetSource(path, data, schema, target, weight_column, dtype)
     return TableSource(data, target, weight_column, dtype, options)
+
+
+def _reserve_nothing():
+    """Where a process is limited in addresses, let pyarrow use malloc: mimalloc begins with 1 GB of them.
+
+    pyarrow.set_memory_pool is not for its readers; they look at this variable when memory is first asked for.
+    """
+    name = "ARROW_DEFAULT_MEMORY_POOL"
+    if "pyarrow" in sys.modules or name in os.environ or not disk.process_limits():
+        return
+    os.environ[name] = "system"
+    try:
+        with suppress(ImportError):
+            import pyarrow
+
+            pyarrow.default_memory_pool()
+    finally:
+        del os.environ[name]
 
 
 def _matrix_source(data):
@@ -177,16 +202,22 @@ class ParquetSource(Source):
         return Preparation(features, self._target, [], "refuse", "ignore", False)
 
     def _matrix(self, batch, first):
+        """The columns side by side: a block of rows at a time, that it stays in the cache while it is filled."""
+        columns = [self._column(batch.column(j), name, first) for j, name in enumerate(self._columns)]
         X = np.empty((batch.num_rows, self.features), self.dtype)
-        for j, name in enumerate(self._columns):
-            column = batch.column(j)
-            if column.null_count:
-                row = first + column.is_null().to_pylist().index(True)
-                raise ReadError(
-                    f"{self.name}: column {name!r} has no value in row {row + 1}: pass missing='mean', 'zero' or 'drop'"
-                )
-            X[:, j] = column.to_numpy(zero_copy_only=False)
+        for begin in range(0, len(X), ROWS_AT_ONCE):
+            block = slice(begin, begin + ROWS_AT_ONCE)
+            for j, column in enumerate(columns):
+                X[block, j] = column[block]
         return X
+
+    def _column(self, column, name, first):
+        if column.null_count:
+            row = first + column.is_null().to_pylist().index(True)
+            raise ReadError(
+                f"{self.name}: column {name!r} has no value in row {row + 1}: pass missing='mean', 'zero' or 'drop'"
+            )
+        return column.to_numpy(zero_copy_only=False)
 
     def _rest(self, batch, first):
         own = batch.column(batch.schema.get_field_index(self._target))
