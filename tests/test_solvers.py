@@ -422,5 +422,5 @@ def test_train_with_a_solver():
     assert again.report.solver == "prox-newton" and (again.W == 0).any()
     with pytest.raises(ValueError, match="solver"):
         fo.train(X, y, penalty=fo.L1(1e-3))
-    with pytest.raises(ValueError, match="checkpoint"):
-        fo.train(X, y, solver="newton", checkpoint="run.npz")
+    with pytest.raises(ValueError, match="early_stopping"):
+        fo.train(X, y, solver="newton", early_stopping=3)

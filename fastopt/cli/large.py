@@ -36,7 +36,13 @@ def train(given):
             raise click.UsageError(f"--{name.replace('_', '-')} wants the rows in memory: leave it out")
     regression, solver = given["regression"], given["solver"]
     loss = models.LOSSES[given["loss"] or ("squared-error" if regression else "softmax")]
-    run = {"loss": loss, "l2": given["l2"], "backend": given["backend"], "threads": given["threads"]}
+    run = {
+        "loss": loss,
+        "l2": given["l2"],
+        "backend": given["backend"],
+        "threads": given["threads"],
+        "checkpoint": given["checkpoint"],
+    }
     source = _source(given)
     chosen = None
     with _client(given) as client:

@@ -137,6 +137,8 @@ SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual")
 @options.backend_option
 @click.option("--threads", type=click.IntRange(1), help="[default: all that the process may use]")
 @options.out_option("Write the model to this file.")
+@click.option("--checkpoint", type=click.Path(dir_okay=False), callback=options.in_a_directory,
+              help="A file to write after every epoch or iteration; where it is there, the run goes on from it.")  # fmt: skip
 @click.option("--log", "log_file", type=click.Path(dir_okay=False), callback=options.in_a_directory,
               help="Write each epoch's numbers to this JSONL file.")  # fmt: skip
 @options.quiet_option
@@ -167,7 +169,7 @@ def train(**given):
     run = {
         "loss": loss, "scale": found.scale, "classes": found.classes, "validation": given["validation"] or None,
         "class_weight": "balanced" if given["balanced"] else None,
-        **{name: given[name] for name in ("l2", "seed", "backend", "threads")},
+        **{name: given[name] for name in ("l2", "seed", "backend", "threads", "checkpoint")},
     }  # fmt: skip
     run |= _of_epochs(given, found, loss, say) if given["solver"] == "sgd" else _of_solver(given)
     with _logged(given["log_file"], given["data_name"], run):

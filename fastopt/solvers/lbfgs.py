@@ -34,6 +34,23 @@ class Pairs:
         self._pairs.clear()
         self._gamma = None
 
+    def arrays(self):
+        """{name: array} for a State."""
+        s, y, products = zip(*self._pairs, strict=True) if self._pairs else ((), (), ())
+        gamma = np.nan if self._gamma is None else self._gamma
+        return {
+            "s": np.array(s),
+            "y": np.array(y),
+            "products": np.array(products),
+            "gamma": np.float64(gamma),
+        }
+
+    def take_up(self, arrays):
+        rows = zip(arrays["s"], arrays["y"], arrays["products"].tolist(), strict=True)
+        self._pairs.extend((s.copy(), y.copy(), product) for s, y, product in rows)
+        gamma = float(arrays["gamma"])
+        self._gamma = None if np.isnan(gamma) else gamma
+
     def direction(self, g):
         """-H g."""
         q, alphas = -g, []
@@ -48,21 +65,26 @@ class Pairs:
         return q
 
 
-def lbfgs(problem, x):
-    """Iterates (x, f, g) of L-BFGS, from x on; ends where no smaller value can be found.
+def lbfgs(problem, x, state):
+    """Iterates (x, f, g) of L-BFGS, from x or a State on; ends where no smaller value can be found.
 
     A step of 1 is tried first: its pass gives value, gradient and scores at once, one read of X. Where it does
     not do, the difference of the scores is that of the direction, the search goes on without X, and the
     gradient there is the second read.
     """
     if problem.l1 or problem.bounds is not None:
-        yield from _projected(problem, x)
+        yield from _projected(problem, x, state)
         return
     inverse = precondition(problem, x) if has_curvature(problem.objective.loss) else None
     pairs, kept, trial = Pairs(inverse), problem.slot(), problem.slot()
-    f, g = problem.evaluate(x, kept)
-    patience = Patience(f, g)
-    yield x, f, g
+    if state.found:
+        x, f, g, patience, kept = state.taken_up(problem)
+        pairs.take_up(state.found)
+    else:
+        f, g = problem.evaluate(x, kept)
+        patience = Patience(f, g)
+        state.at(x, f, g, patience, kept, pairs)
+        yield x, f, g
     while True:
         d = pairs.direction(g)
         slope = float(d @ g)
@@ -92,27 +114,34 @@ def lbfgs(problem, x):
                 pairs.clear()
                 continue
             step = found[0]
-            trial *= trial.dtype.type(step)
-            kept += trial
+            problem.move(kept, trial, step)
             x_new = x + step * d
             f_new, g_new = problem.gradient_at(x_new, kept)
         pairs.add(x_new - x, g_new - g)
         if patience.is_over(f_new, g_new):
             return
         x, f, g = x_new, f_new, g_new
+        state.at(x, f, g, patience, kept, pairs)
         yield x, f, g
 
 
-def _projected(problem, x):
+def _projected(problem, x, state):
     """OWL-QN: no entry changes its sign within a step; with bounds, none leaves them.
 
     Source: Andrew & Gao 2007; for bounds Bertsekas 1982. A trial is a read of X.
     """
     pairs = Pairs()
-    x = problem.within(x)
-    f, g = problem.evaluate(x)
-    yield x, f, g
-    patience = Patience(problem.whole(f, x), problem.steepest(x, g))
+    if state.found:
+        x, f, g, patience, _ = state.taken_up(problem)
+        pairs.take_up(state.found)
+        if patience.is_spent():
+            return
+    else:
+        x = problem.within(x)
+        f, g = problem.evaluate(x)
+        patience = Patience(problem.whole(f, x), problem.steepest(x, g))
+        state.at(x, f, g, patience, None, pairs)
+        yield x, f, g
     while True:
         pseudo, whole = problem.steepest(x, g), problem.whole(f, x)
         d = pairs.direction(pseudo)
@@ -147,6 +176,8 @@ def _projected(problem, x):
             continue
         pairs.add(x_new - x, g_new - g)
         x, f, g = x_new, f_new, g_new
+        over = patience.is_over(problem.whole(f, x), problem.steepest(x, g))
+        state.at(x, f, g, patience, None, pairs)
         yield x, f, g
-        if patience.is_over(problem.whole(f, x), problem.steepest(x, g)):
+        if over:
             return

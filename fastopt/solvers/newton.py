@@ -14,17 +14,21 @@ SLOW, REFINED = 5, 20
 FACTORED = 2500  # entries of (W, b) up to which the Hessian is formed: 50 MB
 
 
-def newton(problem, x):
-    """Iterates (x, f, g), from x on: quadratic convergence near the optimum.
+def newton(problem, x, state):
+    """Iterates (x, f, g), from x or a State on: quadratic convergence near the optimum.
 
     Where the Hessian is singular (b of a softmax, separable data) a little of the unit matrix is added. A step of 1 is tried first, as in lbfgs. Source: Nocedal & Wright 2006, algorithms 3.2 and 7.1.
     """
     kept, trial = problem.slot(), problem.slot()
-    f, g = problem.evaluate(x, kept)
-    patience, inverse, slow = Patience(f, g, 3), None, 0
-    if problem.size > FACTORED:
-        inverse = precondition(problem, x)
-    yield x, f, g
+    inverse = precondition(problem, x) if problem.size > FACTORED else None
+    if state.found:
+        x, f, g, patience, kept = state.taken_up(problem)
+        slow = int(state.found["slow"])
+    else:
+        f, g = problem.evaluate(x, kept)
+        patience, slow = Patience(f, g, 3), 0
+        state.at(x, f, g, patience, kept, slow=slow)
+        yield x, f, g
     while True:
         if problem.size <= FACTORED:
             H = grounded(problem, problem.hessian(kept))
@@ -46,14 +50,14 @@ def newton(problem, x):
             found = search(problem.along(x, d, kept, trial), f, slope, 0.5, rounding=problem.rounding)
             if found is None:
                 return
-            trial *= trial.dtype.type(found[0])
-            kept += trial
+            problem.move(kept, trial, found[0])
             x_new = x + found[0] * d
             f_new, g_new = problem.gradient_at(x_new, kept)
         if patience.is_over(f_new, g_new):
             return
         slow += np.abs(g_new).max() > 0.5 * np.abs(g).max()
         x, f, g = x_new, f_new, g_new
+        state.at(x, f, g, patience, kept, slow=slow)
         yield x, f, g
 
 

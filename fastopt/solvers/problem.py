@@ -5,6 +5,15 @@ import numpy as np
 from fastopt.engines import parted
 from fastopt.engines.numpy import BLOCK
 
+WHOLE, LESS = 0, 1  # scores of x; and those less the scores that were kept at the time
+
+
+class Scores:
+    """Kept scores of all rows, in a slot. made: [(kind, x, factor)], what they are the sum of, in order."""
+
+    def __init__(self, slot):
+        self.slot, self.made = slot, []
+
 
 class Problem:
     """x = (W row by row, then b), float64: f(x) = mean loss + l2*|W|^2, the smooth part, and its derivatives.
@@ -47,7 +56,7 @@ class Problem:
         return np.clip(x, *self.limits())
 
     def slot(self):
-        return self.passes.slot()
+        return Scores(self.passes.slot())
 
     def join(self, W, b):
         return np.concatenate([np.ravel(W), () if b is None else b]).astype(np.float64)
@@ -79,12 +88,14 @@ class Problem:
     def evaluate(self, x, out=None):
         """(f, its gradient) at x; its scores to `out`. One read."""
         W, b = self.split(x)
-        loss = self.passes.evaluate(W, b, self._dW, self._db, self.factor, out)
+        loss = self.passes.evaluate(W, b, self._dW, self._db, self.factor, None if out is None else out.slot)
+        if out is not None:
+            out.made = [(WHOLE, x, 1.0)]
         return self._penalised(loss, x)
 
     def gradient_at(self, x, kept):
         """The same where the scores of x are kept. One read."""
-        loss = self.passes.gradient_at(kept, self._dW, self._db, self.factor)
+        loss = self.passes.gradient_at(kept.slot, self._dW, self._db, self.factor)
         return self._penalised(loss, x)
 
     def _penalised(self, loss, x):
@@ -97,19 +108,42 @@ class Problem:
     def scores(self, d, out):
         """The scores of a direction. One read."""
         V, c = self.split(d)
-        self.passes.scores(V, c, out)
+        self.passes.scores(V, c, out.slot)
+        out.made = [(WHOLE, d, 1.0)]
 
     def of_direction(self, x, d, kept, trial):
         """Make of the scores of x + d in `trial` those of d; where d is so small that they would be rounding, by a read."""
         if np.abs(d).max() <= self.rounding**0.5 * np.abs(x).max(initial=0.0):
             self.scores(d, trial)
         else:
-            trial -= kept
+            self._less(trial, kept)
+
+    def _less(self, trial, kept):
+        trial.slot -= kept.slot
+        trial.made = [(LESS, trial.made[0][1], 1.0)]
+
+    def move(self, kept, trial, step):
+        """Add to the kept scores those of a direction, in `trial`, times the step."""
+        trial.slot *= trial.slot.dtype.type(step)
+        kept.slot += trial.slot
+        kind, x, _ = trial.made[0]
+        kept.made.append((kind, x, step))
+
+    def remade(self, made):
+        """Scores as others were made, with the same bits. A read an entry of `made`."""
+        kept, trial = self.slot(), self.slot()
+        self.scores(made[0][1], kept)
+        for kind, x, step in made[1:]:
+            self.scores(x, trial)
+            if kind == LESS:
+                self._less(trial, kept)
+            self.move(kept, trial, step)
+        return kept
 
     def hessian_product(self, kept, v):
         """The second derivative of f at kept scores times v. One read."""
         V, c = self.split(v)
-        self.passes.hessian_product(kept, V, c, self._dW, self._db, self.factor)
+        self.passes.hessian_product(kept.slot, V, c, self._dW, self._db, self.factor)
         product = self._gradient()
         product[: self.count] += 2 * self.l2 * v[: self.count]
         return product
@@ -128,7 +162,7 @@ class Problem:
         for c in range(classes if self.size > self.count else 0):
             unit = np.zeros(classes, self.objective.dtype)
             unit[c] = 1
-            self.passes.hessian_product(kept, W, unit, self._dW, self._db, self.factor)
+            self.passes.hessian_product(kept.slot, W, unit, self._dW, self._db, self.factor)
             column = self.join(self._dW, self._db)
             H[self.count + c], H[:, self.count + c] = column, column
         if self.scaling is not None:
@@ -138,7 +172,7 @@ class Problem:
 
     def _grams(self, kept, pairs):
         """weighted_grams of every part of the rows."""
-        rows, loss = self.objective.rows, self.objective.loss
+        rows, loss, kept = self.objective.rows, self.objective.loss, kept.slot
         if rows.is_remote:
             return self.passes.grams(kept, pairs, self.factor)
         each = self.passes.each(kept) if isinstance(kept, parted.Slots) else [(self.passes, rows, kept)]
@@ -150,7 +184,7 @@ class Problem:
         squares = float(W @ W), float(W @ V), float(V @ V)
 
         def phi(t):
-            loss, slope = self.passes.line(kept, direction, t)
+            loss, slope = self.passes.line(kept.slot, direction.slot, t)
             a, b, c = squares
             value = loss * self.factor + self.l2 * (a + 2 * t * b + t * t * c)
             return value, slope * self.factor + 2 * self.l2 * (b + t * c)

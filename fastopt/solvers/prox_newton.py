@@ -8,6 +8,7 @@ from fastopt.solvers.newton import grounded
 from fastopt.solvers.problem import Problem
 from fastopt.solvers.quadratic import minimize_quadratic
 from fastopt.solvers.searches import Patience
+from fastopt.solvers.state import State
 
 GRAM = 2500  # coefficients up to which the Hessian of the working set is formed: 50 MB
 FIRST, ALL = 100, 200  # features of the first working set; up to so many all of them are in it
@@ -89,7 +90,7 @@ class _Part:
 def _newton_steps(problem, x):
     """Iterates of proximal Newton steps, or of OWL-QN where the Hessian is too large to be formed."""
     if problem.size > GRAM:
-        yield from lbfgs(problem, x)
+        yield from lbfgs(problem, x, State())
         return
     kept, trial = problem.slot(), problem.slot()
     f, g = problem.evaluate(x, kept)
@@ -119,8 +120,7 @@ def _newton_steps(problem, x):
                 t /= 2
             if t <= 1e-10:
                 return
-            trial *= trial.dtype.type(t)
-            kept += trial
+            problem.move(kept, trial, t)
             z = x + t * d
             f_new, g_new = problem.gradient_at(z, kept)
         x, f, g = z, f_new, g_new

@@ -11,11 +11,24 @@ class Patience:
     def __init__(self, f, g, most=10):
         self._f, self._size, self._left, self._most = f, float(np.abs(g).max(initial=0.0)), most, most
 
+    def array(self):
+        """For a State."""
+        return np.array([self._f, self._size, self._left, self._most])
+
+    @classmethod
+    def taken_up(cls, array):
+        self = cls.__new__(cls)
+        self._f, self._size, self._left, self._most = array.tolist()
+        return self
+
     def is_over(self, f, g):
         size = float(np.abs(g).max(initial=0.0))
         better = f < self._f or size < self._size
         self._f, self._size = min(f, self._f), min(size, self._size)
         self._left = self._most if better else self._left - 1
+        return self.is_spent()
+
+    def is_spent(self):
         return self._left <= 0
 
 

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from fastopt.solvers.notes import column_sizes, notes_of, refuse_unbounded
 from fastopt.solvers.problem import Problem
 from fastopt.solvers.prox_newton import prox_newton
 from fastopt.solvers.scaling import column_scaling
+from fastopt.solvers.state import State
 from fastopt.solvers.stopping import default_tolerance, entry_sizes
 
-_SMOOTH = {"lbfgs": lbfgs, "newton": newton, "prox-newton": prox_newton}
+_SMOOTH: dict[str, Any] = {"lbfgs": lbfgs, "newton": newton, "prox-newton": prox_newton}
+RESUMED = ("lbfgs", "newton")  # from a State
 NOT_FINITE = "the objective is not finite"
 GAP, NOTHING = (
     1e-6,
@@ -74,7 +76,7 @@ class Solution(NamedTuple):
 
 def solve(
     objective, solver="auto", *, start=None, tol=None, max_iter=1000, max_seconds=None, standardize=False,
-    bounds=None, callback=None, watch=None,
+    bounds=None, callback=None, watch=None, file=None,
 ):  # fmt: skip
     """Minimize an fo.Objective over W and b: a Solution.
 
@@ -88,6 +90,8 @@ def solve(
         scaled, not centred); W and b are for the features as they are.
     callback: called after each iteration with a dict of objective, gradient_norm (or gap), reads and seconds.
     watch: called after it with that dict and a function that gives (W, b) there; where it is true the run ends.
+    file: of lbfgs and newton, what keeps their state: `load()` gives what was last passed to `save({name: array})`, or
+        None. A run goes on from there, with the bits of one that was not cut off.
 
     After Ctrl-C, and where max_iter or max_seconds stop it, the best point so far, with a warning. ValueError
     where the solver is not for such a loss or penalty.
@@ -101,18 +105,21 @@ def solve(
     problem = Problem(objective, scaling, bounds)
     name = choose_solver(objective, bounds is not None) if solver == "auto" else solver
     check_choice(name, objective, bounds is not None)
+    if file is not None and name not in RESUMED:
+        raise ValueError(f"a checkpoint is of lbfgs and newton, not of {name}: leave it out")
     refuse_unbounded(objective)
     sizes = column_sizes(objective.rows, scaling)
     if tol is None and name != "dual":
         problem.entry_sizes = entry_sizes(problem, sizes)
     tol = _tolerance(tol, name, objective)
     x = problem.within(problem.start(start))
+    state = State(None if file is None else file.load())
     measure, iterates = "gradient_norm", None
     if name == "dual":
         measure, iterates = "gap", dual(problem, x)
-    run = _Run(problem, tol, max_iter, max_seconds, callback, began, measure, watch)
+    run = _Run(problem, tol, max_iter, max_seconds, callback, began, measure, watch, state, file)
     try:
-        x, lower, reason = run.follow(iterates or _measured(problem, _SMOOTH[name], x))
+        x, lower, reason = run.follow(iterates or _measured(problem, name, x, state))
     except SourceLost as error:
         error.W, error.b = problem.split(run.best)
         raise
@@ -133,9 +140,10 @@ def _tolerance(tol, name, objective):
     return tol
 
 
-def _measured(problem, solver, x):
+def _measured(problem, name, x, state):
     """A solver's iterates as (x, objective, norm of its gradient)."""
-    for at, f, g in solver(problem, x):
+    iterates = _SMOOTH[name](problem, x, state) if name in RESUMED else _SMOOTH[name](problem, x)
+    for at, f, g in iterates:
         yield at, problem.whole(f, at), problem.measure(at, g)
 
 
@@ -176,33 +184,63 @@ def _bounds(bounds, objective):
 class _Run:
     """Follows a solver's iterates until something says stop; keeps the best."""
 
-    def __init__(self, problem, tol, max_iter, max_seconds, callback, began, measure, watch=None):
+    def __init__(self, problem, tol, max_iter, max_seconds, callback, began, measure, watch, state, file):
         self.problem, self.tol = problem, tol
         self.callback, self.began, self.watch = callback, began, watch
         self.max_iter, self.max_seconds, self.measure = max_iter, max_seconds, measure
-        self.best = np.zeros(problem.size)
-        self.iterations, self.history = 0, {k: [] for k in ("objective", measure, "reads", "seconds")}
+        self.best, self.best_value, self.lower = np.zeros(problem.size), np.inf, None
+        self.iterations, self.history = -1, {k: [] for k in ("objective", measure, "reads", "seconds")}
+        self.state, self.file = state, file
 
     def follow(self, iterates):
         """(the best x, a lower bound of the optimum or None, why it ended)."""
-        best, best_value, lower = self.best, np.inf, None
+        reason = self._taken_up() if self.state.found else None
         try:
-            for i, (x, value, measure) in enumerate(iterates):
-                self.iterations = i
-                if self.measure == "gap":
-                    lower = value - measure if lower is None else max(lower, value - measure)
-                    measure = (min(best_value, value) - lower) / max(abs(value), NOTHING)
-                self._record(value, measure)
-                if not np.isfinite(value):
-                    return best, lower, NOT_FINITE
-                if value <= best_value or measure <= self.tol:
-                    best = self.best = x
-                    best_value = value
-                if reason := self._stop(i, measure) or self._watched(x):
-                    return best, lower, reason
+            while reason is None:
+                at = next(iterates, None)
+                if at is None:
+                    reason = "no smaller value can be found in this dtype"
+                else:
+                    self.iterations += 1
+                    reason = self._looked_at(*at)
+                    if self.file is not None and np.isfinite(at[1]):
+                        self.file.save(self._arrays(), reason is not None)
         except KeyboardInterrupt:
-            return best, lower, "interrupted"
-        return best, lower, "no smaller value can be found in this dtype"
+            reason = "interrupted"
+        self.iterations = max(0, self.iterations)
+        return self.best, self.lower, reason
+
+    def _looked_at(self, x, value, measure):
+        """Why to stop at an iterate, or None."""
+        if self.measure == "gap":
+            lower = value - measure
+            self.lower = lower if self.lower is None else max(self.lower, lower)
+            measure = (min(self.best_value, value) - self.lower) / max(abs(value), NOTHING)
+        self._record(value, measure)
+        if not np.isfinite(value):
+            return NOT_FINITE
+        if value <= self.best_value or measure <= self.tol:
+            self.best, self.best_value = x, value
+        return self._stop(self.iterations, measure) or self._watched(x)
+
+    def _arrays(self):
+        """What a run goes on from: the solver's state, and what is kept here."""
+        own = {
+            "best": self.best, "best_value": np.float64(self.best_value),
+            "iterations": np.int64(self.iterations), "reads": np.int64(self.problem.reads),
+        }  # fmt: skip
+        return self.state.arrays() | own | {f"history_{k}": np.array(v) for k, v in self.history.items()}
+
+    def _taken_up(self):
+        """Go on from what `_arrays` gave: why to stop there, or None."""
+        found = self.state.found
+        self.best, self.best_value = found["best"], float(found["best_value"])
+        self.iterations = int(found["iterations"])
+        for name in self.history:
+            self.history[name] = found[f"history_{name}"].tolist()
+        self.began -= self.history["seconds"][-1]
+        self.problem.passes.reads = int(found["reads"])
+        return self._stop(self.iterations, self.history[self.measure][-1])
 
     def _stop(self, i, measure):
         if measure <= self.tol:

@@ -80,7 +80,8 @@ def train(
         "sequential".
     validation: (X, y), or the share of the rows to hold out, drawn with seed.
     progress: a function called with a Progress some twenty times a second.
-    checkpoint: a file, written after every epoch; where it exists, the run is taken up from it and
+    checkpoint: a file, written after every epoch, or after iterations of lbfgs and newton as long as that takes less
+        than a twentieth of the time; where it exists, the run is taken up from it and
         gives the same bits as one that was never interrupted. Refused with other data or settings.
     classes: what the class numbers stand for, kept in the result; W has a row for each of them.
     sample_weight: (n,), 1 each without. class_weight: "balanced" (n / (classes * rows of the class)), or
@@ -120,7 +121,7 @@ def train(
         class_weight=class_weight,
     )  # fmt: skip
     if solver != "sgd":
-        epochs_only = {"schedule": schedule, "progress": progress, "checkpoint": checkpoint, "log": log}
+        epochs_only = {"schedule": schedule, "progress": progress, "log": log}
         refuse_for_solvers(
             {**epochs_only, "early_stopping": early_stopping or None, "average": average or None}
         )
@@ -129,7 +130,7 @@ def train(
             "bounds": bounds, "watch": watch,
         }  # fmt: skip
         penalty, start = penalties.checked(penalty, checked_l2(l2)), checked_start(start, examples.rows)
-        return fit_exactly(examples, loss, penalty, solver, start, options, backend, threads)
+        return fit_exactly(examples, loss, penalty, solver, start, options, backend, threads, checkpoint)
     refuse_for_epochs({"penalty": (penalty, None), "tol": (tol, None), "max_seconds": (max_seconds, None),
                        "standardize": (standardize, False), "bounds": (bounds, None)})  # fmt: skip
     settings = checked_settings(

@@ -9,25 +9,30 @@ from fastopt.objective import Objective
 from fastopt.preparing import preparing, seconds_preparing
 from fastopt.rows import check_all_finite, check_finite
 from fastopt.solvers.solve import solve
+from fastopt.training.resume import SolverFile, checked_path
+from fastopt.training.settings import solver_identity
 
 FOR_EPOCHS = (
     "schedule",
     "progress",
-    "checkpoint",
     "early_stopping",
     "average",
 )  # arguments that solvers have no use for
 
 
-def fit_exactly(examples, loss, penalty, solver, start, options, backend, threads):
+def fit_exactly(examples, loss, penalty, solver, start, options, backend, threads, checkpoint=None):
     """A Fit whose `report` says how the solver ended; options: those of solvers.solve."""
+    path = checked_path(checkpoint)
     rows = examples.rows if examples.chosen is None else examples.rows.take(examples.chosen)
     if rows.in_memory:
         check_finite(rows, slice(None))
     began, prepared = time.perf_counter(), seconds_preparing()
     with preparing():
         objective = Objective.of_rows(loss, rows, penalty, backend=backend, threads=threads)
-    W, b, report = solve(objective, solver, start=start, **options)
+    file = None
+    if path is not None:
+        file = SolverFile(path, solver_identity(examples, loss, penalty, solver, start, options), objective)
+    W, b, report = solve(objective, solver, start=start, file=file, **options)
     waited = seconds_preparing() - prepared
     seconds = time.perf_counter() - began - waited
     if not np.isfinite(report.objective) and not rows.is_remote:

@@ -1,6 +1,9 @@
 """A run's file: everything that it goes on from, checked against the run that wants to."""
 
 import math
+import os
+import time
+from pathlib import Path
 
 import numpy as np
 
@@ -96,3 +99,54 @@ def _check_arrays(found, arrays):
             raise ValueError(f"its {name} is {theirs.dtype}{theirs.shape}, not {array.dtype}{array.shape}")
         if not np.isfinite(theirs).all():
             raise ValueError(f"its {name} has NaN or inf")
+
+
+def checked_path(path):
+    if path is None:
+        return None
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"checkpoint must be the path of a file, not {path!r:.60}")
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"checkpoint {path}: there is no directory {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"checkpoint {path}: the directory {path.parent} cannot be written to")
+    return path
+
+
+class SolverFile:
+    """The file of a run by a solver, which its State goes into; see fastopt.solvers.solve.
+
+    identity: what another run must share to go on from it. Written where that takes less than a SHARE of the time.
+    """
+
+    SHARE = 1 / 20
+
+    def __init__(self, path, identity, objective):
+        self._path, self._identity = path, identity
+        self._size = objective.classes * (objective.features + objective.fit_intercept)
+        self._not_before = 0.0
+
+    def load(self):
+        """What was saved last, or None. ValueError where it is of another run or damaged."""
+        if not self._path.exists():
+            return None
+        meta, found = checkpoint.read(self._path, "solver run")
+        _check_identity(self._path, meta.get("settings"), self._identity)
+        try:
+            for name in ("x", "g", "best"):
+                _check_arrays(found, {name: np.empty(self._size)})
+            for name in ("s", "y", "made_of"):
+                if len(found.get(name, ())) and found[name].shape[1:] != (self._size,):
+                    raise ValueError(f"its {name} is {found[name].shape}, for {self._size} coefficients")
+        except (KeyError, ValueError) as error:
+            lacks = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            raise ValueError(f"checkpoint {self._path} is damaged: {lacks}") from error
+        return found
+
+    def save(self, arrays, at_the_end):
+        began = time.perf_counter()
+        if began >= self._not_before or at_the_end:
+            checkpoint.write(self._path, {"kind": "solver run", "settings": self._identity}, arrays)
+            took = time.perf_counter() - began
+            self._not_before = began + took / self.SHARE

@@ -1,8 +1,6 @@
 """One training run: the parameters with their state, and where it stands."""
 
-import os
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,7 +45,7 @@ class Run:
         start = checked_start(start, self.rows)
         self._allocate(start)
         self._first_loss = self._loss_at_start(start)
-        self._path = _checked_path(path)
+        self._path = resume.checked_path(path)
         self._identity = None if path is None else identity(settings, examples, start)
         decay = settings.average
         begin = settings.average_from
@@ -263,19 +261,6 @@ class Run:
             self._wide.optimizer.t = self.step
         if self._average:
             self._average.has_points = self.epoch > self._average.begin
-
-
-def _checked_path(path):
-    if path is None:
-        return None
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"checkpoint must be the path of a file, not {path!r:.60}")
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"checkpoint {path}: there is no directory {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"checkpoint {path}: the directory {path.parent} cannot be written to")
-    return path
 
 
 def checked_start(start, rows):

@@ -142,6 +142,25 @@ def identity(settings, examples, start):
     }
 
 
+def solver_identity(examples, loss, penalty, solver, start, options):
+    """The same of two runs by a solver; when they stop is left to each."""
+    rows = examples.rows
+    return {
+        **_of_formula("loss", loss, LOSSES),
+        "penalty": [float(penalty.l1), float(penalty.l2)],
+        "solver": solver,
+        **{name: plain(options[name]) for name in ("tol", "standardize", "bounds")},
+        "scale": float(rows.scale),
+        "rows": rows.n,
+        "rows of partitions": list(rows.counts) if rows.is_remote else None,
+        "shape": [rows.classes, rows.features],
+        "dtype": rows.dtype.name,
+        "digest of X, y and weights": _digest(rows, examples.chosen),
+        "weight": float(rows.weight_sum),
+        "digest of start": _digest_of_arrays(start),
+    }
+
+
 def _of_formula(what, formula, built_in):
     """Name, numbers and, of a user's own, a digest of the code: an edited formula is another one."""
     own = {} if type(formula) in built_in else {f"formula of the {what}": digest(type(formula))}
