@@ -1,7 +1,6 @@
 """fo.minimize: one problem, by any of the solvers."""
 
 import math
-import numbers
 
 import numpy as np
 
@@ -178,9 +177,10 @@ def initial_head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory):
     head[state.MAX_ITERATIONS] = limit(maxiter, "maxiter", 200.0 * x.size + 1000)
     head[state.BOUNDED] = low_high is not None
     head[state.EPS] = EPS[x.dtype.char]
-    if isinstance(memory, bool) or not isinstance(memory, numbers.Real) or not 1 <= memory < math.inf:
+    pairs = limit(memory, "memory", 10.0)
+    if not 1 <= pairs < math.inf:
         raise ValueError(f"memory must be at least 1, not {memory!r}")
-    head[state.MEMORY] = int(memory)
+    head[state.MEMORY] = int(pairs)
     return head
 
 
