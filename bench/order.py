@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import warnings
@@ -136,10 +137,12 @@ def training(engine, threads, run, rule, l2, sampling, loss, dtype, weighted):
     return digest(fit.W, fit.b, fit.history["loss_train"], fit.history.get("gradient_norm", 0))
 
 
-def child(engine, small):
-    """A line a case: its name and digests by threads."""
+def child(engine, small, wanted=""):
+    """A line a case whose name has what the regular expression `wanted` looks for: its name and digests by threads."""
     for make in gradients, trainings:
         for name, compute in make(small):
+            if not re.search(wanted, name):
+                continue
             for threads in THREADS[1:3] if small else THREADS:
                 try:
                     with warnings.catch_warnings():

@@ -51,6 +51,8 @@ class Fit:
         and for regression. history: dict of arrays, one entry an epoch. classes: what the class
         numbers stand for, or None. scale: the factor that uint8 features are multiplied by.
     interrupted: whether Ctrl-C ended the run before its last epoch. steps: updates made.
+    order: the version of the order of operations by which Numba and the C library computed it, with the same bits on
+        every machine (docs/decisions/order.md); None for NumPy, whose sums are its own, and for solvers.
     average: which average of a run's parameters W and b are, in words, or None: those of its last step.
     report: of a solver, how it ended (fastopt.solvers.Report); None after epochs of a rule and in a file.
     seconds, seconds_preparing: what the run took, and what it waited for kernels besides (the import of Numba,
@@ -63,7 +65,7 @@ class Fit:
         self.W, self.b, self.loss, self.scale = W, b, loss, scale
         self.classes, self.history = checked_classes(classes), history or {}
         self.steps, self.interrupted = steps, interrupted
-        self.preparation = self.report = self.average = None
+        self.preparation = self.report = self.average = self.order = None
         self.seconds = self.seconds_preparing = self.backend = None
 
     def __repr__(self):
@@ -192,6 +194,7 @@ class Fit:
             "scale": float(self.scale),
             "steps": self.steps,
             "average": self.average,
+            "order": self.order,
             "preparation": self.preparation,
         }
         if type(self.loss) not in losses.LOSSES:
@@ -241,6 +244,11 @@ def _checked_model(cls, meta, arrays, loss):
     fit.average = meta.get("average")
     if not isinstance(fit.average, (str, type(None))):
         raise ValueError(f"its average is {fit.average!r:.60}, not words")
+    fit.order = meta.get("order")
+    if fit.order is not None and (
+        isinstance(fit.order, bool) or not isinstance(fit.order, int) or fit.order < 1
+    ):
+        raise ValueError(f"its order of operations is {fit.order!r:.60}, not a version")
     fit.preparation = meta.get("preparation")
     if not isinstance(fit.preparation, (dict, type(None))):
         raise ValueError("its preparation is no dict")

@@ -56,18 +56,19 @@ def test_like_numpy(need, kind, batch, rule):
             assert np.max(np.abs(a - b)) <= tolerance * (1 + np.max(np.abs(b)))
 
 
+@compiled
 @pytest.mark.parametrize("kind", ["float32", "csr", "uint8"])
 @pytest.mark.parametrize("batch", [1, 32, 300])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_same_bits_wherever_a_stretch_ends(need, kind, batch, weighted):
-    need("numba")
+def test_same_bits_wherever_a_stretch_ends(need, kind, batch, weighted, backend):
+    need(backend)
     X, y = data(kind)
     weight = np.linspace(0.5, 2, len(y)) if weighted else None
     for rule in (fo.SGD(0.05), fo.Momentum(0.05)):
-        whole = trained("numba", X, y, rule=rule, batch=batch, weight=weight, l2=0.0)
+        whole = trained(backend, X, y, rule=rule, batch=batch, weight=weight, l2=0.0)
         steps = -(-300 // batch)
         cuts = sorted({1, steps // 3, steps // 2} - {0, steps})
-        cut = trained("numba", X, y, rule=rule, batch=batch, weight=weight, l2=0.0, cuts=cuts)
+        cut = trained(backend, X, y, rule=rule, batch=batch, weight=weight, l2=0.0, cuts=cuts)
         assert np.array_equal(whole[0], cut[0]) and np.array_equal(whole[1], cut[1]) and whole[2] == cut[2]
 
 
@@ -77,7 +78,6 @@ SHARED = [(130, 1000), (523, 33)]
 
 @pytest.fixture
 def shared_always(monkeypatch):
-    pytest.importorskip("numba")
     from fastopt.kernels.training import shared_epoch, strategies
 
     monkeypatch.setattr(strategies, "CREW_WORK", 0)
@@ -85,36 +85,39 @@ def shared_always(monkeypatch):
     return lambda: monkeypatch.setattr(shared_epoch, "patience", lambda work: 0)
 
 
+@compiled
 @pytest.mark.parametrize("features, batch", SHARED)
 @pytest.mark.parametrize("kind", ["float32", "float64", "uint8"])
-def test_same_bits_on_threads(need, shared_always, features, batch, kind):
-    need("numba")
+def test_same_bits_on_threads(need, shared_always, features, batch, kind, backend):
+    need(backend)
     X, y = data(kind, n=3000, features=features)
     for options in ({"l2": 1e-3}, {"weight": np.linspace(0.5, 2, len(y)), "loss": fo.MulticlassHinge()}):
-        alone = trained("numba", X, y, batch=batch, threads=1, **options)
+        alone = trained(backend, X, y, batch=batch, threads=1, **options)
         for threads in (2, 3, 64):
-            together = trained("numba", X, y, batch=batch, threads=threads, cuts=(1,), **options)
+            together = trained(backend, X, y, batch=batch, threads=threads, cuts=(1,), **options)
             assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
+@compiled
 @pytest.mark.parametrize("kind, features, batch", [*(("float32", *shape) for shape in SHARED),
                                                    *(("uint8", *shape) for shape in SHARED), ("csr", 130, 1000)])  # fmt: skip
-def test_same_bits_when_every_helper_is_late(need, shared_always, kind, features, batch):
+def test_same_bits_when_every_helper_is_late(need, shared_always, kind, features, batch, backend):
     """The leader takes back at once what a helper has begun; what that writes later must not show."""
-    need("numba")
+    need(backend)
     X, y = data(kind, n=6000, features=features)
-    alone = trained("numba", X, y, rule=fo.Adam(0.01), batch=batch, threads=1)
+    alone = trained(backend, X, y, rule=fo.Adam(0.01), batch=batch, threads=1)
     shared_always()
     for threads in (2, 4):
         for _ in range(5):
-            together = trained("numba", X, y, rule=fo.Adam(0.01), batch=batch, threads=threads)
+            together = trained(backend, X, y, rule=fo.Adam(0.01), batch=batch, threads=threads)
             assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
+@compiled
 @pytest.mark.parametrize("features, batch", [(512, 2), (513, 33), (600, 70), (2100, 40), (5000, 9)])
-def test_a_pair_like_numpy_and_alone(need, shared_always, features, batch):
+def test_a_pair_like_numpy_and_alone(need, shared_always, features, batch, backend):
     """One block of rows a batch, several, blocks of fewer rows, a last batch of one; rows without weight."""
-    need("numba")
+    need(backend)
     X, y = data("float64", n=8 * batch + 1, features=features)
     weight = np.where(np.arange(len(y)) % 5 < 2, 0.0, np.linspace(0.5, 2, len(y)))
     weight[:batch] = 0
@@ -122,29 +125,31 @@ def test_a_pair_like_numpy_and_alone(need, shared_always, features, batch):
         {"l2": 1e-3, "weight": weight},
         {"rule": fo.Adam(0.01), "loss": fo.MulticlassHinge(squared=True)},
     ):
-        alone = trained("numba", X, y, batch=batch, threads=1, **options)
-        together = trained("numba", X, y, batch=batch, threads=2, cuts=(2,), **options)
+        alone = trained(backend, X, y, batch=batch, threads=1, **options)
+        together = trained(backend, X, y, batch=batch, threads=2, cuts=(2,), **options)
         theirs = trained("numpy", X, y, batch=batch, **options)
         for a, b, c in zip(alone, together, theirs, strict=True):
             assert np.array_equal(a, b) and np.max(np.abs(a - c)) <= 1e-9 * (1 + np.max(np.abs(c)))
 
 
+@compiled
 @pytest.mark.parametrize("impatient", [False, True])
-def test_a_pair_ends_every_stretch(need, shared_always, impatient):
+def test_a_pair_ends_every_stretch(need, shared_always, impatient, backend):
     """Steps as short as can be, in many stretches: nobody waits for what does not come."""
-    need("numba")
+    need(backend)
     X, y = data(n=4000, features=512, classes=2)
-    alone = trained("numba", X, y, batch=2, threads=1)
+    alone = trained(backend, X, y, batch=2, threads=1)
     if impatient:
         shared_always()
     for begin in range(3):
-        together = trained("numba", X, y, batch=2, threads=2, cuts=range(1 + begin, 2000, 7))
+        together = trained(backend, X, y, batch=2, threads=2, cuts=range(1 + begin, 2000, 7))
         assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
+@compiled
 @pytest.mark.parametrize("batch", [20, 33, 70])
-def test_a_pair_stops_where_the_loss_is_not_finite(need, shared_always, batch):
-    need("numba")
+def test_a_pair_stops_where_the_loss_is_not_finite(need, shared_always, batch, backend):
+    need(backend)
     X, y = data(n=3000, features=523)
     X[2000] *= 1e37  # in the middle of a stretch
     stopped = []

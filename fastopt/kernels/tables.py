@@ -5,7 +5,13 @@ array and finds a field in it by the declaration's attribute: `array[PROBLEM.cla
 (language/table.py).
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+# The version of the order of operations (docs/decisions/order.md): whoever changes a bit of a value, a gradient or a run
+# raises it, and gives tests/test_order.py the new digests.
+ORDER = 1
 
 
 class Table:
@@ -25,6 +31,10 @@ class Table:
             if hasattr(type(self), field) or field in vars(self):
                 raise TypeError(f"table {name}: a field cannot be called {field}, or not twice")
             setattr(self, field, place)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> int: ...
 
     @property
     def type(self):

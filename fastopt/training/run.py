@@ -8,6 +8,7 @@ import numpy as np
 from fastopt import engines, rules
 from fastopt.arrays import aligned_zeros
 from fastopt.fit import Fit
+from fastopt.kernels.tables import ORDER
 from fastopt.preparing import preparing, seconds_preparing
 from fastopt.rows import check_all_finite
 from fastopt.schedules import values_at
@@ -234,7 +235,9 @@ class Run:
         return f"{type(rule).__name__}'s own" if hasattr(rule, "averaged") and self.step else None
 
     def _fit_of(self, W, b):
-        return Fit(W, b, self.settings.loss, scale=self.rows.scale, classes=self.examples.classes)
+        fit = Fit(W, b, self.settings.loss, scale=self.rows.scale, classes=self.examples.classes)
+        fit.order = None if self.settings.backend == "numpy" else ORDER
+        return fit
 
     def parameters(self):
         """Copies of (W, b) as they stand."""
