@@ -110,7 +110,7 @@ def test_tables_are_the_same_in_c():
 
 # By kernels/tables.py's ORDER; data of whole numbers, no function of the system's. Who changes a bit raises ORDER and writes
 # the new digests here.
-DIGESTS = {1: "PINNED"}
+DIGESTS = {1: "6f2ae5ef7396"}
 
 
 def pinned(backend):
