@@ -2,8 +2,8 @@
 
     python bench/default_rates.py [digits a9a letter mnist] [--rules sgd adam] [--losses softmax] [--epochs 3] [--rows 20000]
 
-A run diverges where fo.train says so, or where its last epoch's mean loss is not below that of weights of 0. The exit
-status tells whether one did. Data: FASTOPT_DATA, or ../shared/data. The C back end takes part where it has the
+A run diverges where fo.train says so, or where its last epoch's mean loss is above that of weights of 0 by 2 % or more (the
+median of indicators of many classes is 0: no weights are better for the quantile loss). The exit status tells whether one did. Data: FASTOPT_DATA, or ../shared/data. The C back end takes part where it has the
 formula (nothing is compiled), else Numba's.
 """
 
@@ -87,7 +87,7 @@ def main():
                 lr, ratio = result
                 runs += 1
                 cells.append(f"{loss} {ratio:.2g}" + ("" if lr is None else f" ({lr:.2g})"))
-                if not ratio < 1:
+                if not ratio < 1.02:
                     failed.append(f"{name} {rule} {loss}: {cells[-1]}")
             print(f"  {rule:22} {', '.join(cells)}", flush=True)
     print(

@@ -5,8 +5,12 @@ import datetime
 import gzip
 import json
 import lzma
+import os
+import re
+import signal
 import subprocess
 import sysconfig
+import time
 from pathlib import Path
 
 import numpy as np
@@ -235,3 +239,108 @@ def test_an_unlabelled_parquet_file(rng, tmp_path):
     np.testing.assert_allclose(found.iloc[:, 1:].to_numpy(float), theirs.predict_proba(X[500:]), atol=1e-3)
     labelled = shell("predict", model, tmp_path / "train.parquet", "--json")
     assert json.loads(labelled)["on"] == "all rows" or json.loads(labelled)["scored"] == 0
+
+
+# ---- in a terminal ----
+
+
+def terminal(*arguments, columns=80):
+    """(what a terminal of so many columns shows, the exit status)."""
+    pty = pytest.importorskip("pty", reason="terminals are Unix's")
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": ""}
+    process = subprocess.Popen(
+        [COMMAND, *map(str, arguments)], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(ours, 1 << 16)
+        except OSError:  # the other end is closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(ours)
+    return shown.decode(), process.wait()
+
+
+def plain(text):
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_table_of_epochs_in_a_terminal(columns):
+    shown, status = terminal("train", "digits", "--epochs", 12, "--validation", 0.1, columns=columns)
+    assert status == 0 and "\x1b[" in shown
+    text = plain(shown)
+    for name in (
+        "epoch",
+        "loss",
+        "validation loss",
+        "accuracy",
+        "learning rate",
+        "test accuracy",
+    ):
+        assert name in text
+    rows = [line.split() for line in text[text.rindex("learning rate") :].splitlines() if line.strip()]
+    epochs = [int(row[0]) for row in rows if len(row) == 5 and row[0].isdigit()]
+    assert epochs[0] == 1 and epochs[-1] == 12 and len(epochs) == 10
+
+
+def test_the_table_of_a_solver_in_a_terminal():
+    shown, status = terminal("train", "digits", "--solver", "lbfgs", "--l2", 1e-3)
+    assert status == 0 and "iteration" in plain(shown) and "objective" in plain(shown)
+
+
+def test_what_is_piped_has_no_colours(tmp_path):
+    said = shell("train", "digits", "--epochs", 2, "--out", tmp_path / "m.npz")
+    assert "\x1b" not in said + shell("eval", tmp_path / "m.npz", "digits") + shell("info")
+
+
+def test_ctrl_c_keeps_the_best_model(tmp_path):
+    """Of the epoch with the lowest validation loss, which a rate that is far too large has near the beginning."""
+    out = tmp_path / "m.npz"
+    more = [
+        "--validation",
+        0.2,
+        "--epochs",
+        1_000_000,
+        "--lr",
+        3,
+        "--log",
+        tmp_path / "log.jsonl",
+        "--out",
+        out,
+    ]
+    process = subprocess.Popen(
+        [COMMAND, "train", "digits", *map(str, more)], stdout=subprocess.PIPE, text=True
+    )
+    log = tmp_path / "log.jsonl"
+    while process.poll() is None and not (log.exists() and log.read_bytes().count(b"\n") > 30):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    kept = int(re.search(r"interrupted: this is the model of epoch (\d+), the best", said)[1])
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    losses = [e["loss_validation"] for e in entries if "loss_validation" in e]
+    assert kept == int(np.argmin(losses)) + 1
+    assert json.loads(shell("predict", out, "digits", "--json"))["accuracy"] > 0.9
+
+
+def test_a_mistyped_command():
+    assert "Did you mean 'train'?" in shell("trian", status=2)
+
+
+def test_the_time_left(monkeypatch):
+    from fastopt.cli import progress
+    from fastopt.training.run import Progress
+
+    now = iter([0.0, 6.0, 16.0, 16.0])  # what is compiled before the first step does not count
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(now))
+    watch = progress._Watch(4)
+    watch.stands(Progress(1, 4, 10, 400, 0.7))
+    watch.stands(Progress(2, 4, 110, 400, 0.6))
+    assert "29 s left" in watch._where() and "of 4" in watch._where()

@@ -3,6 +3,7 @@
 Exit status: 0 done, 1 something was wrong with the data, the file or the run, 2 wrong usage, 130 Ctrl-C.
 """
 
+import difflib
 import importlib
 import os
 
@@ -36,6 +37,15 @@ class Commands(click.Group):
         if name not in COMMANDS:
             return None
         return getattr(importlib.import_module(COMMANDS[name]), "evaluate" if name == "eval" else name)
+
+    def resolve_command(self, context, args):
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            if near and args[0] not in COMMANDS:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
 
     def invoke(self, context):
         try:

@@ -27,10 +27,11 @@ def chosen(rule, lr, found, loss, batch, l2, seed):
     first = _with_lr(rule, USUAL.get(_kind(rule).__name__, base(rule).lr))
     usual = base(first).lr
     sample, start = _sample(found, seed), loss_of_zeros(found, loss)
-    best = None
+    best, ends = None, []
     for rung in range(RUNGS):
         now = _with_lr(first, usual / FACTOR**rung)
         end, good = _trial(now, sample, found, loss, batch, l2, start)
+        ends.append((end, now))
         if best is None and good and rung == 0:
             return now, None
         if best is not None and not end < best[1]:
@@ -38,10 +39,10 @@ def chosen(rule, lr, found, loss, batch, l2, seed):
         if good:
             best = (now, end)
     if best is None:
-        return (
-            first,
-            f"no learning rate from {usual:g} down trains a sample of the rows: it may not be possible",
-        )
+        lowest = min(end for end, _ in ends)
+        least = next(now for end, now in ends if end <= 1.01 * lowest)
+        return least, (f"no learning rate from {usual:g} down comes below the loss of weights of 0 on a sample of the rows: "
+                       f"{base(least).lr:.3g} is near it")  # fmt: skip
     return best[0], (f"learning rate {base(best[0]).lr:.3g}: at the usual {usual:g} a sample of "
                      f"{len(sample[1]):,} rows diverges")  # fmt: skip
 

@@ -42,10 +42,19 @@ def numbers(context, parameter, text):
 @click.option("--batch-size", default="128", callback=numbers, show_default=True)
 @click.option("--trials", type=click.IntRange(1), default=10, show_default=True, help="Of the random method.")
 @click.option(
-    "--loss", type=click.Choice(list(models.LOSSES)), help="[default: softmax; squared-error in regression]"
+    "--loss",
+    type=click.Choice(list(models.LOSSES)),
+    metavar="LOSS",
+    help="As of fastopt train.  [default: softmax; squared-error in regression]",
 )
 @click.option(
-    "--rule", "rule_name", type=click.Choice(list(models.RULES)), default="momentum", show_default=True
+    "--rule",
+    "rule_name",
+    type=click.Choice(list(models.RULES)),
+    metavar="RULE",
+    default="momentum",
+    show_default=True,
+    help="As of fastopt train.",
 )
 @click.option("--epochs", type=click.IntRange(1), default=20, show_default=True)
 @click.option(

@@ -65,18 +65,24 @@ SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual")
 @options.reading_options
 @click.option("--regression", is_flag=True, help="Labels are numbers to be met, not classes.")
 @click.option(
-    "--loss", type=click.Choice(list(models.LOSSES)), help="[default: softmax; squared-error in regression]"
+    "--loss",
+    type=click.Choice(list(models.LOSSES)),
+    metavar="LOSS",
+    help=f"{', '.join(models.LOSSES)}.  [default: softmax; squared-error in regression]",
 )
 @click.option(
     "--rule",
     "rule_name",
     type=click.Choice([*models.RULES, *models.AROUND]),
+    metavar="RULE",
+    help=f"The update rule: {', '.join(models.RULES)}; around a --base: {', '.join(models.AROUND)}.",
     default="momentum",
     show_default=True,
 )
 @click.option(
     "--base",
     type=click.Choice(list(models.RULES)),
+    metavar="RULE",
     help=f"The rule inside {', '.join(models.AROUND)}.  [default: momentum]",
 )
 @click.option(
