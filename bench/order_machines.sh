@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-flags="-std=c11 -O3 -ffp-contract=off -fno-math-errno -DFO_STATIC -Icsrc"
+flags="-std=c11 -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -DFO_STATIC -Icsrc"
 common="csrc/coefficients.c csrc/dispatch.c csrc/epoch.c csrc/stored.c tests/order.c"
 
 build() { # folder, compiler, definitions, sets as "name: options"

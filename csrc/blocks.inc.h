@@ -128,9 +128,9 @@ static double NAME(block_loss)(const fo_problem *p, int64_t rows, const NAME(mem
         T *d = m->dscores + j;
         NAME(loss_rows)(p->loss, h, m->scores + j, m->targets + j, d, classes, loss);
         if (rows < ROWS || p->weights) {
-            for (int r = 0; r < LANES; r++) loss[r] *= w[j + r];
+            LANEWISE for (int r = 0; r < LANES; r++) loss[r] *= w[j + r];
             for (int64_t c = 0; c < classes; c++)
-                for (int r = 0; r < LANES; r++) d[c * ROWS + r] *= w[j + r];
+                LANEWISE for (int r = 0; r < LANES; r++) d[c * ROWS + r] *= w[j + r];
         }
         total += NAME(sum_lanes)(loss);
     }

@@ -26,6 +26,7 @@
 #endif
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 32")
+#define LANEWISE _Pragma("GCC unroll 1") /* a loop over lanes, for the vectoriser: unrolled before, it is not seen any more */
 #define RESTRICT __restrict__
 #define PREFETCH(p) __builtin_prefetch((const void *)(intptr_t)(p))
 #define PREFETCH_LATER(p) __builtin_prefetch((const void *)(intptr_t)(p), 0, 2) /* for the second-level cache */
@@ -37,6 +38,7 @@ typedef double loose_f64 __attribute__((vector_size(REGISTER_BYTES), aligned(8),
 #else
 #define ALWAYS_INLINE __forceinline
 #define UNROLL
+#define LANEWISE
 #define RESTRICT __restrict
 #define PREFETCH(p) ((void)(p))
 #define PREFETCH_LATER(p) ((void)(p))

@@ -3,7 +3,7 @@
  * The operations of `rows` in fastopt/losses in the same order. Labels are numbers of type T, class numbers too. The loops
  * run over rows, which are the vector's lanes. */
 #define ROWS_OF_LOSS const T *RESTRICT s, const T *RESTRICT y, T *RESTRICT d, int64_t classes, T *RESTRICT loss
-#define EACH_ROW for (int r = 0; r < LANES; r++)
+#define EACH_ROW LANEWISE for (int r = 0; r < LANES; r++)
 #define EACH_CLASS for (int64_t c = 0; c < classes; c++, s += ROWS, d += ROWS)
 
 /* NaN where either is NaN, as np.maximum and np.minimum. */

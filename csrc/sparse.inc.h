@@ -72,29 +72,40 @@ static ALWAYS_INLINE void NAME(dots)(const fo_problem *p, const int64_t *spans, 
 
 /* target[feature, c] += value * slopes[r * step + c] for N of the columns; rows whose slopes are all 0 are passed over.
  * Returns how much the sum of the target's squares grew, in four chains, or 0 without squares. */
-static ALWAYS_INLINE T NAME(adds)(const fo_problem *p, const int64_t *spans, int64_t rows, T *target, const T *slopes,
-                                  int64_t step, const int squares, const int wide, const int N)
+static ALWAYS_INLINE T NAME(adds)(const fo_problem *p, const int64_t *spans, int64_t rows, T *RESTRICT target,
+                                  const T *RESTRICT slopes, int64_t step, const int squares, const int wide, const int N)
 {
     const int64_t stride = N < LANES ? N : p->width;
-    const T *values = AT(const T, p->X);
+    const T *RESTRICT values = AT(const T, p->X);
     T grown[4][LANES], sum = 0;
     for (int k = 0; squares && k < 4; k++)
         for (int c = 0; c < N; c++) grown[k][c] = 0;
+#define ADD_ENTRY(i, chain)                                                                                  \
+    {                                                                                                        \
+        T *own = target + ENTRY(i), before[LANES], after[LANES];                                             \
+        const T x = values[i];                                                                               \
+        LANEWISE for (int c = 0; c < N; c++) before[c] = own[c];                                                      \
+        LANEWISE for (int c = 0; c < N; c++) after[c] = FMA(slope[c], x, before[c]);                                  \
+        LANEWISE for (int c = 0; c < N; c++) own[c] = after[c];                                                       \
+        LANEWISE for (int c = 0; squares && c < N; c++)                                                               \
+            grown[chain][c] = FMA(slope[c] * x, before[c] + after[c], grown[chain][c]);                      \
+    }
     for (int64_t r = 0; r < rows; r++) {
         int64_t i = spans[2 * r], end = spans[2 * r + 1], middle = i + ((end - i) & -4);
         T slope[LANES];
         int any = 0;
-        for (int c = 0; c < N; c++) slope[c] = slopes[r * step + c], any |= slope[c] != 0;
+        LANEWISE for (int c = 0; c < N; c++) slope[c] = slopes[r * step + c];
+        LANEWISE for (int c = 0; c < N; c++) any |= slope[c] != 0;
         if (!any) continue;
-        for (; i < end; i++) {
-            T *own = target + ENTRY(i), x = values[i], *chain = grown[i < middle ? (i - middle) & 3 : 0];
-            UNROLL for (int c = 0; c < N; c++) {
-                T before = own[c], after = FMA(slope[c], x, before);
-                own[c] = after;
-                if (squares) chain[c] = FMA(slope[c] * x, before + after, chain[c]);
-            }
+        for (; i < middle; i += 4) {
+            ADD_ENTRY(i, 0)
+            ADD_ENTRY(i + 1, 1)
+            ADD_ENTRY(i + 2, 2)
+            ADD_ENTRY(i + 3, 3)
         }
+        for (; i < end; i++) ADD_ENTRY(i, 0)
     }
+#undef ADD_ENTRY
     for (int k = 0; squares && k < 4; k++)
         for (int c = 0; c < N; c++) sum += grown[k][c];
     return sum;
