@@ -131,17 +131,13 @@ def line_search(fun, x, g, x0, d, slope0, t, t_max, f0, curvature, head, work):
             first_stage = False
         if t == best or (bracketed and (t <= low or t >= high)):
             break
-        if first_stage and f <= fb and f > bound:
-            c = ARMIJO * slope0
-            best, fb, gb, other, fo, go, bracketed, step = interpolate(
-                best, fb - best * c, gb - c, other, fo - other * c, go - c, t, f - t * c, slope - c,
-                bracketed, low, high,
-            )  # fmt: skip
-            fb, gb, fo, go = fb + best * c, gb + c, fo + other * c, go + c
-        else:
-            best, fb, gb, other, fo, go, bracketed, step = interpolate(
-                best, fb, gb, other, fo, go, t, f, slope, bracketed, low, high
-            )
+        # one call: compiled, it is inlined wherever it is called
+        c = ARMIJO * slope0 if first_stage and f <= fb and f > bound else 0.0
+        best, fb, gb, other, fo, go, bracketed, step = interpolate(
+            best, fb - best * c, gb - c, other, fo - other * c, go - c, t, f - t * c, slope - c,
+            bracketed, low, high,
+        )  # fmt: skip
+        fb, gb, fo, go = fb + best * c, gb + c, fo + other * c, go + c
         t = step
         if bracketed:
             if abs(other - best) >= 0.66 * width_before:
