@@ -92,9 +92,14 @@ def bfloat16_view(bits):
     return bits.view(BFLOAT16)
 
 
+def is_masked(array):
+    """Whether it is a masked array. Plain ones are not asked: numpy.ma, which NumPy imports on use, takes 10 ms."""
+    return type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray)
+
+
 def check_parameter(array, name, halves=False):
     """Raise unless the array can be updated in place. halves: bfloat16 and float16 are taken as well."""
-    if isinstance(array, np.ma.MaskedArray):
+    if is_masked(array):
         raise TypeError(f"{name} is a masked array; a step would write under its mask: {_UNMASK}")
     if not isinstance(array, np.ndarray):
         hint = " (a torch tensor: pass t.detach().numpy())" if hasattr(array, "detach") else ""
@@ -125,7 +130,7 @@ def check_gradient(g, parameter, name):
     """The gradient as an array, or an error that says what it should have been."""
     if isinstance(g, np.generic):
         g = np.asarray(g)
-    if isinstance(g, np.ma.MaskedArray):
+    if is_masked(g):
         raise TypeError(f"{name} is a masked array, whose mask a step would not see: {_UNMASK}")
     if not isinstance(g, np.ndarray):
         hint = " (a torch tensor: pass t.detach().numpy())" if hasattr(g, "detach") else ""

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastopt import losses
-from fastopt.arrays import FLOATS, checked_number
+from fastopt.arrays import FLOATS, checked_number, is_masked
 
 SPARSE = "csr_matrix or csr_array"
 AT_ONCE = 8192  # rows, where X is searched for what is not finite
@@ -209,7 +209,7 @@ def checked_matrix(X, columns=True):
         if X.dtype.kind not in "biuf":
             raise TypeError(f"X must hold numbers, not {X.dtype}")
         return X, sparse
-    if isinstance(X, np.ma.MaskedArray):
+    if is_masked(X):
         raise TypeError("X is a masked array, and a mask has no meaning here: fill it, X.filled(value)")
     if not isinstance(X, np.ndarray):
         mend = ": pass X.to_numpy()" if hasattr(X, "to_numpy") else ": pass np.asarray(X)"
@@ -279,7 +279,7 @@ def labels_and_classes(loss, y, n, classes, dtype):
 
 def _shares(loss, y, n, classes, dtype):
     """(soft labels (n, rows of W), rows of W). Two classes of a binary loss are one row: the second's share."""
-    if isinstance(y, np.ma.MaskedArray) or not isinstance(y, np.ndarray) or y.dtype.kind not in "biuf":
+    if is_masked(y) or not isinstance(y, np.ndarray) or y.dtype.kind not in "biuf":
         kind = getattr(y, "dtype", type(y).__name__)
         raise TypeError(f"y of (n, classes) must be an array of numbers, the share of each class, not {kind}")
     y = np.asarray(y)
@@ -307,7 +307,7 @@ def _shares(loss, y, n, classes, dtype):
 
 def checked_labels(y, n=None):
     """y as a vector, of n entries where n is given."""
-    if isinstance(y, np.ma.MaskedArray):
+    if is_masked(y):
         raise TypeError("y is a masked array, and a mask has no meaning here: leave out its rows")
     try:
         y = np.asarray(y)

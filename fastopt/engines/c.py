@@ -1,10 +1,8 @@
 """The engine of the C library: built-in rules and losses only."""
 
 from fastopt import native
-from fastopt.engines import c_entries
 from fastopt.engines.choose import shared_from
 from fastopt.engines.shared import bound_gradient, shared_look, shared_step
-from fastopt.kernels.training.epoch import bind
 
 
 def _kind(table):
@@ -32,6 +30,8 @@ def bind_look(table, threads):
 
 
 def bind_gradient(loss, rows, threads, unchecked=False):
+    from fastopt.engines import c_entries
+
     return bound_gradient(c_entries, rows, loss, threads, unchecked)
 
 
@@ -43,4 +43,7 @@ def bind_passes(loss, rows, threads):
 
 
 def bind_epoch(rows, loss, rule, parameters, batch, l2, threads):
+    from fastopt.engines import c_entries  # not by those who take a step only
+    from fastopt.kernels.training.epoch import bind
+
     return bind(c_entries, rows, loss, rule, parameters, batch, l2, threads)

@@ -6,9 +6,7 @@ import numpy as np
 
 from fastopt.arrays import aligned_zeros
 from fastopt.engines import choose
-from fastopt.kernels.gradient.problem import BoundGradient
 from fastopt.native import address
-from fastopt.rows import check_columns
 from fastopt.threads import BAD, SEEN, ranges, share
 
 
@@ -47,6 +45,9 @@ def shared_look(first_bad, squares, table, threads):
 
 def bound_gradient(entries, rows, loss, threads, unchecked):
     """bind_gradient (engines/__init__.py) by these loops (kernels/entries.py)."""
+    from fastopt.kernels.gradient.problem import BoundGradient
+    from fastopt.rows import check_columns
+
     unchecked = unchecked and rows.sparse is not None
     bound = BoundGradient(entries, rows, loss, threads, unchecked)
     if not unchecked:
