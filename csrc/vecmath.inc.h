@@ -34,7 +34,12 @@ static inline T NAME(vexp)(T x)
     T r = FMA(n, -LN2_HIGH, x);
     r = FMA(n, -LN2_LOW, r);
     T sum = NAME(EXP_SERIES)[0];
-    for (int j = 1; j <= EXP_TERMS; j++) sum = FMA(sum, r, NAME(EXP_SERIES)[j]);
+#define TERM(j) sum = FMA(sum, r, NAME(EXP_SERIES)[j]);
+    TERM(1) TERM(2) TERM(3) TERM(4) TERM(5) TERM(6) TERM(7) /* a loop here would keep the caller's from being vectorised */
+#if EXP_TERMS > 7
+    TERM(8) TERM(9) TERM(10) TERM(11) TERM(12) TERM(13)
+#endif
+#undef TERM
     INT e = NAME(minus)(NAME(to_bits)(shifted), NAME(to_bits)(MAGIC)), half = e >> 1;
     return sum * NAME(power_of_two)(half) * NAME(power_of_two)(NAME(minus)(e, half));
 }
@@ -49,7 +54,12 @@ static inline T NAME(vlog)(T x)
     n -= small ? (T)(MANTISSA + 1) : (T)0;
     T f = m - 1, s = f / (f + 2), z = s * s;
     T series = NAME(LOG_SERIES)[0];
-    for (int j = 1; j < LOG_TERMS; j++) series = FMA(series, z, NAME(LOG_SERIES)[j]);
+#define TERM(j) series = FMA(series, z, NAME(LOG_SERIES)[j]);
+    TERM(1) TERM(2) TERM(3) TERM(4)
+#if LOG_TERMS > 5
+    TERM(5) TERM(6) TERM(7) TERM(8) TERM(9)
+#endif
+#undef TERM
     T half = f * f * (T)0.5;
     T low = FMA(n, LN2_LOW, s * FMA(series, z, half));
     T result = FMA(n, LN2_HIGH, f - (half - low));
