@@ -136,6 +136,7 @@ typedef struct fo_stored {
     int16_t *base[3];   /* of slots of 8 bits: (n + 255) / 256 numbers */
     uint32_t key[3];    /* of this step: fo_noise_keys */
     double unit, scale; /* gradients are multiplied by both: 1 as a rule */
+    double most;        /* and held within [-most, most]; 0: as they are */
 } fo_stored;
 
 /* FO_SIGNED8 or FO_POSITIVE8, the form of 8 bits of a slot that may be kept in few bits; else -1. */

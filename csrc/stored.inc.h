@@ -90,12 +90,12 @@ static float *decode_parameter(const fo_stored *a, int64_t at, int64_t n, float 
 
 static const float *decode_gradient(const fo_stored *a, int64_t at, int64_t n, float *room)
 {
-    float unit = (float)a->unit, scale = (float)a->scale;
+    float unit = (float)a->unit, scale = (float)a->scale, most = a->most > 0 ? (float)a->most : INFINITY;
     const float *g = room;
     if (a->parameter == FO_FLOAT32) g = (const float *)a->g + at;
     else decode_halves(a->parameter, (const uint16_t *)a->g + at, n, room);
-    if (unit == 1 && scale == 1) return g;
-    for (int64_t i = 0; i < n; i++) room[i] = g[i] * unit * scale;
+    if (unit == 1 && scale == 1 && most == INFINITY) return g;
+    for (int64_t i = 0; i < n; i++) room[i] = held_f32(g[i] * unit * scale, most);
     return room;
 }
 

@@ -1,6 +1,7 @@
 """The optimizer: parameters, their state, and the step."""
 
 import copy
+import math
 import sys
 import time
 from threading import get_ident
@@ -37,7 +38,8 @@ class Optimizer:
     schedules: {hyperparameter: schedule}, see fastopt.schedules; t = 0 is the first step.
     groups: [(selector, changes), ...]: other hyperparameters ({"weight_decay": 0.0}), another rule, or
         "frozen" for some arrays, selected by name, by a pattern ("*.bias") or by a function (name, array).
-    clip: largest 2-norm of all gradients together; larger ones are scaled down to it.
+    clip: largest 2-norm of all gradients together; larger ones are scaled down to it. clip_by="array norm": of each
+        array's gradient by itself; "value": the largest absolute value of an element, which is held within it.
     nonfinite: what NaN or inf in a gradient does. "raise": FloatingPointError naming the
         parameter, before anything is changed. "skip": no update, counted in `skipped`.
         "allow": nothing is looked at. NaN stays in the parameter and its state; inf does too where a rule keeps
@@ -68,13 +70,13 @@ class Optimizer:
     """
 
     __slots__ = (
-        "_params", "_rule", "_changes", "_schedules", "_clip", "_nonfinite", "_backend", "_tables", "_works",
+        "_params", "_rule", "_changes", "_schedules", "_clip", "_clip_by", "_nonfinite", "_backend", "_tables", "_works",
         "_threads", "_sam", "_origin", "_given", "_groups", "_asked", "_max_skips", "_skips", "_maximize", "_track_norm", "_norm", "_gathered",
         "_loss_scale", "_state_dtype", "_seed", "_plain", "_users", "skipped", "__weakref__",
     )  # fmt: skip
 
     def __init__(
-        self, params, rule, *, schedules=None, groups=None, clip=None, nonfinite="raise", max_skips=None,
+        self, params, rule, *, schedules=None, groups=None, clip=None, clip_by="norm", nonfinite="raise", max_skips=None,
         maximize=False, accumulate=1, loss_scale=None, track_norm=False, state_dtype=None,
         backend="auto", threads=None,
     ):  # fmt: skip
@@ -86,7 +88,11 @@ class Optimizer:
         self._rule = rules.checked(rule, {arrays.computed_in(p.dtype) for p in self._params.arrays})
         self._schedules = checked_schedules(schedules, self._rule)
         self._state_dtype, self._seed = checked_state_dtype(state_dtype), NOISE["seed"]
-        self._nonfinite, self._clip = _checked_policy(nonfinite), _checked_clip(clip)
+        self._nonfinite, self._clip, self._clip_by = (
+            _checked_policy(nonfinite),
+            _checked_clip(clip),
+            _checked_by(clip_by),
+        )
         self.skipped, self._users, self._given = 0, {}, NOTHING
         self._max_skips, self._skips = max_skips, (0, 0)  # t of the last one left out, and how many in a row
         if max_skips is not None:
@@ -157,7 +163,7 @@ class Optimizer:
         extras = self._maximize or self._track_norm or self._gathered or self._loss_scale
         self._plain = plain and not extras
         for table in self._tables:
-            table.factors[:] = 1.0
+            table.factors[:] = 1, 1, math.inf
 
     # ---- the step ----
 
@@ -211,7 +217,7 @@ class Optimizer:
 
     def _climb(self):
         if self._nonfinite != "allow":
-            _, _, bad = self._look()
+            *_, bad = self._look()
             if bad is not None:
                 self._refuse(bad)
                 return
@@ -312,7 +318,7 @@ class Optimizer:
             self._given = NOTHING
             if not self._gathered.add(self._tables):
                 return
-        norm, unit, bad = self._look()
+        norm, unit, norms, bad = self._look()
         scale = self._scale()
         if self._loss_scale is not None:
             self._loss_scale.report(bad is None)
@@ -320,12 +326,9 @@ class Optimizer:
             self._refuse(bad)
             return
         self._norm = None if norm is None else norm / unit * abs(scale)
-        factors = (1.0, 1.0) if self._clip is None else clipping.factors(norm, unit, self._clip / abs(scale))
-        if scale != 1.0:  # where both factors are in use the first is a power of two that must not be changed
-            factors = (scale, factors[1]) if factors[0] == 1.0 else (factors[0], factors[1] * scale)
-        for work in self._works:
+        for i, work in enumerate(self._works):
             work.settle()
-            work.table.factors[:] = factors
+            clipping.set_factors(work.table, scale, self._clip, self._clip_by, norms[i])
             work.prepare(t, self._schedules)
             work.leave_out(t)
         some_missing = any(table.missing for table in self._tables)
@@ -345,13 +348,16 @@ class Optimizer:
         return scale if self._loss_scale is None else scale / self._loss_scale.scale
 
     def _look(self):
-        """(norm * unit or None, unit, first parameter with NaN or inf or None) of the gradients, as far as needed."""
-        norm, unit = None, 1.0
-        if self._clip is not None or self._track_norm:
+        """(norm * unit or None, unit, norms for each table's arrays, first parameter with NaN or inf or None)."""
+        norm, unit, norms, finite = None, 1.0, [[] for _ in self._works], False
+        by = None if self._clip is None else self._clip_by
+        if by == "norm" or self._track_norm:
             norm, unit = clipping.norm_of(self._tables, [work.look for work in self._works])
-            if norm < float("inf"):
-                return norm, unit, None
-        return norm, unit, self._first_bad()
+            norms, finite = [[(norm, unit)] for _ in self._works], norm < math.inf
+        if by == "array norm":
+            norms = [clipping.array_norms(work.table, work.look) for work in self._works]
+            finite = all(each < math.inf for table in norms for each, _ in table)
+        return norm, unit, norms, None if finite else self._first_bad()
 
     def _first_bad(self):
         """The first parameter whose gradient has NaN or inf, or None, also where nothing is to be looked at."""
@@ -504,7 +510,7 @@ class Optimizer:
 
     @property
     def clip(self):
-        """The largest norm of the gradients, or None."""
+        """The largest norm of the gradients, or value (see `clip_by`), or None."""
         return self._clip
 
     @clip.setter
@@ -513,8 +519,17 @@ class Optimizer:
         self._choose_way()
 
     @property
+    def clip_by(self):
+        """What `clip` bounds: "norm", "array norm" or "value"."""
+        return self._clip_by
+
+    @clip_by.setter
+    def clip_by(self, by):
+        self._clip_by = _checked_by(by)
+
+    @property
     def gradient_norm(self):
-        """2-norm of all gradients of the last step, before clipping; None without clip or track_norm."""
+        """2-norm of all gradients of the last step, before clipping; None without track_norm or a clip by it."""
         return self._norm
 
     @property
@@ -660,6 +675,7 @@ class Optimizer:
             "changes": self._changes,
             "options": {
                 "clip": self._clip,
+                "clip_by": self._clip_by,
                 "nonfinite": self._nonfinite,
                 "max_skips": self._max_skips,
                 "maximize": self._maximize,
@@ -745,6 +761,12 @@ def _checked_loss_scale(scale, nonfinite):
     if nonfinite == "allow":
         raise ValueError('loss_scale looks for inf in gradients, which nonfinite="allow" forbids')
     return scale if isinstance(scale, LossScale) else LossScale(scale, 1.0, 1.0, None)
+
+
+def _checked_by(by):
+    if by not in clipping.BY:
+        raise ValueError(f"clip_by must be one of {', '.join(map(repr, clipping.BY))}, not {by!r}")
+    return by
 
 
 def _checked_clip(clip):

@@ -335,3 +335,90 @@ def test_attributes_work_or_are_refused():
     for name in ("weight_decay", "momentum", "accumulate", "params", "state", "t_max"):
         with pytest.raises(AttributeError):
             setattr(opt, name, 0.5)
+
+
+def clipped_by_hand(grads, clip, by):
+    """float64, in the words of the docstring."""
+    if by == "value":
+        return [np.minimum(np.maximum(g, -clip), clip) for g in grads]
+    norms = [np.linalg.norm(g.astype(np.float64)) for g in grads]
+    if by == "norm":
+        norms = [np.sqrt(sum(n**2 for n in norms))] * len(grads)
+    return [g * (clip / n) if n > clip else g for g, n in zip(grads, norms, strict=True)]
+
+
+@pytest.mark.parametrize("by", ["norm", "array norm", "value"])
+@pytest.mark.parametrize(
+    "rule", [fo.Momentum(0.1), fo.LAMB(0.1), fo.Adafactor(0.1)], ids=lambda r: type(r).__name__
+)
+def test_clipping_by_norm_array_norm_and_value(rule, by, need):
+    """What is clipped on the way is what was clipped beforehand; the same bits from all engines."""
+    found = {}
+    for backend in ("numpy", "numba", "c"):
+        if backend == "c" and type(rule) not in fo.rules.IN_C:
+            continue
+        need(backend)
+        rng = np.random.default_rng(0)
+        start = [rng.standard_normal(s) for s in ((40, 3), (5000,), (7,))]
+        mine, theirs = [p.copy() for p in start], [p.copy() for p in start]
+        opt = fo.Optimizer(mine, rule, clip=2.0, clip_by=by, maximize=True, loss_scale=4.0, backend=backend)
+        plain = fo.Optimizer(theirs, rule, backend=backend)
+        for scale in (1e-3, 1.0, 1e3):
+            grads = [scale * rng.standard_normal(p.shape) for p in start]
+            opt.step([4 * g for g in grads])
+            plain.step([-g for g in clipped_by_hand(grads, 2.0, by)])
+        for p, q in zip(mine, theirs, strict=True):
+            np.testing.assert_allclose(p, q, rtol=1e-12, atol=1e-14)
+        found[backend] = [p.tobytes() for p in mine]
+    assert len(set(map(tuple, found.values()))) == 1
+
+
+@pytest.mark.parametrize("state_dtype", [None, "bfloat16", "float8"])
+@pytest.mark.parametrize("dtype", ["f4", "bf2"])
+def test_clipping_of_small_state_has_the_same_bits(state_dtype, dtype, need):
+    from fastopt import arrays, rounding
+
+    found = []
+    for by in ("array norm", "value"):
+        results = set()
+        for backend in ("numpy", "numba", "c"):
+            need(backend)
+            rng = np.random.default_rng(0)
+            as_kind = (lambda x: x) if dtype == "f4" else lambda x: arrays.bfloat16_view(rounding.split(x)[0])
+            sizes = (300, 1000)
+            params = [as_kind(rng.standard_normal(n).astype("f4")) for n in sizes]
+            opt = fo.Optimizer(
+                params, fo.AdamW(0.1), clip=0.5, clip_by=by, state_dtype=state_dtype, backend=backend
+            )
+            for _ in range(3):
+                opt.step([as_kind(rng.standard_normal(n).astype("f4")) for n in sizes])
+            results.add(tuple(p.tobytes() for p in params))
+        assert len(results) == 1
+        found.append(results.pop())
+    assert found[0] != found[1]
+
+
+def test_clip_by_may_be_assigned_saved_and_is_checked(tmp_path):
+    p = np.ones(3)
+    opt = fo.Optimizer(p, fo.SGD(1.0), clip=0.5)
+    opt.clip_by = "value"
+    opt.step(np.array([2.0, -0.1, -3.0]))
+    assert p.tolist() == [0.5, 1.1, 1.5] and opt.gradient_norm is None
+    opt.save(tmp_path / "run.safetensors")
+    assert fo.Optimizer.load(tmp_path / "run.safetensors").clip_by == "value"
+    opt.clip = None
+    opt.step(np.array([2.0, 0, 0]))
+    assert p[0] == -1.5
+    with pytest.raises(ValueError, match="clip_by must be one of 'norm', 'array norm', 'value'"):
+        opt.clip_by = "element"
+
+
+def test_extreme_norms_of_arrays(need):
+    """Squares that leave float64's range, beside ordinary ones."""
+    p = [np.zeros(4), np.zeros(4), np.zeros(4)]
+    grads = [np.full(4, 1e200), np.full(4, 1e-200), np.full(4, 10.0)]
+    fo.Optimizer(p, fo.SGD(1.0), clip=1e-190, clip_by="array norm").step(grads)
+    assert np.allclose(p[0], -0.5e-190, rtol=1e-12, atol=0) and np.allclose(
+        p[2], -0.5e-190, rtol=1e-12, atol=0
+    )
+    assert np.array_equal(p[1], -grads[1])

@@ -9,6 +9,7 @@ import numpy as np
 from fastopt import arrays, native, penalties, rounding
 from fastopt.engines import stored
 from fastopt.rules import in_dtype
+from fastopt.rules.limits import held
 
 BLOCK = 2048  # rows scored at once
 
@@ -63,8 +64,9 @@ def _forms(table):
 
 
 def scaled_gradient(table, j):
-    g, (unit, scale) = table.flat_gradient(j), table.factors
-    return g if unit == scale == 1 else g * table.dtype.type(unit) * table.dtype.type(scale)
+    g, (unit, scale, most) = table.flat_gradient(j), table.factors[j].astype(table.dtype)
+    g = g if unit == scale == 1 else g * unit * scale
+    return held(g, most) if most < np.inf else g
 
 
 def bind_measure(rule, table, threads=1):

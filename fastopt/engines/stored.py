@@ -7,6 +7,7 @@ import numpy as np
 
 from fastopt import native, rounding
 from fastopt.rules import in_dtype
+from fastopt.rules.limits import held
 from fastopt.storage import noise_keys
 
 _FLOAT32 = np.dtype(np.float32)
@@ -50,8 +51,8 @@ def bind_step(rule, table, present):
 
 def gradient(table, j):
     """The gradient of array j as float32 numbers, times the table's factors."""
-    unit, scale = table.factors
-    return rounding.as_float32(table.flat_gradient(j)) * np.float32(unit) * np.float32(scale)
+    unit, scale, most = table.factors[j].astype(np.float32)
+    return held(rounding.as_float32(table.flat_gradient(j)) * unit * scale, most)
 
 
 def first_bad(table, present):

@@ -48,7 +48,10 @@ class Table:
         self._coefficients = rules.coefficient_count(rule)
         self._k = np.zeros(len(parameters), np.int64)
         self.set_rows(list(range(len(parameters))) if rules.has_norms(rule) else rows)
-        self.factors = np.ones(2)
+        self.factors = np.empty(
+            (len(parameters), 3)
+        )  # of gradients: unit, scale, and what they are held within
+        self.factors[:] = 1, 1, np.inf
         self._forms = np.zeros(1 + len(rule.slots), np.int32)
         if stored is not None:
             self._forms[:] = [storage.FORMS.index(form) for form in (stored.parameter, *stored.slots)]
@@ -102,6 +105,11 @@ class Table:
                 for view, p in zip(views, self.parameters, strict=True):
                     view[...] = p
         return slots
+
+    def as_bound(self, number):
+        """The number as the steps' arithmetic has it: not 0, and inf beyond its range."""
+        limits = np.finfo(np.float64 if self.dtype == np.float64 else np.float32)
+        return math.inf if number > limits.max else max(float(number), float(limits.tiny))
 
     def set_rows(self, rows):
         """Give each array the row of coefficients that it takes."""

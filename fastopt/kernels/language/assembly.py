@@ -17,7 +17,6 @@ def step_instructions(cls, dtype, coefficients):
     h = formula_type(cls, dtype, coefficients)
     loop = njit(nogil=True, error_model="numpy")(elementwise.update_chunk.py_func)
     plan = types.NamedUniTuple(types.int64, len(elementwise.PLAN), elementwise.PlanTuple)
-    factors = types.UniTuple(h.element, 2)
-    loop.compile((h, types.UniTuple(h.element, coefficients), plan, types.int64, factors, types.int64))
+    loop.compile((h, types.UniTuple(h.element, coefficients), plan, types.int64, types.int64))
     text = loop.inspect_asm(loop.signatures[0])
     return {name.removeprefix("v") for name in re.findall(r"^\s+(v?[a-z]+[0-9]*[a-z]*)\b", text, re.M)}

@@ -272,22 +272,30 @@ def _with_gradient(typing, addresses, g):
 
 @kernel
 def _multiply(h, g, count, factors, block):
-    """Write gradient * unit * scale of so many elements to the block."""
-    unit, scale = factors
+    """Write gradient * unit * scale of so many elements to the block, held within [-most, most]."""
     for i in range(count):
-        write_element(h, block, i, read_element(h, g, i) * unit * scale)
+        write_element(h, block, i, scaled(read_element(h, g, i), factors))
 
 
 @kernel
-def update_chunk(h, k, plan, c, factors, block):
+def scaled(g, factors):
+    unit, scale, most = factors
+    g = g * unit * scale
+    g = most if g > most else g
+    return -most if g < -most else g
+
+
+@kernel
+def update_chunk(h, k, plan, c, block):
     array, first, last = chunk_of(plan.chunks, c)
+    factors = gradient_factors(h, plan, array)
     addresses = element_addresses(h, plan.p, plan.g, plan.s, plan.arrays, array, first)
     begin, count, size = 0, last - first, element_size(h)
-    scaled = factors[0] != 1 or factors[1] != 1
-    step = _BLOCK if scaled else count
+    changed = factors[0] != 1 or factors[1] != 1 or factors[2] < np.inf
+    step = _BLOCK if changed else count
     while begin < count:
         end, now = min(begin + step, count), addresses
-        if scaled:
+        if changed:
             _multiply(h, addresses[1] + begin * size, end - begin, factors, block)
             now = _with_gradient(addresses, block - begin * size)
         for i in range(begin, end):
@@ -298,10 +306,11 @@ def update_chunk(h, k, plan, c, factors, block):
 
 
 @kernel
-def gradient_factors(h, plan):
+def gradient_factors(h, plan, array):
     return (
-        as_element(h, read(np.float64, plan.factors, 0)),
-        as_element(h, read(np.float64, plan.factors, 1)),
+        as_element(h, read(np.float64, plan.factors, 3 * array)),
+        as_element(h, read(np.float64, plan.factors, 3 * array + 1)),
+        as_element(h, read(np.float64, plan.factors, 3 * array + 2)),
     )
 
 
@@ -329,7 +338,7 @@ def room(h, plan):
     """What a thread's step works with beside the arrays."""
 
 
-def chunk_updated(h, k, plan, c, factors, block):
+def chunk_updated(h, k, plan, c, block):
     """Update chunk c."""
 
 
@@ -343,10 +352,10 @@ def _plain_room(h, plan):
 
 
 @overload(chunk_updated)
-def _plain_update(h, k, plan, c, factors, block):
+def _plain_update(h, k, plan, c, block):
     if hasattr(h, "stored"):
         return None
-    return lambda h, k, plan, c, factors, block: update_chunk(h, k, plan, c, factors, block)
+    return lambda h, k, plan, c, block: update_chunk(h, k, plan, c, block)
 
 
 @overload(chunk_is_bad)
@@ -368,7 +377,7 @@ def step(h, check, at, begin, end):
         for c in range(begin, end):
             if chunk_is_bad(h, plan, c):
                 return c
-    factors, block = gradient_factors(h, plan), room(h, plan)
+    block = room(h, plan)
     known = read(np.int64, plan.k, 0)
     k = read_coefficients(h, known)
     before = flush_denormals()
@@ -376,7 +385,7 @@ def step(h, check, at, begin, end):
         now = read(np.int64, plan.k, chunk_of(plan.chunks, c)[0])
         if now != known:
             k, known = read_coefficients(h, now), now
-        chunk_updated(h, k, plan, c, factors, block)
+        chunk_updated(h, k, plan, c, block)
     restore_denormals(before)
     _tick(plan)
     return -1
@@ -424,7 +433,7 @@ def step_together(h, check, at, chunks, board):
     plan = read_plan(at)
     if check and not _look_at_all(h, plan, chunks, board):
         return
-    factors, block = gradient_factors(h, plan), room(h, plan)
+    block = room(h, plan)
     known = read(np.int64, plan.k, 0)
     k = read_coefficients(h, known)
     before = flush_denormals()
@@ -433,7 +442,7 @@ def step_together(h, check, at, chunks, board):
         now = read(np.int64, plan.k, chunk_of(plan.chunks, c)[0])
         if now != known:
             k, known = read_coefficients(h, now), now
-        chunk_updated(h, k, plan, c, factors, block)
+        chunk_updated(h, k, plan, c, block)
         c = chunks - 1 - add_shared(board + STEP, 1)
     restore_denormals(before)
     if c == -1:

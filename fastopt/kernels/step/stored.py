@@ -310,23 +310,23 @@ def _stored_room(h, plan):
 
 
 @kernel
-def _update_chunk(h, k, plan, c, factors, room):
+def _update_chunk(h, k, plan, c, room):
     array, first, last = chunk_of(plan.chunks, c)
     addresses = _addresses(h, plan.p, plan.g, plan.s, plan.arrays, array)
-    keys, (unit, scale) = _noise_keys(plan.noise, array, room[1]), factors
+    keys, factors = _noise_keys(plan.noise, array, room[1]), elementwise.gradient_factors(h, plan, array)
     for begin in range(first, last, BLOCK):
         end = min(begin + BLOCK, last)
         for i in range(begin, end):
             x = _load(h, addresses, begin, i)
-            p_new, s_new = update(h, k, x[0], x[1] * unit * scale, x[2:])
+            p_new, s_new = update(h, k, x[0], elementwise.scaled(x[1], factors), x[2:])
             _store(h, addresses, room[0], keys, begin, i, p_new, s_new)
         _encode(h, addresses, room[0], keys, begin, end - begin)
 
 
 @overload(elementwise.chunk_updated)
-def _stored_update(h, k, plan, c, factors, room):
+def _stored_update(h, k, plan, c, room):
     if isinstance(h, StoredFormula):
-        return lambda h, k, plan, c, factors, room: _update_chunk(h, k, plan, c, factors, room)
+        return lambda h, k, plan, c, room: _update_chunk(h, k, plan, c, room)
     return None
 
 

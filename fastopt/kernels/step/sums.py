@@ -18,6 +18,7 @@ from fastopt.kernels.step.elementwise import (
     read_coefficients,
     read_plan,
     restore_denormals,
+    scaled,
     tell_apart,
 )
 
@@ -109,11 +110,11 @@ def _sum(parts, i):
 def measure(h, at, out, begin, end):
     """For each of the chunks [begin, end) the sums of squares of what the rule measures, a row of `out` each."""
     plan = read_plan(at)
-    (parts, block), (unit, scale) = _room(h), gradient_factors(h, plan)
+    parts, block = _room(h)
     before = flush_denormals()
     for c in range(begin, end):
         array, first, last = chunk_of(plan.chunks, c)
-        k = read_coefficients(h, read(np.int64, plan.k, array))
+        k, factors = read_coefficients(h, read(np.int64, plan.k, array)), gradient_factors(h, plan, array)
         addresses = element_addresses(h, plan.p, plan.g, plan.s, plan.arrays, array, first)
         for j in range(PARTS * MOST):
             write(parts, j, 0.0)
@@ -122,7 +123,7 @@ def measure(h, at, out, begin, end):
             count = min(BLOCK, size - begun)
             for i in range(count):
                 x = load_elements(h, addresses, begun + i)
-                values = measure_element(h, k, x[0], x[1] * unit * scale, x[2:])
+                values = measure_element(h, k, x[0], scaled(x[1], factors), x[2:])
                 kept = _keep(h, block, i, values, addresses)
             for i in range(kept):
                 _add_squares(h, block + i * BLOCK * element_size(h), count, parts + i * PARTS * 8)
