@@ -43,9 +43,9 @@ class Commands(click.Group):
             return super().resolve_command(context, args)
         except click.UsageError as error:
             near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            if near and args[0] not in COMMANDS:
-                error.message += f" Did you mean {near[0]!r}?"
-            raise
+            if not near or args[0] in COMMANDS:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", context) from None
 
     def invoke(self, context):
         try:
