@@ -201,6 +201,41 @@ def test_a_worker_that_is_killed_shows_in_no_bit(after, processes, tmp_path):
     same(again[:2], wanted[:2])
 
 
+def test_what_a_slow_worker_holds_is_done_twice_and_counted_once(client, monkeypatch):
+    from fastopt.distributed import partitions, worker
+
+    X, y = data()
+    addresses = sorted(client.scheduler_info()["workers"])
+    place = {i: addresses[i % 3] for i in range(8)}
+    parts = [
+        client.scatter([(X[a : a + CHUNK], y[a : a + CHUNK])], workers=[place[i]])[0]
+        for i, a in enumerate(range(0, N, CHUNK))
+    ]
+    wanted = solve(DistributedObjective(fo.Softmax(), parts, l2=1e-4, client=client), "lbfgs")
+    monkeypatch.setattr(worker, "done", [], raising=False)  # workers are threads of this process
+
+    def run(partitions, *rest, own=worker.run):
+        from fastopt.distributed import worker
+
+        address = distributed.get_worker().address
+        worker.done.extend((partition.number, address) for partition in partitions)
+        if address == addresses[0]:
+            time.sleep(4)
+        return own(partitions, *rest)
+
+    monkeypatch.setattr(worker, "run", run)
+    monkeypatch.setattr(partitions, "LOOK", 0.5)
+    objective = DistributedObjective(fo.Softmax(), parts, l2=1e-4, client=client)
+    held_by_all = objective.rows.data._by_worker()
+    found = solve(objective, "lbfgs")
+    same(found[:2], wanted[:2])
+    assert addresses[0] in held_by_all and addresses[0] in objective.rows.data._slow
+    slow = [number for number, address in worker.done if address == addresses[0]]
+    assert slow and all(
+        any(address != addresses[0] for number, address in worker.done if number == i) for i in slow
+    )
+
+
 def test_a_scheduler_that_is_gone():
     X, y = data()
     with distributed.LocalCluster(

@@ -20,6 +20,10 @@ from fastopt.rows import check_all_finite, checked_matrix, checked_rows, checked
 __all__ = ["Data", "Load", "PartitionError"]
 
 ASK_AGAIN = 2.0  # seconds after which the scheduler is asked again who holds what: it takes some 5 ms
+LOOK, LATE = (
+    1.0,
+    3.0,
+)  # seconds after which it is looked who is slow; how many times as long as the others that is
 MOST_LABELS = 1 << 16  # different ones of a partition that are sent to the client
 _COUNT = itertools.count()
 
@@ -64,7 +68,7 @@ class Data:
         loads = _loads(X, y, weight)
         if not loads:
             raise ValueError("there are no partitions")
-        self.names, self._groups, self._asked = None, None, 0.0
+        self.names, self._groups, self._asked, self._slow = None, None, 0.0, set()
         raw = self._submit(_raw, [(number, where, *parts) for number, (where, parts) in enumerate(loads)])
         prepare, self.found = self._first_pass(loss, self._map(_look, raw), classes, scale)
         self.futures = self._submit(prepare, [(future,) for future in raw])
@@ -85,9 +89,13 @@ class Data:
         return self._gathered(lambda: self.client.map(function, futures, pure=False))
 
     def _gathered(self, submit):
-        """What the futures that `submit` gives hold; PartitionError, or SourceLost where the cluster fails."""
+        """What the futures that `submit` gives hold."""
+        return self._answered(lambda: self.client.gather(submit()))
+
+    def _answered(self, ask):
+        """What `ask` gives; PartitionError, or SourceLost where the cluster fails."""
         try:
-            return self.client.gather(submit())
+            return ask()
         except PartitionError:
             raise
         except Exception as error:
@@ -118,26 +126,61 @@ class Data:
     def run(self, function, live, backend, loss, threads):
         """[(partition, results of its parts)] in order; a task for each worker that holds some of them."""
 
-        def submit():
-            return [
-                self.client.submit(
-                    worker.run,
-                    [self.futures[i] for i in mine],
-                    function,
-                    live,
-                    backend,
-                    loss,
-                    threads,
-                    workers=address and [address],
-                    allow_other_workers=bool(address),
-                    pure=False,
-                    key=_task_name(function),
-                )  # fmt: skip
-                for address, mine in self._by_worker().items()
-            ]
+        def submit(address, mine):
+            return self.client.submit(
+                worker.run, [self.futures[i] for i in mine], function, live, backend, loss, threads,
+                workers=address and [address], allow_other_workers=bool(address), pure=False, key=_task_name(function),
+            )  # fmt: skip
 
-        found = self._gathered(submit)
+        found = self._answered(lambda: self._raced(submit, list(self._by_worker().items())))
         return sorted((result for results in found for result in results), key=lambda pair: pair[0])
+
+    def _raced(self, submit, groups):
+        """What submit(address, partitions) gives for all groups. What a slow worker holds is done by another one too.
+
+        Slow is who takes LATE times as long as half of the tasks took. The two results have the same bits: the first
+        one is taken.
+        """
+        futures, began, half = [submit(*group) for group in groups], time.monotonic(), None
+        while True:
+            try:
+                gather = partial(self.client.gather, futures, asynchronous=True)
+                return self.client.sync(gather, callback_timeout=LOOK if len(futures) > 1 else None)
+            except TimeoutError:
+                if any(future.status == "error" for future in futures):
+                    raise
+            took, done = time.monotonic() - began, [future.status == "finished" for future in futures]
+            if half is None and 2 * sum(done) >= len(done):
+                half = took
+            if half is not None and took > LATE * half and not all(done):
+                return self.client.gather(self._twice(submit, groups, futures, done))
+
+    def _twice(self, submit, groups, futures, done):
+        """The futures, those that are not done or the same by another worker: who is first."""
+        from distributed import wait
+
+        quick = [group[0] for group, is_done in zip(groups, done, strict=True) if is_done]
+        twins = {}
+        for i in [i for i, is_done in enumerate(done) if not is_done]:
+            self._slow.add(groups[i][0])
+            twins[i] = submit(quick[len(twins) % len(quick)], groups[i][1])
+        self._groups = None  # what was copied for it stays where it is now
+        first = list(futures)
+        while twins:
+            with self.client.as_current():  # wait asks that one
+                wait(
+                    [future for i in twins for future in (futures[i], twins[i])],
+                    return_when="FIRST_COMPLETED",
+                )
+            for i in list(twins):
+                pair = futures[i], twins[i]
+                ended = [future for future in pair if future.status != "pending"]
+                good = [future for future in ended if future.status == "finished"]
+                if good or len(ended) == 2:
+                    first[i] = (good or ended)[0]
+                    self.client.cancel([future for future in pair if future is not first[i]])
+                    del twins[i]
+        return first
 
     def _by_worker(self):
         """{address: numbers of the partitions there}, asked again now and then: where they are has no effect on bits."""
@@ -146,10 +189,12 @@ class Data:
 
             self._asked = time.monotonic()
 
-            wait(self.futures)
+            with self.client.as_current():  # wait asks that one
+                wait(self.futures)
             where, groups = self.client.who_has(self.futures), {}
             for number, future in enumerate(self.futures):
-                holders = where.get(future.key)
+                holders = set(where.get(future.key) or ())
+                holders = holders - self._slow or holders
                 groups.setdefault(min(holders) if holders else None, []).append(number)
             self._groups = groups
         return self._groups
