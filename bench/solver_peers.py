@@ -30,6 +30,27 @@ def scikit_logistic(solver, first):
     return fit
 
 
+def lbfgs_steps(problem, watch, threads):
+    """One run of scikit-learn's lbfgs: after each iteration watch(weights), where weights() gives (W, b)."""
+    from scipy import optimize
+
+    minimize, shape = optimize.minimize, (problem.count, problem.X.shape[1] + 1)
+
+    def weights(x):
+        W = np.reshape(x, shape, order="F")
+        return W[:, :-1], W[:, -1]
+
+    def step(x):
+        if watch(lambda: weights(x)):
+            raise StopIteration
+
+    optimize.minimize = lambda *given, **options: minimize(*given, **{**options, "callback": step})
+    try:
+        scikit_logistic("lbfgs", 10_000)(problem, 0, threads)
+    finally:
+        optimize.minimize = minimize
+
+
 def scikit_svm(problem, effort, threads):
     """liblinear as scikit-learn has it."""
     from sklearn.svm import LinearSVC

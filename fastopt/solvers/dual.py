@@ -7,6 +7,7 @@ import numpy as np
 from fastopt import losses
 from fastopt.arrays import aligned_zeros
 from fastopt.engines import choose
+from fastopt.native import address
 from fastopt.threads import share
 
 # rows looked at before the first measurement of the gap, in all rows, doubled each time; at most
@@ -31,12 +32,12 @@ def dual(problem, x):
     centre follows b (the proximal point method, Rockafellar 1976), which leaves the optimum where it is.
     What is left of the constraint is counted in the gap as if b were off by 1 + |b|.
     """
-    parts = _parts(problem)
+    parts, kept = _parts(problem), problem.slot()
     while True:
         share(lambda part: part.advance(), parts, problem.objective.threads)
         W, b = np.concatenate([part.W for part in parts]), np.concatenate([part.b for part in parts])
         x = problem.join(W, b if problem.objective.fit_intercept else None)
-        value, _ = problem.evaluate(x)
+        value = problem.value(x, kept)
         yield x, value, value - sum(part.lower_bound() for part in parts)
         for part in parts:
             part.move_centre()
@@ -58,9 +59,10 @@ class _Ascent:
     _one_pass: Callable
 
     def __init__(self, problem, data, outputs, squared, margin, seed=0):
-        from fastopt.kernels.solvers import ascent
+        from fastopt.kernels.solvers.ascent import ASCENT, NUMBERS
+        from fastopt.kernels.solvers.ascent_classes import squares_entry
 
-        objective, self.names, self.data = problem.objective, ascent, data
+        objective, self.data = problem.objective, data
         rows, self.l2 = objective.rows, objective.penalty.l2
         weight = np.ones(rows.n) if rows.weight is None else rows.weight.astype(np.float64)
         C = weight * rows.one_over_weights
@@ -69,28 +71,36 @@ class _Ascent:
             self.most = np.where(C > 0, np.inf, 0.0)
             np.divide(0.5, C, out=self.bend, where=C > 0)
         self.squares = np.empty(rows.n)
-        squares = ascent.squares_entry(data[0].dtype.name, data[1].dtype.name)
-        squares(*data, rows.features, self.squares)
+        squares_entry(data[0].dtype.name)(*data, rows.features, self.squares)
         self.w, self.bias = np.zeros((rows.features, outputs)), np.zeros(outputs)
-        self.centre, self.order, self.margin = np.zeros(outputs), np.arange(rows.n), margin
+        self.centre, self.order, self.margin = np.zeros(outputs), np.arange(rows.n, dtype=np.int32), margin
         self.rho = self.l2 / max(float(np.mean(self.squares)), 1e-300) if objective.fit_intercept else 0.0
-        self.numbers, self.most_visited = np.zeros(len(ascent.NUMBERS)), FIRST * rows.n
-        self.numbers[ascent.INVERSE] = 1 / (2 * self.l2)
-        self.numbers[ascent.INVERSE_RHO] = 1 / (2 * self.rho) if self.rho else 0.0
-        self.numbers[ascent.MARGIN], self.numbers[ascent.SEED] = margin, 12345 + seed
-        self.numbers[ascent.HIGH], self.numbers[ascent.LOW] = np.inf, -np.inf
-        self._run = ascent.pass_entry(data[0].dtype.name, data[1].dtype.name, outputs > 1)
+        self.one_over_l2, self.one_over_rho = 1 / (2 * self.l2), 1 / (2 * self.rho) if self.rho else 0.0
+        self.most_visited, self._active, self._worst = FIRST * rows.n, ASCENT.active, NUMBERS.worst
+        self.numbers = NUMBERS.filled(
+            one_over_l2=self.one_over_l2,
+            one_over_rho=self.one_over_rho,
+            margin=margin,
+            high=np.inf,
+            low=-np.inf,
+        )
+        where = (*data, self.w, self.bias, self.order, self.numbers)
+        values, indices, indptr, w, b, order, numbers = (address(a) if a.size else 0 for a in where)
+        self.table = ASCENT.filled(
+            values=values, indices=indices, indptr=indptr, features=rows.features, w=w, b=b, order=order,
+            seed=12345 + seed, numbers=numbers,
+        )  # fmt: skip
 
     def advance(self):
         """Passes until the rows in use violate their conditions by a tenth of what all did, or many."""
-        names = self.names
-        self.numbers[names.ACTIVE] = visited = len(self.order)
+        table, numbers = self.table, self.numbers
+        table[self._active] = visited = len(self.order)
         self._one_pass()
-        enough = LESS * self.numbers[names.WORST]
+        enough = LESS * numbers[self._worst]
         while visited < self.most_visited:
-            visited += self.numbers[names.ACTIVE]
+            visited += table[self._active]
             self._one_pass()
-            if self.numbers[names.ACTIVE] == 0 or self.numbers[names.WORST] <= enough:
+            if table[self._active] == 0 or numbers[self._worst] <= enough:
                 break
         self.most_visited = min(MOST_VISITED * len(self.order), 2 * self.most_visited)
 
@@ -121,21 +131,22 @@ class _Binary(_Ascent):
     """z: -1 or 1, one a row."""
 
     def __init__(self, problem, data, z, seed):
-        from fastopt.kernels.solvers.ascent import ALPHA, BEND, INVERSE, INVERSE_Q, INVERSE_RHO, MOST, Z
+        from fastopt.kernels.solvers.ascent import ALPHA, ASCENT, BEND, INVERSE_Q, MOST, ROW, Z, pass_entry
 
         squared = isinstance(problem.objective.loss, losses.SquaredHinge)
         super().__init__(problem, data, 1, squared, 1.0, seed)
-        self.rows = aligned_zeros(8 * len(z), np.float64).reshape(-1, 8)
-        q = self.squares * self.numbers[INVERSE] + self.numbers[INVERSE_RHO] + self.bend
+        self.rows = aligned_zeros(ROW // 8 * len(z), np.float64).reshape(len(z), -1)
+        self.table[ASCENT.rows] = address(self.rows)
+        q = self.squares * self.one_over_l2 + self.one_over_rho + self.bend
         for place, values in ((Z, z), (MOST, self.most), (BEND, self.bend)):
             self.rows[:, place] = values
         # a row of zeros without b: its dual variable goes to a bound
         self.rows[:, INVERSE_Q] = 1 / np.maximum(q, 1e-300)
         self.alpha = self.rows[:, ALPHA]
+        self._run = pass_entry(data[0].dtype.name)
 
     def _one_pass(self):
-        w = self.w.reshape(-1)
-        self._run(*self.data, self.w.shape[0], self.rows, w, self.bias, self.order, self.numbers)
+        self._run(None, address(self.table))
 
     def lower_bound(self):
         squares = float(self.bend @ self.alpha**2) if self.bend.any() else 0.0
@@ -146,16 +157,19 @@ class _Multiclass(_Ascent):
     """alpha (n, classes): of each class that is not the row's own; Weston-Watkins or Crammer-Singer."""
 
     def __init__(self, problem):
+        from fastopt.kernels.solvers.ascent_classes import multiclass_entry
+
         loss, rows = problem.objective.loss, problem.objective.rows
         squared = bool(getattr(loss, "squared", False))
         super().__init__(problem, _triple(rows, problem.scaling), rows.classes, squared, float(loss.margin))
         self.y, self.one_of_a_row = rows.y, isinstance(loss, losses.CrammerSinger)
         self.alpha = np.zeros((rows.n, rows.classes))
+        self._run = multiclass_entry(self.data[0].dtype.name)
 
     def _one_pass(self):
         self._run(
             *self.data, self.w.shape[0], self.y, self.most, self.bend, self.squares, self.alpha, self.w,
-            self.bias, self.order, self.numbers, self.one_of_a_row,
+            self.bias, address(self.table), self.one_of_a_row,
         )  # fmt: skip
 
     def lower_bound(self):
@@ -165,13 +179,13 @@ class _Multiclass(_Ascent):
 
 
 def _triple(rows, scaling):
-    """(values, indices, indptr) of the rows, flat; dense ones have no indices."""
+    """(values, int32 indices, int64 indptr) of the rows, flat; dense ones have no indices."""
     if rows.sparse is not None:
         values, indices, indptr = rows.sparse
         if scaling is not None:
             values = values / scaling.scale[indices].astype(values.dtype)
-        return values, indices, indptr
+        return values, indices.astype(np.int32, copy=False), indptr.astype(np.int64, copy=False)
     X = rows.matrix(slice(None))
     if scaling is not None:
         X = ((X - scaling.mean) / scaling.scale).astype(rows.dtype)
-    return np.ascontiguousarray(X).reshape(-1), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    return np.ascontiguousarray(X).reshape(-1), np.zeros(0, np.int32), np.zeros(0, np.int64)

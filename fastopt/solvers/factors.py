@@ -45,7 +45,19 @@ def solved(A, v):
 def inverse_of(A):
     """A^-1, or None where A is not positive definite."""
     try:
-        L = np.linalg.inv(np.linalg.cholesky(A))
+        L = _lower_inverse(np.linalg.cholesky(A))
     except np.linalg.LinAlgError:
         return None
     return L.T @ L
+
+
+def _lower_inverse(L):
+    """By halves: NumPy's inverse does not know of the zeros and takes five times as long (785 x 785)."""
+    half = len(L) // 2
+    if half < 32:
+        return np.tril(np.linalg.inv(L))
+    inverse = np.zeros_like(L)
+    upper, lower = _lower_inverse(L[:half, :half]), _lower_inverse(L[half:, half:])
+    inverse[:half, :half], inverse[half:, half:] = upper, lower
+    inverse[half:, :half] = -lower @ (L[half:, :half] @ upper)
+    return inverse

@@ -5,10 +5,12 @@ import collections
 import numpy as np
 
 from fastopt.losses import has_curvature
-from fastopt.solvers.precondition import precondition
+from fastopt.solvers.dots import dot
+from fastopt.solvers.precondition import ByMatrix, precondition
 from fastopt.solvers.searches import Patience, falls, search
 
 MEMORY = 10  # pairs of steps and changes of the gradient
+FOLLOW = 12  # steps after which the first approximation follows the curvature; 8 to 20 take as many reads
 
 
 class Pairs:
@@ -19,13 +21,27 @@ class Pairs:
 
     def __init__(self, inverse=None, memory=MEMORY):
         self._pairs, self._inverse = collections.deque(maxlen=memory), inverse or (lambda v: v)
-        self._gamma = None
+        self._gamma, self._steps, self._followed = None, 0, np.zeros(0)
+
+    def begin_step(self, x):
+        """Count it; after FOLLOW of them the first approximation follows the curvature to x."""
+        if self._steps == FOLLOW and isinstance(self._inverse, ByMatrix):
+            self._followed = x
+            self._inverse.follow(x)
+            self._scale()
+        self._steps += 1
 
     def add(self, s, y):
-        product = float(s @ y)
-        if product > 1e-12 * float(np.sqrt((s @ s) * (y @ y))):
+        product = dot(s, y)
+        if product > 1e-12 * np.sqrt(dot(s, s) * dot(y, y)):
             self._pairs.append((s, y, product))
-            self._gamma = product / float(y @ self._inverse(y))
+            self._scale()
+
+    def _scale(self):
+        """The inverse's factor, by the last pair."""
+        if self._pairs:
+            _, y, product = self._pairs[-1]
+            self._gamma = product / dot(y, self._inverse(y))
 
     def __bool__(self):
         return bool(self._pairs)
@@ -43,11 +59,16 @@ class Pairs:
             "y": np.array(y),
             "products": np.array(products),
             "gamma": np.float64(gamma),
+            "steps": np.int64(self._steps),
+            "followed": self._followed,
         }
 
     def take_up(self, arrays):
         rows = zip(arrays["s"], arrays["y"], arrays["products"].tolist(), strict=True)
         self._pairs.extend((s.copy(), y.copy(), product) for s, y, product in rows)
+        self._steps, self._followed = int(arrays["steps"]), arrays["followed"].copy()
+        if self._followed.size:
+            self._inverse.follow(self._followed)
         gamma = float(arrays["gamma"])
         self._gamma = None if np.isnan(gamma) else gamma
 
@@ -55,13 +76,13 @@ class Pairs:
         """-H g."""
         q, alphas = -g, []
         for s, y, product in reversed(self._pairs):
-            alphas.append(float(s @ q) / product)
+            alphas.append(dot(s, q) / product)
             q -= alphas[-1] * y
         q = self._inverse(q)
         if self._gamma is not None:
             q = q * self._gamma
         for (s, y, product), alpha in zip(self._pairs, reversed(alphas), strict=True):
-            q += (alpha - float(y @ q) / product) * s
+            q += (alpha - dot(y, q) / product) * s
         return q
 
 
@@ -86,8 +107,9 @@ def lbfgs(problem, x, state):
         state.at(x, f, g, patience, kept, pairs)
         yield x, f, g
     while True:
+        pairs.begin_step(x)
         d = pairs.direction(g)
-        slope = float(d @ g)
+        slope = dot(d, g)
         if not slope < 0:
             if not pairs:
                 return
@@ -97,7 +119,7 @@ def lbfgs(problem, x, state):
         if pairs:
             x_new = x + d
             f_new, g_new = problem.evaluate(x_new, trial)
-            bend = float(d @ g_new)
+            bend = dot(d, g_new)
             if bend >= 0.9 * slope and falls(f_new, bend, f, slope, 1.0, problem.rounding):
                 step, kept, trial = 1.0, trial, kept
             else:
@@ -160,7 +182,7 @@ def _projected(problem, x, state):
             x_new = problem.within(x_new)
             f_new, g_new = problem.evaluate(x_new)
             moved = (x_new - x) / t
-            slope, slope_new = float(pseudo @ moved), float(problem.steepest(x_new, g_new) @ moved)
+            slope, slope_new = dot(pseudo, moved), dot(problem.steepest(x_new, g_new), moved)
             if falls(problem.whole(f_new, x_new), slope_new, whole, slope, t, problem.rounding):
                 break
             t /= 2

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from fastopt.solvers.dots import dot
 from fastopt.solvers.factors import solved
 from fastopt.solvers.precondition import precondition
 from fastopt.solvers.searches import Patience, falls, search
@@ -38,12 +39,12 @@ def newton(problem, x, state):
                 d = _conjugate(problem, kept, g, functools.partial(solved, H), REFINED)
         else:
             d = _conjugate(problem, kept, g, inverse or (lambda v: v))
-        slope = float(d @ g)
+        slope = dot(d, g)
         if not slope < 0:
             return
         x_new = x + d
         f_new, g_new = problem.evaluate(x_new, trial)
-        if falls(f_new, float(d @ g_new), f, slope, 1.0, problem.rounding):
+        if falls(f_new, dot(d, g_new), f, slope, 1.0, problem.rounding):
             kept, trial = trial, kept
         else:
             problem.of_direction(x, d, kept, trial)
@@ -71,23 +72,23 @@ def grounded(problem, H):
 
 def _conjugate(problem, kept, g, inverse, most=200):
     """An approximate -H^-1 g by preconditioned conjugate gradients: a residual of min(1/2, sqrt|g|)|g|."""
-    size = float(np.sqrt(g @ g))
+    size = dot(g, g) ** 0.5
     enough = min(0.5, size**0.5) * size
     d, r = np.zeros_like(g), -g
     z = inverse(r)
-    p, product = z, float(r @ z)
+    p, product = z, dot(r, z)
     for _ in range(most):
-        if float(r @ r) ** 0.5 <= enough:
+        if dot(r, r) ** 0.5 <= enough:
             break
         Hp = problem.hessian_product(kept, p)
-        bend = float(p @ Hp)
-        if bend <= 1e-15 * float(p @ p):
+        bend = dot(p, Hp)
+        if bend <= 1e-15 * dot(p, p):
             break
         a = product / bend
         d += a * p
         r -= a * Hp
         z = inverse(r)
-        new = float(r @ z)
+        new = dot(r, z)
         p = z + new / product * p
         product = new
     return d if d.any() else -inverse(g)

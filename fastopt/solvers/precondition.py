@@ -9,14 +9,19 @@ import numpy as np
 
 from fastopt import engines
 from fastopt.solvers.factors import inverse_of
-from fastopt.solvers.problem import curvatures
 from fastopt.solvers.scaling import column_moments, sampled
 
 SAMPLED = 4  # rows of the sample, in features; at least LEAST
 LEAST = 2000
+LOOKED_AT, BENT = (
+    8,
+    2,
+)  # rows among which those of most curvature are found, and those, in features; at least LEAST
 WIDEST = 1500  # features
 ONE_BY_ONE = 50  # classes, whose second derivatives by one score are looked at each alone
 WORTH = 20  # the matrix is taken where its inverse takes less than so many reads of X
+UNEVEN = 0.5  # spread of the rows' curvatures, over their mean, from which on it pays to take it in
+RIDGE = 1e-6
 
 
 def precondition(problem, x):
@@ -25,61 +30,96 @@ def precondition(problem, x):
     rows, features = objective.rows, objective.features
     if not rows.n or not features:
         return None
-    bend = _mean_curvature(problem, x)
+    bend = float(np.mean(_curvature_of(problem, sampled(rows, 1000), x)))
     if not bend > 0:
         return None
     if features <= WIDEST and features**2 <= WORTH * rows.n * rows.classes:
-        return _by_matrix(problem, bend)
+        found = ByMatrix(problem, bend)
+        if found.is_there:
+            return found
     return _by_columns(problem, bend)
 
 
-def _mean_curvature(problem, x):
-    """The mean of the second derivatives by one score, over some rows, at x."""
+def _curvature_of(problem, part, x):
+    """Each row's mean of the second derivatives by one score at x, (n,)."""
     loss, classes = problem.objective.loss, problem.shape[0]
-    part = sampled(problem.objective.rows, 1000)
     W, b = problem.split(x)
     scores = part.matrix(slice(None)) @ W.T
-    scores = scores if b is None else scores + b
-    if classes <= ONE_BY_ONE:
-        D = curvatures(loss, part, scores)
-        return float(np.mean(np.einsum("ccn->n", D, dtype=np.float64))) / classes
+    s = np.ascontiguousarray((scores if b is None else scores + b).T)
     # v'Dv has the sum of D's diagonal for its mean where signs v are drawn (Hutchinson 1989)
-    s, D_v = np.ascontiguousarray(scores.T), np.empty((classes, part.n), scores.dtype)
-    v = np.random.default_rng(0).choice(np.array([-1, 1], scores.dtype), s.shape)
-    part.formula(loss).curvature(tuple(map(float, loss)), s, part.labels(loss), v, D_v)
-    return float(np.mean(np.sum(v * D_v, axis=0, dtype=np.float64))) / classes
+    signs = np.random.default_rng(0).choice(np.array([-1, 1], s.dtype), s.shape)
+    total, D_v = np.zeros(part.n), np.empty_like(s)
+    for c in range(classes) if classes <= ONE_BY_ONE else [slice(None)]:
+        v = np.zeros_like(s)
+        v[c] = 1 if classes <= ONE_BY_ONE else signs
+        part.formula(loss).curvature(tuple(map(float, loss)), s, part.labels(loss), v, D_v)
+        total += np.sum(v * D_v, axis=0, dtype=np.float64)
+    return total / classes
 
 
-def _by_matrix(problem, bend):
-    objective, (classes, features) = problem.objective, problem.shape
-    rows = objective.rows
-    part = sampled(rows, max(LEAST, SAMPLED * features))
-    own = engines.get(objective.backend).bind_passes(objective.loss, part._replace(classes=1), 1)
-    bias = problem.size > problem.count
-    M = np.zeros((features + bias, features + bias))
-    M[:features, :features] = own.gram(np.full((1, part.n), bend / part.n, rows.dtype))[0]
-    if bias:
-        M[features, :features] = M[:features, features] = column_moments(part)[0] * bend
-        M[features, features] = bend
-    if problem.scaling is not None:
-        M = problem.scaling.hessian(M)
-    at = np.arange(features)
-    M[at, at] += 2 * problem.l2 + 1e-6 * np.trace(M) / len(M)
-    inverse = inverse_of(M)
-    if inverse is None:
-        return None
+class ByMatrix:
+    """M^-1 for M = X' D X + 2 l2 I, the same for all classes; D: of every row the mean of its curvatures."""
 
-    def apply(v):
-        columns = v[: problem.count].reshape(classes, features)
+    def __init__(self, problem, bend):
+        self.problem, self.is_there, rows = problem, False, problem.objective.rows
+        part = sampled(rows, max(LEAST, SAMPLED * rows.features))
+        self._flat = self._moments(part, np.full(part.n, 1 / part.n))
+        self._invert(bend * self._flat)
+
+    def follow(self, x):
+        """Take the curvatures at x: those of the rows where they are largest, the others' as if they were even.
+
+        Softmax on 5,000 rows of MNIST: 84 reads of X to a relative gap of 1e-6 instead of 144; with all rows 80,
+        with a matrix of its own for each class 59, which take longer to make than what they save.
+        """
+        rows = self.problem.objective.rows
+        part = sampled(rows, max(LEAST, LOOKED_AT * rows.features))
+        D = _curvature_of(self.problem, part, x)
+        if not np.std(D) > UNEVEN * np.mean(D):
+            return
+        largest = np.sort(np.argsort(-D, kind="stable")[: max(LEAST, BENT * rows.features)])
+        least = D[largest].min()
+        own = self._moments(part.take(largest), (D[largest] - least) / part.n)
+        self._invert(own + np.minimum(D, least).mean() * self._flat)
+
+    def _moments(self, part, D):
+        """X' D X, with a column of ones where there is a b."""
+        objective, features, dtype = self.problem.objective, part.features, part.dtype
+        bias = self.problem.size > self.problem.count
+        passes = engines.get(objective.backend).bind_passes(
+            objective.loss, part._replace(classes=1), objective.threads
+        )
+        M = np.zeros((features + bias, features + bias))
+        M[:features, :features] = passes.gram(D.astype(dtype)[None])[0]
         if bias:
-            columns = np.column_stack([columns, v[problem.count :]])
-        return problem.join(*_parted(columns @ inverse, features, bias))
+            M[features, :features] = M[:features, features] = D @ part.matrix(slice(None))
+            M[features, features] = D.sum()
+        return M if self.problem.scaling is None else self.problem.scaling.hessian(M)
 
-    return apply
+    def _invert(self, M):
+        at = np.arange(len(M))
+        M[at, at] += RIDGE * np.trace(M) / len(M)
+        at = at[: self.problem.shape[1]]
+        M[at, at] += 2 * self.problem.l2
+        inverse = inverse_of(M)
+        if inverse is None:
+            return
+        # products with it are scores of its rows: no BLAS, whose threads spin on while passes want the CPUs
+        part = sampled(self.problem.objective.rows, 1)
+        n, objective = len(M), self.problem.objective
+        y = np.zeros((n, *part.y.shape[1:]), part.y.dtype)
+        rows = part._replace(X=inverse.astype(part.dtype), sparse=None, y=y, n=n, features=n)
+        self._passes = engines.get(objective.backend).bind_passes(objective.loss, rows, 1)
+        self._slot, self.is_there = self._passes.slot(), True
 
-
-def _parted(columns, features, bias):
-    return columns[:, :features], columns[:, features] if bias else None
+    def __call__(self, v):
+        count, (classes, features) = self.problem.count, self.problem.shape
+        columns = v[:count].reshape(classes, features)
+        if self.problem.size > count:
+            columns = np.column_stack([columns, v[count:]])
+        self._passes.scores(np.ascontiguousarray(columns, self._slot.dtype), None, self._slot)
+        columns = self._passes.by_row(self._slot).T.astype(np.float64)
+        return np.concatenate([columns[:, :features].reshape(-1), columns[:, features:].reshape(-1)])
 
 
 def _by_columns(problem, bend):

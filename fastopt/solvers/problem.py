@@ -4,6 +4,7 @@ import numpy as np
 
 from fastopt.engines import parted
 from fastopt.engines.numpy import BLOCK
+from fastopt.solvers.dots import dot
 
 WHOLE, LESS = 0, 1  # scores of x; and those less the scores that were kept at the time
 
@@ -85,6 +86,12 @@ class Problem:
             dW, db = self.scaling.gradient(dW, db)
         return self.join(dW, db)
 
+    def value(self, x, out):
+        """f at x, its scores to `out`. One read."""
+        self.scores(x, out)
+        W = x[: self.count]
+        return self.passes.value_at(out) * self.factor + self.l2 * dot(W, W)
+
     def evaluate(self, x, out=None):
         """(f, its gradient) at x; its scores to `out`. One read."""
         W, b = self.split(x)
@@ -102,7 +109,7 @@ class Problem:
         g, W = self._gradient(), x[: self.count]
         if self.l2:
             g[: self.count] += 2 * self.l2 * W
-            loss += self.l2 * float(W @ W)
+            loss += self.l2 * dot(W, W)
         return loss, g
 
     def scores(self, d, out):
@@ -181,7 +188,7 @@ class Problem:
     def along(self, x, d, kept, direction):
         """t -> (f, df/dt) at x + t d, from kept scores of x and d. No read."""
         W, V = x[: self.count], d[: self.count]
-        squares = float(W @ W), float(W @ V), float(V @ V)
+        squares = dot(W, W), dot(W, V), dot(V, V)
 
         def phi(t):
             loss, slope = self.passes.line(kept.slot, direction.slot, t)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastopt.objective import Objective
+from fastopt.solvers.dots import dot
 from fastopt.solvers.lbfgs import lbfgs
 from fastopt.solvers.newton import grounded
 from fastopt.solvers.problem import Problem
@@ -103,7 +104,7 @@ def _newton_steps(problem, x):
         norm, H = problem.norm(x, g), grounded(problem, problem.hessian(kept))
         z = minimize_quadratic(H, g, x, l1, low, high, max(norm * min(0.1, norm**0.5), 1e-16))
         d, whole = z - x, problem.whole(f, x)
-        gain = float(g @ d) + float(l1 @ (np.abs(z) - np.abs(x)))
+        gain = dot(g, d) + dot(l1, np.abs(z) - np.abs(x))
         if not d.any():
             return
         f_new, g_new = problem.evaluate(z, trial)
