@@ -11,7 +11,7 @@ import numpy as np
 
 from fastopt.kernels.language.compile import entry, kernel
 from fastopt.kernels.language.memory import element_size, element_type, fetch, read, read_element, write
-from fastopt.kernels.language.table import Table
+from fastopt.kernels.tables import Table
 
 # one_over_l2: 1 / (2 l2), one_over_rho likewise. high, low: slopes beyond which a row at a bound is put aside;
 # worst: the last pass's violation.
