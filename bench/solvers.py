@@ -47,7 +47,7 @@ class Problem:
         # liblinear's dual penalises b: hinges are compared without one
         self.intercept = type(self.loss) not in (fo.Hinge, fo.SquaredHinge)
         self.penalty = fo.ElasticNet(self.l1, self.l2) if l1 else fo.L2(self.l2)
-        self._exact = self.objective(X.astype(np.float64), None)
+        self._exact = self.objective(self.X.astype(np.float64), None)  # of the same rounded numbers
 
     def objective(self, X, threads):
         import fastopt as fo
@@ -146,12 +146,12 @@ def work(options):
     """One contestant's runs: {"dtype threads": points} as the last line of the output."""
     from solver_peers import lbfgs_steps, peers
 
-    found, goal, who = {}, options.goal, options.contestant
+    found, goals, who = {}, json.loads(options.goals), options.contestant
     big = options.problem.startswith("MNIST 60,000")
     followed, ours = who == "scikit-learn lbfgs", who.startswith("fastopt")
     limit = options.limit * (15 if big and followed else 4 if big else 1)
     for dtype, threads in SETTINGS:
-        problem = Problem(options.problem, options.data, dtype)
+        problem, goal = Problem(options.problem, options.data, dtype), goals[dtype]
         fit, threads_matter = (None, True) if ours else peers(problem)[who]
         if threads == 2 and not threads_matter:
             continue
@@ -176,9 +176,9 @@ def work(options):
     print(json.dumps(found))
 
 
-def contestant(options, problem, name, goal):
+def contestant(options, problem, name, goals):
     """What `work` printed in a process of its own, or why there is none."""
-    command = [sys.executable, __file__, "--problem", problem, "--contestant", name, "--goal", repr(goal),
+    command = [sys.executable, __file__, "--problem", problem, "--contestant", name, "--goals", json.dumps(goals),
                "--data", str(options.data), "--limit", str(options.limit), "--rounds", str(options.rounds)]  # fmt: skip
     result = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}
@@ -189,9 +189,13 @@ def contestant(options, problem, name, goal):
 
 
 def best_known(problem):
-    """The objective of a run to a tight tolerance, in float64."""
-    solver = "dual" if problem.loss.__class__.__name__ == "Hinge" else "auto"
-    return min(value for _, value in run_ours(problem, solver, None, 1))
+    """The objective of a run to a tight tolerance in float64, on the problem's numbers."""
+    from fastopt.solvers import solve
+
+    tol = 1e-8 if type(problem.loss).__name__ == "Hinge" else 1e-10
+    return solve(
+        problem.objective(problem.X.astype(np.float64), None), tol=tol, max_iter=5000, max_seconds=60
+    ).report.objective
 
 
 def reached(points, goal, best):
@@ -215,27 +219,34 @@ def race(options, name):
     from fastopt.solvers.choose import choose_solver
 
     problem = Problem(name, options.data)
-    best = best_known(problem)
+    best = {dtype: best_known(Problem(name, options.data, dtype)) for dtype in ("float64", "float32")}
+    goals = {dtype: value + options.gap * abs(value) for dtype, value in best.items()}
     found, missing = {}, {}
     smooth = type(problem.loss).__name__ != "Hinge"
     chosen = choose_solver(problem.objective(problem.X, None))
     ours = [s for s in OURS if s != chosen and (s != "dual" or not problem.intercept) and (smooth or s in ("auto", "dual"))
             and not (problem.l1 and s == "newton") and (problem.l1 or s != "prox-newton")]  # fmt: skip
     for who in [*(f"fastopt {s}" for s in ours), *peers(problem)]:
-        found[who], missing[who] = contestant(options, name, who, best + options.gap * abs(best))
+        found[who], missing[who] = contestant(options, name, who, goals)
         if missing[who]:
             print(f"    {who}: {missing[who]}", file=sys.stderr, flush=True)
-    values = [v for by_setting in found.values() for points in by_setting.values() for _, v in points]
+    for by_setting in found.values():
+        for setting, points in by_setting.items():
+            dtype = setting.split()[0]
+            best[dtype] = min([best[dtype], *(v for _, v in points)])
     found = {who: points for who, points in found.items() if points}
     found = {AUTO.format(chosen) if who == "fastopt auto" else who: points for who, points in found.items()}
-    return found, min([best, *values])
+    return found, best
 
 
 def seconds_of(curves, best, gap):
     """{contestant: {setting: seconds}}; a peer's one thread is its two, where that is faster or all there is."""
-    goal, table = best + gap * abs(best), {}
+    table = {}
     for who, by_setting in curves.items():
-        times = {setting: reached(points, goal, best) for setting, points in by_setting.items()}
+        times = {}
+        for setting, points in by_setting.items():
+            least = best[setting.split()[0]]
+            times[setting] = reached(points, least + gap * abs(least), least)
         if not who.startswith("fastopt"):
             for dtype in ("float64", "float32"):
                 one = times.get(f"{dtype} 1", NEVER)
@@ -317,7 +328,7 @@ def draw(curves, bests, path):
     for axis, (title, by_name) in zip(axes.flat, curves.items(), strict=False):
         for name, by_setting in by_name.items():
             seconds, values = zip(*next(iter(by_setting.values())), strict=True)
-            gaps = np.maximum(np.array(values) / bests[title] - 1, 1e-10)
+            gaps = np.maximum(np.array(values) / bests[title]["float64"] - 1, 1e-10)
             axis.loglog(seconds, gaps, "-" if name.startswith("fastopt") else "--", label=name, lw=1.2)
         axis.set_title(title, fontsize=9)
         axis.set(xlabel="seconds", ylabel="relative gap", ylim=(5e-11, 10))
@@ -366,7 +377,7 @@ def main():
     parser.add_argument("--svg", type=Path, help="gap against time")
     for inner in ("--problem", "--contestant"):
         parser.add_argument(inner, help=argparse.SUPPRESS)
-    parser.add_argument("--goal", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--goals", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.problem:
         work(options)

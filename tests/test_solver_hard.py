@@ -8,6 +8,8 @@ import pytest
 import fastopt as fo
 from fastopt.engines import choose
 from fastopt.solvers import solve
+from fastopt.solvers.precondition import precondition
+from fastopt.solvers.problem import Problem
 
 sparse = pytest.importorskip("scipy.sparse")
 
@@ -227,3 +229,28 @@ def test_units_of_targets_do_not_matter(unit, dtype, solver, rng):
     W, b, report = quiet(fo.Objective(fo.SquaredError(), X.astype(dtype), (unit * y).astype(dtype)), solver)
     assert report.converged
     np.testing.assert_allclose(np.r_[W[0], b] / unit, best, rtol=2e-4 if dtype == "f4" else 1e-7)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_the_first_matrix_of_lbfgs_follows_the_curvature(intercept, rng):
+    """Its inverse is that of the mean of the Hessian's blocks, written out, at the point that it is told."""
+    X, y = rng.normal(size=(300, 4)), rng.integers(0, 3, 300)
+    objective = fo.Objective(fo.Softmax(), X, y, penalty=fo.L2(0.01), fit_intercept=intercept, threads=1)
+    problem = Problem(objective)
+    x = 3 * rng.normal(size=problem.size)
+    matrix = precondition(problem, np.zeros(problem.size))
+    matrix.follow(x)
+    W, b = x[:12].reshape(3, 4), x[12:] if intercept else np.zeros(3)
+    p = np.exp(X @ W.T + b)
+    p /= p.sum(axis=1, keepdims=True)
+    D = (p * (1 - p)).mean(axis=1) / 300
+    Z = np.column_stack([X, np.ones(300)]) if intercept else X
+    M = (Z * D[:, None]).T @ Z
+    M += 1e-6 * np.trace(M) / len(M) * np.eye(len(M))
+    M[range(4), range(4)] += 2 * 0.01
+    v = rng.normal(size=problem.size)
+    columns = np.column_stack([v[:12].reshape(3, 4), v[12:]]) if intercept else v.reshape(3, 4)
+    expected = np.linalg.solve(M, columns.T).T
+    found = matrix(v)
+    np.testing.assert_allclose(found[:12].reshape(3, 4), expected[:, :4], rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(found[12:], expected[:, 4:].reshape(-1), rtol=1e-9, atol=1e-10)
