@@ -13,8 +13,6 @@ from fastopt.solvers.notes import nearly_independent
 sparse = pytest.importorskip("scipy.sparse")
 
 COSTS = json.loads((Path(__file__).parent / "solver_costs.json").read_text())
-# Beside these: with an l1 and several classes of wide sparse rows it depends on how many weights are left.
-KNOWN = {(20_000, 1000, 5, 0.01, 1e-3): 2.5}
 
 
 def objective_of(n, features, classes, density, l1, l2):
@@ -32,8 +30,7 @@ def objective_of(n, features, classes, density, l1, l2):
 @pytest.mark.parametrize("recorded", COSTS, ids=lambda r: "-".join(map(str, (*r["shape"], r["l1"], r["l2"]))))
 def test_the_choice_takes_at_most_half_as_long_again_as_the_best(recorded):
     name = choose_solver(objective_of(*recorded["shape"], recorded["l1"], recorded["l2"]))
-    most = KNOWN.get((*recorded["shape"], recorded["l1"]), 1.5)
-    assert recorded["seconds"][name] <= most * min(recorded["seconds"].values())
+    assert recorded["seconds"][name] <= 1.5 * min(recorded["seconds"].values())
 
 
 def test_dependent_features_are_told_from_independent_ones(rng):

@@ -78,7 +78,7 @@ class Fitted(NamedTuple):
 def fit(settings, task, watch):
     """Fitted, as the estimator `settings` asks for; watch: an estimators.progress.Watch.
 
-    A loss with kinks that has no dual (with an l1, Quantile, EpsilonInsensitive) is for no solver: a rule whose
+    A loss with kinks that has no dual (with an l1, or without an l2) is for no solver: a rule whose
     learning rate falls to 0 comes near its optimum.
     """
     check(settings)

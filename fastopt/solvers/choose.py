@@ -4,7 +4,7 @@ from fastopt.losses import has_curvature
 from fastopt.solvers.dual import why_not
 from fastopt.solvers.newton import FACTORED
 from fastopt.solvers.notes import nearly_independent
-from fastopt.solvers.prox_newton import ALL
+from fastopt.solvers.prox_newton import ALL, GRAM
 
 SOLVERS = ("lbfgs", "newton", "prox-newton", "dual")
 # Newton's method is ahead where the calls of an iteration take longer than their arithmetic: so many coefficients,
@@ -73,7 +73,9 @@ def _newton_pays(objective):
 def _owl_pays(objective):
     """Whether OWL-QN takes less than proximal Newton."""
     rows, classes, features = objective.rows, objective.classes, objective.features
-    if rows.is_sparse or (classes == 1 and rows.n < features):
+    if rows.is_sparse:  # where proximal Newton forms no Hessian, its working sets are OWL-QN's too
+        return features <= rows.n and classes * features > GRAM and classes > 1 and nearly_independent(rows)
+    if classes == 1 and rows.n < features:
         return False
     reads = min(features, ALL) * (classes + 1) / 8  # n p^2 / 2 for each pair of classes, over 2 n p classes
     return reads > READS and nearly_independent(rows)

@@ -1,4 +1,4 @@
-"""Dual coordinate ascent for the hinge losses, with a duality gap as the proof of what it found."""
+"""Dual coordinate ascent for the losses with kinks, with a duality gap as the proof of what it found."""
 
 from collections.abc import Callable
 
@@ -13,13 +13,20 @@ from fastopt.threads import share
 # rows looked at before the first measurement of the gap, in all rows, doubled each time; at most
 FIRST, MOST_VISITED = 4, 16
 LESS = 0.1  # of the violation: fewer passes do
+OF_TARGETS = (losses.Quantile, losses.EpsilonInsensitive)
 
 
 def why_not(objective):
     """What to say where there is no dual of the loss and penalty; None where there is."""
-    kinds = (losses.Hinge, losses.SquaredHinge, losses.MulticlassHinge, losses.CrammerSinger)
-    if not isinstance(objective.loss, kinds):
-        return f"it is for Hinge, SquaredHinge, MulticlassHinge and CrammerSinger, not {objective.loss}"
+    hinges = (losses.Hinge, losses.SquaredHinge, losses.MulticlassHinge, losses.CrammerSinger)
+    loss = objective.loss
+    if not isinstance(loss, hinges + OF_TARGETS) or (
+        isinstance(loss, losses.EpsilonInsensitive) and loss.squared
+    ):
+        return (
+            "it is for Hinge, SquaredHinge, MulticlassHinge, CrammerSinger, Quantile and EpsilonInsensitive "
+            f"without squares, not {loss}"
+        )
     if objective.penalty.l1 or not objective.penalty.l2 > 0:
         return f"it needs an l2 above 0 and no l1, not {objective.penalty}"
     return None if choose.has_numba() else "it needs numba"
@@ -30,7 +37,7 @@ def dual(problem, x):
 
     b is not penalised, which in the dual is an equality constraint. Instead b has rho*(b - centre)^2, and the
     centre follows b (the proximal point method, Rockafellar 1976), which leaves the optimum where it is.
-    What is left of the constraint is counted in the gap as if b were off by 1 + |b|.
+    What is left of the constraint is counted in the gap as if b were off by 1 + |b|, of targets by their spread + |b|.
     """
     parts, kept = _parts(problem), problem.slot()
     while True:
@@ -49,6 +56,9 @@ def _parts(problem):
     if isinstance(loss, losses.MulticlassHinge | losses.CrammerSinger):
         return [_Multiclass(problem)]
     data = _triple(rows, problem.scaling)
+    if isinstance(loss, OF_TARGETS):
+        targets = [rows.y] if rows.classes == 1 else [rows.y == c for c in range(rows.classes)]
+        return [_Targets(problem, data, y.astype(np.float64), seed) for seed, y in enumerate(targets)]
     signs = [np.where(rows.y == (1 if rows.classes == 1 else c), 1.0, -1.0) for c in range(rows.classes)]
     return [_Binary(problem, data, z, seed) for seed, z in enumerate(signs)]
 
@@ -57,6 +67,7 @@ class _Ascent:
     """What the two kinds share: rows, bounds of the dual variables, the penalty on b, passes."""
 
     _one_pass: Callable
+    reach = 1.0  # of b, beside |b|
 
     def __init__(self, problem, data, outputs, squared, margin, seed=0):
         from fastopt.kernels.solvers.ascent import ASCENT, NUMBERS
@@ -104,10 +115,10 @@ class _Ascent:
                 break
         self.most_visited = min(MOST_VISITED * len(self.order), 2 * self.most_visited)
 
-    def _bound(self, sum_of_alpha, sum_of_squares, pull):
+    def _bound(self, gain, sum_of_squares, pull):
         """The dual's value; pull: what the equality constraint of each b still misses."""
-        value = self.margin * sum_of_alpha - self.l2 * float(np.sum(self.w**2)) - sum_of_squares / 2
-        return value - float(self.bias @ pull) - float((1 + np.abs(self.bias)) @ np.abs(pull))
+        value = gain - self.l2 * float(np.sum(self.w**2)) - sum_of_squares / 2
+        return value - float(self.bias @ pull) - float((self.reach + np.abs(self.bias)) @ np.abs(pull))
 
     def _pull(self):
         return 2 * self.rho * (self.bias - self.centre)
@@ -150,7 +161,45 @@ class _Binary(_Ascent):
 
     def lower_bound(self):
         squares = float(self.bend @ self.alpha**2) if self.bend.any() else 0.0
-        return self._bound(float(self.alpha.sum()), squares, self._pull())
+        return self._bound(self.margin * float(self.alpha.sum()), squares, self._pull())
+
+
+class _Targets(_Ascent):
+    """y: a target a row."""
+
+    def __init__(self, problem, data, y, seed):
+        from fastopt.kernels.solvers.ascent import (
+            ALPHA,
+            ASCENT,
+            INVERSE_Q,
+            LEAST,
+            MOST,
+            ROW,
+            TARGET,
+            pass_entry,
+        )
+
+        loss = problem.objective.loss
+        wide = isinstance(loss, losses.EpsilonInsensitive)
+        super().__init__(problem, data, 1, False, float(loss.epsilon) if wide else 0.0, seed)
+        self.y, self.reach = y, float(np.std(y))
+        if problem.objective.fit_intercept:
+            self.bias[:] = self.centre[:] = np.median(y)
+        self.rows = aligned_zeros(ROW // 8 * len(y), np.float64).reshape(len(y), -1)
+        self.table[ASCENT.rows] = address(self.rows)
+        up, down = (1.0, 1.0) if wide else (loss.quantile, 1 - loss.quantile)
+        q = self.squares * self.one_over_l2 + self.one_over_rho
+        self.rows[:, TARGET], self.rows[:, INVERSE_Q] = y, 1 / np.maximum(q, 1e-300)
+        self.rows[:, MOST], self.rows[:, LEAST] = up * self.most, -down * self.most
+        self.alpha = self.rows[:, ALPHA]
+        self._run = pass_entry(data[0].dtype.name, True)
+
+    def _one_pass(self):
+        self._run(None, address(self.table))
+
+    def lower_bound(self):
+        gain = float(np.sum(self.y * self.alpha)) - self.margin * float(np.abs(self.alpha).sum())
+        return self._bound(gain, 0.0, self._pull())
 
 
 class _Multiclass(_Ascent):
@@ -175,7 +224,9 @@ class _Multiclass(_Ascent):
     def lower_bound(self):
         others = self.alpha.copy()
         others[np.arange(len(self.y)), self.y] = 0
-        return self._bound(float(others.sum()), float(self.bend @ (others**2).sum(axis=1)), self._pull())
+        return self._bound(
+            self.margin * float(others.sum()), float(self.bend @ (others**2).sum(axis=1)), self._pull()
+        )
 
 
 def _triple(rows, scaling):

@@ -34,10 +34,11 @@ def column_sizes(rows, scaling):
 
 
 def nearly_independent(rows):
-    """Whether the features of dense rows are of like sizes and hardly correlated, by some rows and columns."""
+    """Whether the features are of like sizes and hardly correlated, by some rows and columns."""
     part = sampled(rows, LOOKED_AT)
     columns = np.unique(np.linspace(0, rows.features - 1, min(64, rows.features)).astype(np.int64))
-    X = part.matrix(slice(None))[:, columns].astype(np.float64)
+    X = part.matrix(slice(None))[:, columns]
+    X = np.asarray(X.toarray() if rows.is_sparse else X, np.float64)
     sizes = np.sqrt(np.mean(X**2, axis=0))
     Z = X - X.mean(axis=0)
     deviation = np.sqrt(np.mean(Z**2, axis=0))

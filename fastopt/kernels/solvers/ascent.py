@@ -21,6 +21,7 @@ NUMBERS = Table("ascent's numbers", floats="one_over_l2 one_over_rho margin high
 ASCENT = Table("ascent", "values indices indptr features rows w b order active seed", numbers=NUMBERS)
 
 Z, MOST, BEND, INVERSE_Q, ALPHA = range(5)  # of a row's numbers
+TARGET, LEAST = Z, BEND  # with targets
 ROW = 64  # bytes of them
 AHEAD = 4  # rows between the one at hand and the one that is fetched
 LINES = 8  # of a row's values that are fetched: what follows is in order
@@ -150,6 +151,43 @@ def ascent_pass(h, ascent):
     return 0
 
 
+@kernel(counted=False)
+def target_pass(h, ascent):
+    """The same for a target: each dual variable in [least, most] to its best, with margin * |it| against it.
+
+    A row's numbers: TARGET, MOST, LEAST, INVERSE_Q and ALPHA. Source: Ho & Lin 2012, without putting rows aside.
+    """
+    shuffle(ascent)
+    numbers, order, w, count = ascent.numbers, ascent.order, ascent.w, ascent.active
+    values, indices, indptr, features = ascent.values, ascent.indices, ascent.indptr, ascent.features
+    inverse, inverse_rho, margin = numbers.one_over_l2, numbers.one_over_rho, numbers.margin
+    b, worst = read(np.float64, ascent.b, 0), 0.0
+    for at in range(count):
+        i = np.int64(read(np.int32, order, at))
+        _fetch_row(h, ascent, np.int64(read(np.int32, order, min(at + AHEAD, count - 1))))
+        begin, end = _entries(indptr, features, i)
+        row = ascent.rows + i * ROW
+        alpha, inverse_q = read(np.float64, row, ALPHA), read(np.float64, row, INVERSE_Q)
+        if indices:
+            score = b + _sparse_dot(h, values, indices, begin, end, w)
+        else:
+            score = b + _dense_dot(h, values, begin, features, w)
+        free, limit = alpha - (score - read(np.float64, row, TARGET)) * inverse_q, margin * inverse_q
+        new = free - limit if free > limit else free + limit if free < -limit else 0.0
+        move = min(max(new, read(np.float64, row, LEAST)), read(np.float64, row, MOST)) - alpha
+        if move != 0:
+            worst = max(worst, abs(move) / inverse_q)
+            write(row, ALPHA, alpha + move)
+            b += move * inverse_rho
+            if indices:
+                _sparse_add(h, values, indices, begin, end, w, move * inverse)
+            else:
+                _dense_add(h, values, begin, features, w, move * inverse)
+    write(ascent.b, 0, b)
+    numbers.worst = worst
+    return 0
+
+
 @functools.cache
-def pass_entry(dtype):
-    return entry(ascent_pass, element_type(dtype), ASCENT.type)
+def pass_entry(dtype, to_targets=False):
+    return entry(target_pass if to_targets else ascent_pass, element_type(dtype), ASCENT.type)
