@@ -1,6 +1,7 @@
 """L-BFGS on kept scores; OWL-QN where there is an l1, projected where there are bounds."""
 
 import collections
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,8 @@ class Pairs:
     """
 
     def __init__(self, inverse=None, memory=MEMORY):
-        self._pairs, self._inverse = collections.deque(maxlen=memory), inverse or (lambda v: v)
+        self._pairs = collections.deque(maxlen=memory)
+        self._inverse: Any = inverse or (lambda v: v)
         self._gamma, self._steps, self._followed = None, 0, np.zeros(0)
 
     def begin_step(self, x):
