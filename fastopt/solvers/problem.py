@@ -90,7 +90,7 @@ class Problem:
         """f at x, its scores to `out`. One read."""
         self.scores(x, out)
         W = x[: self.count]
-        return self.passes.value_at(out) * self.factor + self.l2 * dot(W, W)
+        return self.passes.value_at(out.slot) * self.factor + self.l2 * dot(W, W)
 
     def evaluate(self, x, out=None):
         """(f, its gradient) at x; its scores to `out`. One read."""
