@@ -9,14 +9,12 @@ import numpy as np
 
 from fastopt import engines
 from fastopt.solvers.factors import inverse_of
-from fastopt.solvers.scaling import column_moments, sampled
+from fastopt.solvers.scaling import column_moments, sampled, spread_out, unweighted
 
 SAMPLED = 4  # rows of the sample, in features; at least LEAST
 LEAST = 2000
-LOOKED_AT, BENT = (
-    8,
-    2,
-)  # rows among which those of most curvature are found, and those, in features; at least LEAST
+LOOKED_AT = 4  # rows among which those of most curvature are found, in features; at least LEAST
+BENT = 2  # and so many of these
 WIDEST = 1500  # features
 ONE_BY_ONE = 50  # classes, whose second derivatives by one score are looked at each alone
 WORTH = 20  # the matrix is taken where its inverse takes less than so many reads of X
@@ -73,13 +71,18 @@ class ByMatrix:
         with a matrix of its own for each class 59, which take longer to make than what they save.
         """
         rows = self.problem.objective.rows
-        part = sampled(rows, max(LEAST, LOOKED_AT * rows.features))
-        D = _curvature_of(self.problem, part, x)
+        which = spread_out(rows.n, max(LEAST, LOOKED_AT * rows.features))
+        if not rows.in_memory:  # read once
+            rows, which = rows.take(which), np.arange(len(which))
+        blocks = np.array_split(
+            which, -(-len(which) // LEAST)
+        )  # so that not all of them are copied at a time
+        D = np.concatenate([_curvature_of(self.problem, unweighted(rows, block), x) for block in blocks])
         if not np.std(D) > UNEVEN * np.mean(D):
             return
         largest = np.sort(np.argsort(-D, kind="stable")[: max(LEAST, BENT * rows.features)])
         least = D[largest].min()
-        own = self._moments(part.take(largest), (D[largest] - least) / part.n)
+        own = self._moments(unweighted(rows, which[largest]), (D[largest] - least) / len(which))
         self._invert(own + np.minimum(D, least).mean() * self._flat)
 
     def _moments(self, part, D):

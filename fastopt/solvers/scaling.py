@@ -51,7 +51,15 @@ class Scaling(NamedTuple):
 
 def sampled(rows, count):
     """Some rows, evenly spread."""
-    which = np.unique(np.linspace(0, rows.n - 1, min(count, rows.n)).astype(np.int64))
+    return unweighted(rows, spread_out(rows.n, count))
+
+
+def spread_out(n, count):
+    """So many of n numbers of rows, or all."""
+    return np.unique(np.linspace(0, n - 1, min(count, n)).astype(np.int64))
+
+
+def unweighted(rows, which):
     return rows.take(which)._replace(weight=None)
 
 

@@ -45,6 +45,8 @@ class Run:
         rules.checked(self._base, {self.rows.dtype})
         start = checked_start(start, self.rows)
         self._allocate(start)
+        self._epoch_loop: Any = None
+        self.seconds, self._prepared = 0.0, seconds_preparing()
         self._first_loss = self._loss_at_start(start)
         self._path = resume.checked_path(path)
         self._identity = None if path is None else identity(settings, examples, start)
@@ -55,9 +57,8 @@ class Run:
             self._resume()
         self._good = (self.W.copy(), self.b.copy(), self.step)
         self._lowest_loss, self._lowest = self._first_loss, (self.W.copy(), self.b.copy(), self.step)
-        self.seconds, self._prepared = 0.0, seconds_preparing()
         with preparing():
-            self._epoch_loop: Any = self._bind(self.rows) if self.rows.in_memory else None
+            self._epoch_loop = self._bind(self.rows) if self.rows.in_memory else None
         self._steps_at_once = max(1, FIRST_STRETCH * settings.steps_per_epoch // max(1, self.rows.work))
 
     def _bind(self, rows):
