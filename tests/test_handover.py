@@ -271,7 +271,7 @@ def cache(tmp_path_factory):
     return str(tmp_path_factory.mktemp("cache"))
 
 
-@pytest.mark.parametrize("how", ["plain", "train", "threads", "forks", "interrupts", "exit"])
+@pytest.mark.parametrize("how", ["forks", "exit"])  # the others: handover_trials.py
 def test_trials(how, cache):
     """The real thing in processes of their own, the first with an empty cache of kernels; handover_trials.py runs many."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": cache, "FASTOPT_BACKEND": "auto"}

@@ -39,7 +39,9 @@ print((int(status.split("VmHWM:")[1].split()[0]) * 1024 - held) / 2**20)
 )
 def test_a_fit_takes_little_beyond_the_data(model, made, python, need):
     need("numba")
-    limit = 50 if made == "X" else 60  # other layouts are copied in blocks, and a sample of their rows besides
+    limit = (
+        50 if made == "X" else 60
+    )  # other layouts are copied in blocks, and a sample of their rows besides
     assert float(python(FIT.format(model=model, made=made), PYTHONWARNINGS="ignore").split()[-1]) < limit
 
 

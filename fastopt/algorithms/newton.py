@@ -170,12 +170,15 @@ def steihaug(fun, x, g, radius, p, r, d, hd, head):
     enough = min(0.5, math.sqrt(length)) * length
     predicted = 0.0
     for _ in range(2 * g.size):
+        dd = dot(d, d)
+        if not dd > 0.0:  # gradients below 1e-160
+            break
         if not affords(head, head[SECOND_COST]):
             break
         product(fun, x, d, hd)
         head[PAIRS] += 1
         curve = dot(d, hd)
-        pd, dd, pp = dot(p, d), dot(d, d), dot(p, p)
+        pd, pp = dot(p, d), dot(p, p)
         edge = (-pd + math.sqrt(max(0.0, pd * pd + dd * (radius * radius - pp)))) / dd
         alpha = rr / curve if curve > 0.0 else edge
         if not alpha < edge:
