@@ -7,8 +7,7 @@
 A line a rule x back end x dtype, a loss x layout x back end x dtype (the value, then the gradients), and a
 strategy of the training loop.
 It uses public names only that have been there from the first commit on; what an install lacks is said in
-its line. On one machine the lines of one install are always the same; sums of linear models may have
-other bits on another instruction set.
+its line. The lines of one install are always the same; bench/order.py compares engines, widths and threads.
 """
 
 import hashlib

@@ -358,7 +358,7 @@ def versions():
     from importlib.metadata import PackageNotFoundError, version
 
     found = []
-    for package in ("scikit-learn", "liblinear-official", "skglm", "cyanure"):
+    for package in ("scikit-learn", "liblinear-multicore", "skglm", "cyanure"):
         try:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
