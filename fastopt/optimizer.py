@@ -226,9 +226,9 @@ class Optimizer:
         ]
         given = sorted((i, g) for i, g in given if g is not None)
         params = [self._params.arrays[i] for i, _ in given]
-        steps = ascent.climb(self._sam, params, [-g if self._maximize else g for _, g in given])
+        ends = ascent.climb(self._sam, params, [g for _, g in given], -1.0 if self._maximize else 1.0)
         self._origin = params, [p.copy() for p in params]
-        ascent.write(params, [p + e for p, e in zip(params, steps, strict=True)])
+        ascent.write(params, ends)
 
     def _descend(self):
         ascent.write(*self._origin)  # type: ignore[misc]

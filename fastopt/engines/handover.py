@@ -82,8 +82,8 @@ class Handover:
         finally:
             _seconds[cls] = spent = _seconds.get(cls, 0.0) + time.perf_counter() - began
             if spent > PATIENCE and not self._asked:
-                self._asked = True
                 background.submit(self._prepare)
+                self._asked = True  # after it: Ctrl-C between the two must not leave it unasked for ever
 
     def _prepare(self):
         try:
@@ -117,8 +117,8 @@ class RunHandover:
     def consider(self, seconds):
         """Have Numba's kernels prepared if this is what the rest of the run takes as it goes now."""
         if seconds > LEFT and not self._asked:
-            self._asked = True
             background.submit(self._prepare)
+            self._asked = True
 
     def _prepare(self):
         entries = numba.entries()

@@ -1,30 +1,62 @@
 """The climb of sharpness-aware minimization, and the way back."""
 
+import math
 from collections import deque
 from operator import setitem
 
 import numpy as np
 
 
-def climb(sam, params, grads):
-    """How far each parameter is moved: a list of arrays, of the parameters' dtypes."""
+BLOCK = 1 << 14  # elements: what a formula makes on its way stays in the cache
+
+
+def climb(sam, params, grads, sign=1.0):
+    """Where it leads, an array for each parameter. sign: -1 where the gradients are of what is maximized."""
+    ends = [np.empty_like(p) for p in params]
+    blocks = [b for arrays in zip(ends, params, grads, strict=True) for b in _blocks(*arrays)]
     with np.errstate(all="ignore"):
-        if sam.adaptive:
-            sizes = [np.abs(p) + p.dtype.type(sam.eta) for p in params]
-            grads = [t * g for t, g in zip(sizes, grads, strict=True)]
-        top = max((float(np.max(np.abs(g), initial=0.0)) for g in grads), default=0.0)
-        if not 0 < top < np.inf:
-            return [np.zeros_like(p) for p in params]
-        scaled = [np.asarray(g, np.float64) / top for g in grads]  # so that no power leaves the range
-        if sam.p == np.inf:
-            steps = [np.sign(g) for g in scaled]
+        top = np.max([_largest(_felt(sam, p, g)) for _, p, g in blocks], initial=0.0)  # NaN where one is
+        if 0 < top < np.inf:
+            _climb(sam, blocks, top, sign)
         else:
-            q = sam.p / (sam.p - 1)
-            below = sum(float(np.sum(np.abs(g) ** q)) for g in scaled) ** ((q - 1) / q)
-            steps = [np.sign(g) * np.abs(g) ** (q - 1) / below for g in scaled]
+            for end, p, _ in blocks:
+                end[...] = p
+    return ends
+
+
+def _climb(sam, blocks, top, sign):
+    q = 1.0 if sam.p == np.inf else sam.p / (sam.p - 1)
+
+    def scaled(p, g):  # by the largest one, so that no power leaves the range
+        return _felt(sam, p, g).astype(np.float64) / top
+
+    below = math.fsum(float(np.sum(np.abs(scaled(p, g)) ** q)) for _, p, g in blocks) if q > 1 else 1.0
+    length = sign * sam.rho / below ** ((q - 1) / q)
+    for end, p, g in blocks:
+        step = scaled(p, g)
+        if q != 2:
+            step = np.sign(step) * np.abs(step) ** (q - 1) if q > 1 else np.sign(step)
         if sam.adaptive:
-            steps = [t * e for t, e in zip(sizes, steps, strict=True)]
-        return [(sam.rho * e).astype(p.dtype) for p, e in zip(params, steps, strict=True)]
+            step *= np.abs(p) + p.dtype.type(sam.eta)
+        np.add(p, (length * step).astype(p.dtype), out=end)
+
+
+def _felt(sam, p, g):
+    return (np.abs(p) + p.dtype.type(sam.eta)) * g if sam.adaptive else g
+
+
+def _largest(g):
+    return np.maximum(g.max(initial=0), -g.min(initial=0))
+
+
+def _blocks(*arrays):
+    """Parts of arrays of one shape that lie alike and without gaps; or the arrays, whole."""
+    first = arrays[0]
+    for flat in (lambda a: a, lambda a: a.T):
+        if all(flat(a).flags.c_contiguous for a in arrays):
+            rows = [flat(a).reshape(-1) for a in arrays]
+            return [tuple(r[i : i + BLOCK] for r in rows) for i in range(0, first.size, BLOCK)]
+    return [arrays]
 
 
 def write(arrays, values):
