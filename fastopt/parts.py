@@ -12,13 +12,13 @@ from fastopt.arrays import FLOATS
 from fastopt.regroup import regrouped
 from fastopt.rows import (
     Rows,
-    checked_labels,
     checked_matrix,
     checked_scale,
-    checked_weights,
     labels_and_classes,
+    labels_or_shares,
     part_rows,
 )
+from fastopt.weights import checked_weights
 
 PIECES = 8  # of a window of shuffled rows, from as many places of the source
 IN_FLIGHT = 2  # parts in memory at once: one is computed with, one is read
@@ -109,7 +109,7 @@ def rows_of(source, loss, y=None, *, classes=None, scale=None, weight=None):
     coder = Coder(source) if source.raw and y is None and loss.one_row != "real" else None
     n, y, weight = _all_labels(source, y, weight, coder)
     if coder is not None:
-        y = coder.finish(y)
+        y, source.classes = coder.finish(y)
     if classes is None and source.classes is not None and loss.one_row != "real":
         classes = len(source.classes)
         classes = 1 if classes <= 2 and loss.one_row == "binary" else max(2, classes)
@@ -146,35 +146,63 @@ class Coder:
         return np.array(numbers, np.int32)[places.reshape(-1)]
 
     def finish(self, numbers):
-        """The class numbers, in the order of the sorted classes, of those that `add` gave."""
+        """(the class numbers, in the order of the sorted classes, of those that `add` gave; the classes)"""
         values = list(self._number)
         if len({isinstance(v, str) for v in values}) > 1:
             raise ValueError(f"{self._source.name}: labels are numbers in some rows and text in others")
         order = sorted(range(len(values)), key=values.__getitem__)
-        self._source.classes = np.array([values[i] for i in order])
         place = np.empty(len(values), np.min_scalar_type(max(1, len(values))))
         place[order] = np.arange(len(values))
-        return place[numbers]
+        return place[numbers], np.array([values[i] for i in order])
+
+
+def targets_of(source, y=None, weight=None):
+    """(numbers to be met, weight or None) of all rows of a source; y, weight: in the place of its own."""
+    _, y, weight = _all_labels(source, y, weight)
+    return y, weight
+
+
+def classes_of(source, y=None, weight=None):
+    """(class numbers, weight or None, the classes in order) of all rows of a source. One pass over the labels.
+
+    The classes are those that y holds, sorted; or the source's own names of the class numbers in y.
+    """
+    if y is None and source.classes is not None and not source.raw:
+        _, y, weight = _all_labels(source, y, weight)
+        if y.dtype.kind not in "iub" or len(y) and not 0 <= y.min() <= y.max() < len(source.classes):
+            raise ValueError(f"{source.name}: labels must be numbers of its {len(source.classes)} classes")
+        return y, weight, source.classes
+    coder = Coder(source)
+    _, found, weight = _all_labels(source, y, weight, coder if y is None else None)
+    numbers, classes = coder.finish(found if y is None else coder.add(found))
+    return numbers, weight, classes
+
+
+def over_parts(function, source):
+    """function(X), an array with an entry a row, of all rows of a source, read part by part."""
+    size = source.part_rows or part_rows(source.features, source.dtype.itemsize, source.is_sparse)
+    found = [function(X) for X, _, _ in ahead(lambda: source.pieces(size), source.in_flight)]
+    return np.concatenate(found or [function(np.empty((0, source.features), source.dtype))])
 
 
 def _all_labels(source, y, weight, coder=None):
     """(n, y, weight or None) of all rows, from the source or as given."""
     if y is not None and source.n is not None:
-        return source.n, checked_labels(y, source.n), weight
+        return source.n, labels_or_shares(y, source.n), weight
     counts, ys, weights = [], [], []
     for count, own, own_weight in source.labels():
         counts.append(count)
         if y is None:
             if own is None:
                 raise ValueError(f"{source.name} has no labels: pass y, a vector for all rows")
-            own = checked_labels(own, count)
+            own = labels_or_shares(own, count)
             ys.append(_small(own if coder is None else coder.add(own)))
         if own_weight is not None:
             weights.append(np.asarray(own_weight))
     n = sum(counts)
     if source.n is not None and n != source.n:
         raise ValueError(f"{source.name} gave {n:,} rows where {source.n:,} were announced")
-    y = checked_labels(y, n) if y is not None else np.concatenate(ys) if ys else np.zeros(0, np.int64)
+    y = labels_or_shares(y, n) if y is not None else np.concatenate(ys) if ys else np.zeros(0, np.int64)
     if weight is None and weights:
         weight = np.concatenate(weights)
     return n, y, weight

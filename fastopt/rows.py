@@ -6,6 +6,7 @@ import numpy as np
 
 from fastopt import losses
 from fastopt.arrays import FLOATS, checked_number, is_masked
+from fastopt.weights import checked_weights
 
 SPARSE = "csr_matrix or csr_array"
 AT_ONCE = 8192  # rows, where X is searched for what is not finite
@@ -305,6 +306,15 @@ def _shares(loss, y, n, classes, dtype):
     return (np.ascontiguousarray(shares[:, -1:]) if own else shares), count
 
 
+def labels_or_shares(y, n):
+    """y as a vector of n entries, or as it is where it holds n rows of shares of classes."""
+    if getattr(y, "ndim", 1) != 2:
+        return checked_labels(y, n)
+    if len(y) != n:
+        raise ValueError(f"y has {len(y):,} rows of shares of classes, X {n:,} rows")
+    return y
+
+
 def checked_labels(y, n=None):
     """y as a vector, of n entries where n is given."""
     if is_masked(y):
@@ -317,33 +327,6 @@ def checked_labels(y, n=None):
         wanted = f"({n},), one entry a row of X" if n is not None else "(n,), one entry a row of X"
         raise ValueError(f"y must have shape {wanted}, not {y.shape}")
     return y
-
-
-def _in_range(weight, dtype):
-    """Weights whose sum, or one over it, would leave the dtype's range are taken times a power of two."""
-    weight = np.asarray(weight)
-    largest = float(weight.max(initial=0)) if weight.dtype.kind in "fiub" else 0.0
-    exponent = int(np.frexp(largest)[1])
-    if not 0 < largest < np.inf or abs(exponent) < (100 if dtype == np.float32 else 900):
-        return weight
-    return np.ldexp(weight.astype(np.float64), -exponent)
-
-
-def checked_weights(weight, n, dtype):
-    if weight is None:
-        return None
-    try:
-        weight = np.ascontiguousarray(_in_range(weight, dtype), dtype)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"sample_weight must be a vector of numbers: {error}") from error
-    if weight.shape != (n,):
-        raise ValueError(f"sample_weight must have shape ({n},), not {weight.shape}")
-    if not (np.isfinite(weight) & (weight >= 0)).all():
-        at = int(np.argmin(np.isfinite(weight) & (weight >= 0)))
-        raise ValueError(f"sample_weight[{at}] is {weight[at]}; weights are finite and not negative")
-    if n and not weight.sum() > 0:
-        raise ValueError("sample_weight is 0 everywhere: there is no mean to take")
-    return weight
 
 
 def _csr(X, columns):

@@ -95,6 +95,23 @@ def test_l1_and_standardize(client, parts_as_chunks):
     assert theirs.report.solver == "lbfgs" and theirs.predict(X[:5]).shape == (5,)
 
 
+def test_class_weights(client, parts_as_chunks):
+    X, y = data()
+    y = y[np.argsort(y, kind="stable")]  # most partitions hold one class
+    for class_weight in ("balanced", {0: 3.0, 1: 0.0}, [1.0, 2.0, 0.5]):
+        of_class = np.array(
+            N / (3 * np.bincount(y)) if class_weight == "balanced" else [3, 0, 1] if 0 in class_weight and isinstance(class_weight, dict)
+            else class_weight
+        )  # fmt: skip
+        mine = solve(fo.Objective(fo.Softmax(), X, y, l2=1e-4, sample_weight=of_class[y]), "lbfgs")
+        theirs = fo.train(*chunked(X, y), l2=1e-4, client=client, class_weight=class_weight, solver="lbfgs")
+        same([theirs.W, theirs.b], mine[:2])
+    names = np.array(["red", "green", "blue"])[y]
+    wanted = fo.LinearClassifier(solver="lbfgs", class_weight="balanced").fit(X, names)
+    mine = fo.LinearClassifier(solver="lbfgs", class_weight="balanced").fit(*chunked(X, names))
+    np.testing.assert_allclose(mine.coef_, wanted.coef_, rtol=1e-4, atol=1e-6)
+
+
 def test_files_and_frames_give_the_same(client, tmp_path):
     pandas = pytest.importorskip("pandas")
     frames = pytest.importorskip("dask.dataframe")
@@ -152,7 +169,9 @@ def test_what_is_wrong_is_said(client, tmp_path):
     refused(ValueError, "the same chunks", dX, dy.rechunk(100))
     refused(TypeError, "dask array", X, y)
     refused(ValueError, "no partitions", [])
-    refused(ValueError, "class_weight", dX, dy, class_weight="balanced")
+    refused(ValueError, "class_weight", dX, dy, loss=fo.SquaredError(), class_weight="balanced")
+    refused(ValueError, "names 7", dX, dy, class_weight={7: 1.0})
+    refused(ValueError, "weights of all rows are 0", dX, dy, class_weight=[0, 0, 0])
     refused(ValueError, "dual|memory", dX, dy, loss=fo.Hinge(), l2=1.0, solver="auto")
     refused(
         PartitionError, "gone.npy", [Load(tmp_path / "X.npy", 0, 9, y=y), Load(tmp_path / "gone.npy", 0, 5)]
@@ -277,3 +296,193 @@ def test_estimators_take_collections(client):
     assert abs(line.predict(dX).compute() - 2 * X[:, 0]).max() < 1e-3
     with pytest.raises(ValueError, match="auto"):
         fo.LinearClassifier(solver="dual", loss="hinge").fit(dX, dy)
+
+
+def naive_local_sgd(parts, classes, H, batch, epochs, lr, momentum, l2, seed):
+    """Softmax by SGD with momentum on every part, averaged after H steps: from the definition, in float64."""
+    features, n = parts[0][0].shape[1], sum(len(y) for _, y in parts)
+    W, b, V, c = (
+        np.zeros((classes, features)),
+        np.zeros(classes),
+        np.zeros((classes, features)),
+        np.zeros(classes),
+    )
+    steps, taken, losses = -(-n // (batch * len(parts))), 0, []
+    sequences = [
+        np.concatenate(
+            [
+                np.random.default_rng([seed, e, k, 0]).permutation(len(y))
+                for e in range(1 + epochs * steps * batch // len(y))
+            ]
+        )
+        for k, (_, y) in enumerate(parts)
+    ]
+    for _ in range(epochs):
+        done = epoch_loss = 0
+        while done < steps:
+            count, ends = min(H, steps - done), []
+            for (X, y), sequence in zip(parts, sequences, strict=True):
+                own, size, sum_of_losses = [a.copy() for a in (W, b, V, c)], min(batch, len(y)), 0.0
+                for t in range(taken, taken + count):
+                    rows = sequence[t * size : (t + 1) * size]
+                    s = X[rows] @ own[0].T + own[1]
+                    p = np.exp(s - s.max(axis=1, keepdims=True))
+                    p /= p.sum(axis=1, keepdims=True)
+                    sum_of_losses += -np.log(p[np.arange(size), y[rows]]).mean() + l2 * (own[0] ** 2).sum()
+                    p[np.arange(size), y[rows]] -= 1
+                    own[2] = momentum * own[2] + p.T @ X[rows] / size + 2 * l2 * own[0]
+                    own[3] = momentum * own[3] + p.mean(axis=0)
+                    own[0], own[1] = own[0] - lr * own[2], own[1] - lr * own[3]
+                ends.append((len(y) / n, own))
+                epoch_loss += len(y) / n * sum_of_losses
+            W, b, V, c = (sum(share * own[i] for share, own in ends) for i in range(4))
+            taken, done = taken + count, done + count
+        losses.append(epoch_loss / steps)
+    return W, b, losses
+
+
+LOCAL = {
+    "solver": "local-sgd",
+    "rule": fo.Momentum(0.05),
+    "epochs": 3,
+    "batch_size": 32,
+    "l2": 1e-3,
+    "seed": 7,
+}
+
+
+def test_local_sgd_is_what_its_definition_says(client):
+    X, y = data()
+    cuts = [0, 1000, 1010, 2500, N]  # one part is smaller than a batch
+    parts = [(X[a:z], y[a:z]) for a, z in zip(cuts, cuts[1:], strict=False)]
+    there = [*parts, (X[:0], y[:0])]
+    from dask.delayed import delayed
+
+    fit = fo.train([delayed(p) for p in there], client=client, local_steps=7, **LOCAL)
+    W, b, losses = naive_local_sgd(parts, CLASSES, 7, 32, 3, 0.05, 0.9, 1e-3, 7)
+    np.testing.assert_allclose(fit.W, W, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(fit.b, b, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(fit.history["loss_train"], losses, rtol=1e-9)
+    assert fit.steps == 3 * -(-N // (32 * 4))
+
+
+def test_local_sgd_of_one_part_is_sgd(client):
+    X, y = data()
+    options = LOCAL | {"sampling": "sequential", "batch_size": 40, "rule": fo.Adam(0.01)}
+    there = [array.from_array(a, chunks=a.shape) for a in (X, y)]
+    fit = fo.train(*there, client=client, local_steps=9, **options)
+    alone = fo.train(X, y, **options | {"solver": "sgd"})
+    same([fit.W, fit.b], [alone.W, alone.b])
+
+
+@pytest.mark.parametrize("sampling", ["shuffle", "replacement"])
+def test_local_sgd_has_the_same_bits_on_any_workers(sampling, client, tmp_path):
+    from dask.delayed import delayed
+    from scipy.sparse import csr_array
+
+    X, y = data()
+    w = np.random.default_rng(1).uniform(0.5, 2, N)
+    one = sorted(client.scheduler_info()["workers"])[:1]
+    options = LOCAL | {"sampling": sampling, "local_steps": 5, "client": client}
+    for form in (np.asarray, csr_array):
+        for rule in (fo.SGD(0.1), fo.Adam(0.01)):
+            parts = [
+                delayed((form(X[a : a + CHUNK]), y[a : a + CHUNK], w[a : a + CHUNK]))
+                for a in range(0, N, CHUNK)
+            ]
+            placed = [client.compute(part, workers=one) for part in parts]
+            fits = [fo.train(p, **options | {"rule": rule, "threads": 1}) for p in (parts, placed)]
+            same([fits[0].W, fits[0].b], [fits[1].W, fits[1].b])
+            assert fits[0].evaluate(X, y)[1] > 0.6
+    path = tmp_path / "run.npz"
+    options |= {"validation": (X[:500], y[:500]), "schedule": fo.schedules.Cosine()}
+    whole = fo.train(*chunked(X, y), **options)
+    assert whole.history["accuracy_validation"][-1] > 0.6
+    options["schedule"] = None
+    whole = fo.train(*chunked(X, y), **options)
+    fo.train(*chunked(X, y), **options | {"epochs": 1}, checkpoint=path)
+    again = fo.train(*chunked(X, y), **options, checkpoint=path)
+    same([again.W, again.b], [whole.W, whole.b])
+    with pytest.raises(ValueError, match="local_steps"):
+        fo.train(*chunked(X, y), **options | {"local_steps": 6}, checkpoint=path)
+
+
+def test_a_worker_that_is_killed_shows_in_no_bit_of_local_sgd(processes, tmp_path):
+    X, y = data()
+    np.save(tmp_path / "X.npy", X)
+    ends = [*range(0, N, CHUNK), N]
+    loads = [
+        Load(tmp_path / "X.npy", a, z, y=y, hold=i % 2 == 0)
+        for i, (a, z) in enumerate(zip(ends, ends[1:], strict=False))
+    ]
+    options = LOCAL | {"epochs": 20, "local_steps": 4, "client": processes}
+    wanted = fo.train(loads, **options)
+    thread = killer(processes, 0.2)
+    found = fo.train(loads, **options)
+    thread.join()
+    same([found.W, found.b], [wanted.W, wanted.b])
+
+
+def test_what_local_sgd_refuses(client):
+    X, y = data()
+    there = chunked(X, y)
+    for options, match in (
+        ({"rule": fo.SAM(fo.SGD(0.1))}, "SAM"),
+        ({"rule": fo.LARS(0.1)}, "LARS"),
+        ({"average": True}, "average"),
+        ({"local_steps": 0}, "local_steps"),
+        ({"solver": "lbfgs", "local_steps": 5}, "local_steps is for"),
+        ({"validation": 0.1}, "validation"),
+        ({"penalty": fo.L1(0.1)}, "penalty"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            fo.train(*there, client=client, **LOCAL | options)
+    with pytest.raises(ValueError, match="client="):
+        fo.train(X, y, solver="local-sgd")
+    with pytest.raises(fo.Diverged):
+        fo.train(
+            *there, client=client, **LOCAL | {"rule": fo.SGD(1e6), "loss": fo.SquaredError(), "epochs": 20}
+        )
+
+
+@pytest.mark.parametrize("kind", ["npy", "zarr"])
+def test_the_command_line_on_workers(kind, client, tmp_path):
+    pytest.importorskip("click")
+    from click.testing import CliRunner
+
+    from fastopt.cli import main
+
+    X, y = data()
+    path, labels, model = tmp_path / f"X.{kind}", tmp_path / "y.npy", tmp_path / "m.npz"
+    np.save(labels, y)
+    if kind == "npy":
+        np.save(path, X)
+    else:
+        zarr = pytest.importorskip("zarr")
+        zarr.create_array(store=str(path), shape=X.shape, chunks=(500, FEATURES), dtype=X.dtype)[:] = X
+
+    def run(*options):
+        given = [
+            "train",
+            path,
+            "--labels",
+            labels,
+            "--scheduler",
+            client.scheduler.address,
+            *options,
+            "--out",
+            model,
+        ]
+        result = CliRunner().invoke(main, [*map(str, given)])
+        return result.exit_code, result.output
+
+    code, text = run("--solver", "lbfgs", "--l2", 1e-3)
+    assert code == 0, text
+    same([fo.Fit.load(model).W], [fo.train(X, y, solver="lbfgs", l2=1e-3).W])
+    code, text = run("--solver", "local-sgd", "--local-steps", 5, "--epochs", 3, "--lr", 0.1, "--json")
+    assert code == 0 and '"solver": "local-sgd"' in text, text
+    options = {"rule": fo.Momentum(0.1), "epochs": 3, "schedule": fo.schedules.Cosine(), "local_steps": 5}
+    there = [Load(path, 0, N, y=labels)]
+    same([fo.Fit.load(model).W], [fo.train(there, solver="local-sgd", client=client, **options).W])
+    code, text = run("--solver", "sgd")
+    assert code != 0 and "local-sgd" in text

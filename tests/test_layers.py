@@ -29,7 +29,7 @@ LAYERS = [
     ("linear", "solvers", "exchange"),
     ("optimizer", "objective", "functions"),
     ("parts", "regroup"),
-    ("engines", "rows", "stepping"),
+    ("engines", "rows", "weights", "stepping"),
     (
         "kernels",
         "native",

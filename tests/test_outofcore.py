@@ -231,6 +231,134 @@ def test_svmlight(tmp_path):
     np.testing.assert_allclose(fit.W, wanted.W, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("chunks", [(1000, 5), (64, FEATURES)])
+def test_zarr(chunks, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    X, y = data()
+    path = tmp_path / "X.zarr"
+    array = zarr.create_array(store=str(path), shape=X.shape, chunks=chunks, dtype=X.dtype)
+    array[:] = X
+    wanted = fo.train(X, y, solver="lbfgs", l2=1e-3)
+    for source in (fo.source(path, y=y), fo.source(array, y=y), fo.source([fo.source(path, y=y)])):
+        fit = fo.train(source, solver="lbfgs", l2=1e-3)
+        same([fit.W, fit.b], [wanted.W, wanted.b])
+    source, seen = fo.source(path, y=y), np.zeros_like(X)
+    for rows, numbers, _ in source.shuffled(100, np.random.default_rng(0)):
+        assert numbers[0] % chunks[0] == 0
+        seen[numbers] += rows
+    same([seen, *(piece[0] for piece in source.between(1001, 1003))], [X, X[1001:1003]])
+    assert fo.train(source, epochs=3).evaluate(X, y)[1] > 0.6
+    group = zarr.open_group(str(tmp_path / "group.zarr"))
+    group.create_array("X", shape=X.shape, chunks=chunks, dtype=X.dtype)[:] = X
+    same(fo.train(fo.source(tmp_path / "group.zarr" / "X", y=y), solver="lbfgs", l2=1e-3).W, wanted.W)
+    refused(
+        lambda: fo.source(tmp_path / "group.zarr", y=y), ReadError, "group of arrays: name one of them .X."
+    )
+    refused(lambda: fo.source(tmp_path / "none.zarr", y=y), ReadError, "none.zarr")
+    group.create_array("i", shape=X.shape, chunks=chunks, dtype=np.int32)
+    refused(lambda: fo.source(tmp_path / "group.zarr" / "i", y=y), ReadError, "int32")
+    chunk = next(p for p in (path / "c" / "0").rglob("*") if p.is_file())
+    chunk.write_bytes(b"damaged")
+    refused(lambda: fo.train(fo.source(path, y=y), solver="lbfgs"), ReadError, "X.zarr, rows 0 to 1,024")
+
+
+@pytest.mark.parametrize("loss", [fo.Softmax(), fo.Logistic()], ids=str)
+def test_soft_labels_of_a_source(loss, tmp_path):
+    X, y = data()
+    shares = np.eye(CLASSES)[y] * 0.9 + 0.1 / CLASSES
+    wanted = fo.train(X, shares, loss, solver="lbfgs", l2=1e-3)
+    for source in sources(X, shares, tmp_path):
+        fit = fo.train(source, loss=loss, solver="lbfgs", l2=1e-3)
+        same([fit.W, fit.b], [wanted.W, wanted.b])
+    epochs = fo.train(source, loss=loss, epochs=2, sampling="sequential", batch_size=64)
+    np.testing.assert_allclose(
+        epochs.W,
+        fo.train(X, shares, loss, epochs=2, sampling="sequential", batch_size=64).W,
+        rtol=1e-4,
+        atol=1e-6,
+    )
+    refused(lambda: fo.train(fo.source(X, 2 * shares), loss=loss, solver="lbfgs"), ValueError, "shares|sums")
+    refused(lambda: fo.train(fo.source(X, y=shares[:, :1].ravel()[:9]), loss=loss), ValueError, "9 entries")
+    refused(lambda: fo.train(fo.source(X, shares), loss=fo.Hinge(), solver="lbfgs"), ValueError, "shape")
+
+
+def test_estimators_are_fitted_to_sources(tmp_path):
+    pytest.importorskip("sklearn")
+    X, y = data(np.float64)
+    names = np.array(["red", "green", "blue"])[y]
+    numbers = np.searchsorted(["blue", "green", "red"], names)
+    weight = np.random.default_rng(5).uniform(0.5, 2, N)
+    for options in (
+        {"solver": "lbfgs"},
+        {"solver": "newton", "standardize": True},
+        {"class_weight": "balanced"},
+        {"class_weight": {"red": 5.0}, "l1": 1e-3, "solver": "lbfgs"},
+        {"loss": "logistic", "fit_intercept": False},
+    ):
+        wanted = fo.LinearClassifier(**options).fit(X, names, weight)
+        for source in [*sources(X, names, tmp_path, weight)][:1] + [
+            fo.source(X, numbers, weight=weight, classes=["blue", "green", "red"])
+        ]:
+            mine = fo.LinearClassifier(**options).fit(source)
+            assert list(mine.classes_) == list(wanted.classes_) and mine.n_features_in_ == FEATURES
+            if "class_weight" in options:  # the mean weight of all rows is rounded otherwise
+                np.testing.assert_allclose(mine.coef_, wanted.coef_, rtol=1e-5, atol=1e-7)
+            else:
+                same([mine.coef_, mine.intercept_], [wanted.coef_, wanted.intercept_])
+            same([mine.predict(source), mine.predict_proba(source)], [mine.predict(X), mine.predict_proba(X)])
+            assert mine.score(source) == pytest.approx(mine.score(X, names, weight))
+    assert mine.score(fo.source(X), names) == mine.score(X, names)
+    line = fo.LinearRegressor(l2=0.0).fit(fo.source(X, 2 * X[:, 0] + 1))
+    np.testing.assert_allclose(line.predict(fo.source(X)), 2 * X[:, 0] + 1, atol=1e-6)
+    assert line.score(fo.source(X, 2 * X[:, 0] + 1)) == pytest.approx(1)
+
+
+def test_estimators_take_epochs_over_sources(tmp_path):
+    pytest.importorskip("sklearn")
+    X, y = data()
+    X[:, 0] *= 30
+    sparse, _ = sparse_data()
+    for rows, options in (
+        (X, {"standardize": True}),
+        (X, {"standardize": True, "l1": 1e-3}),
+        (X, {"standardize": True, "fit_intercept": False, "average": True}),
+        (sparse, {"standardize": True}),
+    ):
+        options |= {"solver": "sgd", "epochs": 4, "random_state": 0}
+        wanted = fo.LinearClassifier(**options).fit(rows, y).score(rows, y)
+        mine = fo.LinearClassifier(**options).fit(fo.source(rows, y))
+        assert mine.score(rows, y) > wanted - 0.02 > 0.5
+        again = fo.LinearClassifier(**options, n_threads=1).fit(fo.source(rows, y))
+        same([mine.coef_], [again.coef_])
+    warm = fo.LinearClassifier(solver="lbfgs", warm_start=True).fit(fo.source(X, y))
+    assert warm.fit(fo.source(X, y)).n_iter_ <= 3
+    for make, match in (
+        (lambda: fo.LinearClassifier(early_stopping=True).fit(fo.source(X, y)), "early_stopping"),
+        (lambda: fo.LinearClassifier().fit(fo.source(X, 0 * y)), "one class only"),
+        (lambda: fo.LinearClassifier().fit(fo.source(X, X[:, 1])), "continuous"),
+        (lambda: fo.LinearClassifier("hinge", solver="dual").fit(fo.source(X, y)), "memory"),
+        (lambda: fo.LinearClassifier(class_weight={7: 1}).fit(fo.source(X, y)), "names 7"),
+        (lambda: fo.LinearRegressor("poisson").fit(fo.source(X, X[:, 0])), "counts"),
+    ):
+        refused(make, ValueError, match)
+    refused(
+        lambda: fo.LinearClassifier().partial_fit(fo.source(X, y), None, [0, 1]), TypeError, "partial_fit"
+    )
+
+
+def test_estimators_take_bytes_of_a_source_as_they_are():
+    pytest.importorskip("sklearn")
+    X, y = data(np.uint8)
+    for scale, l2 in ((None, 1e-4), (1 / 255, 1e-4)):
+        given = X if scale is None else (X * np.float32(scale))
+        wanted = fo.LinearClassifier(solver="lbfgs", l2=l2, tol=1e-6).fit(given, y)
+        mine = fo.LinearClassifier(solver="lbfgs", l2=l2, tol=1e-6).fit(fo.source(X, y, scale=scale))
+        np.testing.assert_allclose(mine.coef_, wanted.coef_ * (scale or 1), rtol=1e-3, atol=1e-6)
+        assert (mine.predict(X) == wanted.predict(given)).mean() > 0.999
+    small = fo.train(fo.source(X[:300], y[:300]), scale=0.5, epochs=1)  # one part
+    same([small.W], [fo.train(X[:300], y[:300], scale=0.5, epochs=1).W])
+
+
 def test_a_small_source_is_read_once():
     X, y = data(n=300)
     reads = []

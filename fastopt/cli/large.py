@@ -10,6 +10,7 @@ import numpy as np
 
 import fastopt as fo
 from fastopt.cli import models, options, progress, rates
+from fastopt.outofcore.zarrs import is_zarr
 from fastopt.parts import Source
 from fastopt.readers.sources import ReadError
 
@@ -46,12 +47,19 @@ def train(given):
     source = _source(given)
     chosen = None
     with _client(given) as client:
-        if solver == "sgd":
-            if client is not None:
-                raise click.UsageError("--workers and --scheduler are for a solver: say --solver lbfgs")
+        if solver in ("sgd", "local-sgd"):
+            if client is not None and solver == "sgd":
+                raise click.UsageError(
+                    "--workers and --scheduler are for a solver: say --solver lbfgs, or local-sgd"
+                )
+            if client is None and solver == "local-sgd":
+                raise click.UsageError(
+                    "--solver local-sgd averages over partitions: say --workers N or --scheduler"
+                )
             chosen, batch = _rule(given, source, loss), given["batch_size"] or None
             run |= {"rule": chosen, "schedule": models.SCHEDULES[given["schedule"] or "cosine"], "seed": given["seed"],
-                    "epochs": given["epochs"], "batch_size": batch, "average": given["average"]}  # fmt: skip
+                    "epochs": given["epochs"], "batch_size": batch, "average": given["average"],
+                    "solver": solver, "local_steps": given["local_steps"]}  # fmt: skip
         else:
             run |= {"solver": solver, "max_iter": given["max_iter"], "max_seconds": given["max_seconds"], "tol": given["tol"],
                     "penalty": fo.L1(given["l1"]) if given["l1"] else None}  # fmt: skip
@@ -71,9 +79,9 @@ def _source(given):
         k: given[k] for k in ("format", "delimiter", "decimal", "encoding", "header", "null") if given.get(k)
     }
     name = given["data_name"]
-    if str(name).endswith(".npy"):
+    if str(name).endswith(".npy") or is_zarr(name):
         if not given["labels"]:
-            raise click.UsageError("an .npy file needs --labels, an .npy file of labels")
+            raise click.UsageError(f"{name} holds features alone: it needs --labels, an .npy file of labels")
         return fo.source(name, y=given["labels"])
     columns = {k: given[k] for k in ("drop", "categorical") if given[k]}
     columns |= {
@@ -151,7 +159,7 @@ def _say(given, source, fit, out, seconds):
     loss, accuracy = fit.evaluate(source)
     record = {
         "data": source.name, "features": source.features, "classes": None if fit.classes is None else len(fit.classes),
-        "loss": type(fit.loss).__name__, "solver": getattr(fit.report, "solver", "sgd"),
+        "loss": type(fit.loss).__name__, "solver": getattr(fit.report, "solver", given["solver"]),
         "converged": getattr(fit.report, "converged", None), "steps": fit.steps, "loss_train": loss,
         "accuracy_train": accuracy, "seconds": seconds, "out": out,
     }  # fmt: skip

@@ -13,7 +13,7 @@ from fastopt.cli import large, models, options, outcome, progress, rates, settin
 from fastopt.readers import dataset, open_data
 from fastopt.readers.preparation import MISSING, UNKNOWN, feature_names
 
-SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual")
+SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual", "local-sgd")
 
 
 @click.command(short_help="Train a linear model on a file.")
@@ -113,7 +113,11 @@ SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual")
     type=click.Choice(SOLVERS),
     default="sgd",
     show_default=True,
-    help="Epochs of the rule, or a solver that finds the optimum.",
+    help="Epochs of the rule, or a solver that finds the optimum. local-sgd: epochs on each partition of --workers, averaged "
+    "now and then.",
+)
+@click.option(
+    "--local-steps", type=click.IntRange(1), help="Of local-sgd: steps between two averages.  [default: 100]"
 )
 @click.option("--l1", type=click.FloatRange(0), default=0.0, show_default=True, help="Of a solver.")
 @click.option("--tol", type=click.FloatRange(0), help="Of a solver: the gradient's size at which it ends.")
@@ -168,6 +172,8 @@ def train(**given):
     options.apart(given["out"], given["data_name"], given["labels"])
     if given["in_parts"] or given["workers"] or given["scheduler"]:
         return large.train(given)
+    if given["solver"] == "local-sgd":
+        raise click.UsageError("--solver local-sgd averages over partitions: say --workers N or --scheduler")
     found = _read(given)
     say = (lambda text: None) if given["quiet"] or given["as_json"] else click.echo
     say("\n".join(found.notes))

@@ -13,7 +13,7 @@ class DistributedObjective(Objective):
     loss, l2, penalty, fit_intercept: as of fo.Objective. X: a dask array (rows in chunks) or dask dataframe of
         numbers; y: a dask array or series with the same chunks, or the name of a dataframe's column. Or X: a list
         of partitions, each a `Load` (a file and its rows), or a delayed or future (X, y) or (X, y, weight), X dense
-        or scipy CSR. sample_weight: a dask array like y.
+        or scipy CSR. sample_weight: a dask array like y. class_weight: as of fo.train.
     classes: how many rows W has, or the labels that there are, where the partitions may not show all.
     client: a distributed.Client; the current one without. backend, threads: on the workers; threads None: as many
         as a worker of Dask has.
@@ -26,7 +26,7 @@ class DistributedObjective(Objective):
 
     def __init__(
         self, loss, X, y=None, *, l2=0.0, penalty=None, sample_weight=None, fit_intercept=True, scale=None,
-        classes=None, client=None, backend="auto", threads=None,
+        classes=None, client=None, class_weight=None, backend="auto", threads=None,
     ):  # fmt: skip
         losses.checked(loss)
         penalty = penalties.checked(penalty, checked_l2(l2))
@@ -37,6 +37,7 @@ class DistributedObjective(Objective):
             y,
             client=client,
             sample_weight=sample_weight,
+            class_weight=class_weight,
             classes=classes,
             scale=scale,
             threads=threads,

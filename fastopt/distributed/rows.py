@@ -1,6 +1,8 @@
 """All partitions as the rows of an objective: what workers return, added in the order of the partitions."""
 
+import functools
 import itertools
+import operator
 import weakref
 from functools import partial
 
@@ -42,6 +44,11 @@ class RemoteRows:
         live = {slot.kept.number for slot in self._slots if slot.kept is not None}
         found = self.data.run(function, live, *self.context)
         return [result for _, results in found for result in results]
+
+    @functools.cached_property
+    def part_counts(self):
+        """The rows of each part."""
+        return list(self.map(operator.attrgetter("n")))
 
     def take(self, which):
         """Rows of ascending numbers, as Rows in memory."""
@@ -160,9 +167,11 @@ def _taken(part, wanted):
     return part.rows.take(own) if len(own) else None
 
 
-def remote_rows(loss, X, y=None, *, client=None, sample_weight=None, classes=None, scale=None, threads=None):
+def remote_rows(
+    loss, X, y=None, *, client=None, sample_weight=None, classes=None, scale=None, threads=None, class_weight=None
+):  # fmt: skip
     """RemoteRows of data as `partitions.Data` takes them. One pass over the labels; X is loaded and looked at."""
-    data = Data(client, loss, X, y, sample_weight, classes, scale)
+    data = Data(client, loss, X, y, sample_weight, classes, scale, class_weight)
     return RemoteRows(data, data.found, threads)
 
 

@@ -13,14 +13,14 @@ class PartitionError(RuntimeError):
 
 
 class Partition:
-    """The rows of a partition, in parts; `kept`: by the number of a Kept, arrays for the parts.
+    """The rows of a partition, in parts; `kept`: by the number of a Kept, arrays for the parts. made: see Part.cached.
 
     load: a function that gives the Rows; they are held (`hold`), or read anew at every call.
     """
 
     def __init__(self, number, where, load, hold):
         self.number, self.where, self._load, self._hold = number, where, load, hold
-        self._held, self.kept, self.lock = None, {}, threading.Lock()
+        self._held, self.kept, self.made, self.lock = None, {}, {}, threading.Lock()
         self.entries = self.weight_sum = self.bytes = 0
 
     def take(self, rows):
@@ -28,6 +28,10 @@ class Partition:
         self.entries, self.weight_sum = rows.entries, rows.weight_sum
         if self._hold:
             self._held, self.bytes = _cut(rows), sum(a.nbytes for a in rows.arrays())
+
+    @property
+    def is_held(self):
+        return self._held is not None
 
     def rows(self):
         """Rows of at most a part's number each."""
@@ -42,7 +46,7 @@ class Partition:
         return 1000 + self.bytes
 
     def __getstate__(self):
-        return self.__dict__ | {"kept": {}, "lock": None}
+        return self.__dict__ | {"kept": {}, "made": {}, "lock": None}
 
     def __setstate__(self, state):
         self.__dict__ |= state | {"lock": threading.Lock()}
@@ -68,17 +72,27 @@ class Part:
 
     def __init__(self, partition, index, rows, backend, loss, threads):
         self.partition, self.index, self.rows = partition, index, rows
-        self._engine, self._bound = engines.get(backend), (loss, rows, threads)
+        self.engine, self.loss, self.threads = engines.get(backend), loss, threads
+        self._bound = loss, rows, threads
         self._passes = None
 
     @property
     def passes(self):
         if self._passes is None:
-            self._passes = self._engine.bind_passes(*self._bound)
+            self._passes = self.engine.bind_passes(*self._bound)
         return self._passes
 
     def gradient(self):
-        return self._engine.bind_gradient(*self._bound)
+        return self.engine.bind_gradient(*self._bound)
+
+    def cached(self, name, key, make):
+        """What make() gives, or gave the last time with this name and key. Of rows that are read anew nothing is kept."""
+        made = self.partition.made.get((name, self.index))
+        if made is None or made[0] != key:
+            made = key, make()
+            if self.partition.is_held:
+                self.partition.made[name, self.index] = made
+        return made[1]
 
     def keep(self, kept, slot):
         self.partition.kept.setdefault(kept.number, {})[self.index] = slot

@@ -3,6 +3,8 @@
 names.py       losses by name, for two classes and for more
 features.py    X as rows that the engines read, standardized if that is asked for
 fitting.py     one fit: by a solver or by epochs of a rule
+sources.py     the same over a source, part by part
+workers.py     over Dask's collections, on its workers
 batches.py     updates batch by batch, with the rule's state kept (partial_fit)
 progress.py    what is told on the way: verbose, scikit-learn's callbacks
 linear.py      what both estimators share

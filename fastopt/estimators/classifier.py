@@ -6,10 +6,12 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
-from fastopt.estimators import names, workers
+from fastopt.estimators import names, sources, workers
 from fastopt.estimators.linear import LinearModel
 from fastopt.estimators.progress import with_callbacks
 from fastopt.fit import class_numbers
+from fastopt.parts import classes_of, is_source
+from fastopt.weights import class_weights
 
 
 def _has_probabilities(estimator):
@@ -91,30 +93,45 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         self.verbose = verbose
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Fit to X (n, features), dense, CSR or a table, and labels y (n,) of any kind. Returns self.
 
         A Dask array or dataframe (y: the same, or the name of a column) is fitted by a solver on the workers of the
-        current client, and predictions of one are Dask collections.
+        current client, and predictions of one are Dask collections. A source (fo.source), which has its labels and
+        weights, is read part by part, also by what predicts.
         """
         if workers.is_lazy(X):
             return self._fit_on_workers(X, y, sample_weight)
+        if is_source(X):
+            return self._fit_to_source(X, y, sample_weight)
         X, y, weight = self._checked_rows(X, y, sample_weight)
         check_classification_targets(y)
-        self.classes_, numbers = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y holds one class only, {self.classes_[0]!r}: there is nothing to tell apart")
-        loss, rows = names.classification(self.loss, len(self.classes_))
+        classes, numbers = np.unique(y, return_inverse=True)
+        loss, rows = self._loss_of(classes)
         return self._fit(X, numbers, self._weights(y, weight), loss, rows)
 
-    def _fit_on_workers(self, X, y, weight):
+    def _fit_to_source(self, source, y, weight):
+        numbers, weight, classes = classes_of(source, y, weight)
+        check_classification_targets(classes)
+        loss, rows = self._loss_of(classes)
         if self.class_weight is not None:
-            raise ValueError("class_weight is not for data on workers: pass sample_weight")
-        self.classes_ = workers.labels_of(X, y)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y holds one class only, {self.classes_[0]!r}: there is nothing to tell apart")
-        loss, _ = names.classification(self.loss, len(self.classes_))
-        return workers.fit(self, X, y, weight, loss, self.classes_)
+            counts = np.bincount(numbers, minlength=len(classes))
+            of_class = class_weights(self.class_weight, counts, classes)[numbers]
+            weight = of_class if weight is None else of_class * weight
+        return self._fit_source(source, numbers, weight, loss, rows)
+
+    def _fit_on_workers(self, X, y, weight):
+        classes = workers.labels_of(X, y)
+        loss, _ = self._loss_of(classes)
+        return workers.fit(self, X, y, weight, loss, classes, self.class_weight)
+
+    def _loss_of(self, classes):
+        """(the loss, rows of W) for these classes, which classes_ then holds."""
+        if len(classes) < 2:
+            found = ", ".join(map(repr, classes))
+            raise ValueError(f"y holds one class only, {found}: there is nothing to tell apart")
+        self.classes_ = classes
+        return names.classification(self.loss, len(classes))
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """One pass over these rows in batches of batch_size, as they stand; the rule's state is kept.
@@ -170,6 +187,12 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         if len(s) == 1 and rows == 2:
             s = np.concatenate([-s / 2, s / 2])
         return np.asarray(loss.probabilities(s)).T
+
+    def score(self, X, y=None, sample_weight=None):
+        """The share of rows whose label is predicted; a source has labels and weights of its own."""
+        if is_source(X):
+            y, sample_weight = sources.truth(X, y, sample_weight)
+        return super().score(X, y, sample_weight)
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X):

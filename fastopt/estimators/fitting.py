@@ -43,15 +43,28 @@ class Task(NamedTuple):
         return 1.0 if self.X.dtype == np.uint8 and features.is_read(self.X) else None
 
     @property
+    def shape(self):
+        """(rows, features)"""
+        return self.X.shape
+
+    @property
+    def dtype(self):
+        """That of the model."""
+        return features.dtype_of(self.X)
+
+    @property
     def zeros(self):
-        dtype = features.dtype_of(self.X)
-        return np.zeros((self.classes, self.X.shape[1]), dtype), np.zeros(self.classes, dtype)
+        return np.zeros((self.classes, self.shape[1]), self.dtype), np.zeros(self.classes, self.dtype)
+
+    @property
+    def unit_weight(self):
+        """The weights, of mean 1."""
+        weight = self.weight
+        return weight / weight.mean() if weight is not None and weight.sum() > 0 else weight
 
     def rows(self):
         """As checked Rows, or what gives some of them, with weights of mean 1."""
-        weight = self.weight
-        if weight is not None and weight.sum() > 0:
-            weight = weight / weight.mean()
+        weight = self.unit_weight
         if not features.is_read(self.X):
             return rows_of(features.Blocks(self.X), self.loss, self.y, classes=self.classes, weight=weight)
         return checked_rows(self.loss, self.X, self.y, classes=self.classes, scale=self.scale, weight=weight)
@@ -63,6 +76,19 @@ class Task(NamedTuple):
     def whole(self):
         """The same with X in memory as it is read."""
         return self._replace(X=features.whole(self.X))
+
+    def mean_square(self):
+        """The mean of |x|^2."""
+        return features.mean_square(self.X)
+
+    def standardized(self, fit_intercept):
+        """(the Task of X with columns of mean 0 and deviation 1, the solvers' Scaling)"""
+        X, scaling = features.standardized(self.X, self.weight, fit_intercept)
+        return self._replace(X=X), scaling
+
+    def epoch(self, run, rows, size, chosen, rng):
+        """The mean loss of the chosen rows, taken once in an order drawn with rng by `run`, in batches of `size`."""
+        return run.over(rows, size, chosen[rng.permutation(len(chosen))])
 
 
 class Fitted(NamedTuple):
@@ -99,8 +125,8 @@ def _by_rule(settings, task, watch):
     """Epochs of a rule, on standardized rows where that is asked for."""
     scaling = None
     if settings.standardize:
-        X, scaling = features.standardized(task.X, task.weight, settings.fit_intercept)
-        task = task._replace(X=X, start=task.start and scaling.scaled(*task.start))
+        task, scaling = task.standardized(settings.fit_intercept)
+        task = task._replace(start=task.start and scaling.scaled(*task.start))
     own = settings.l1 or settings.average or not settings.fit_intercept
     found = (_by_batches if own else _by_epochs)(settings, task, watch)
     return (
@@ -175,7 +201,7 @@ def _by_epochs(settings, task, watch):
 
 def batches(settings, task, schedule=None):
     """Batches that start where the task says; schedule: in the place of the settings'."""
-    start = task.zeros if task.start is None else [np.array(a, features.dtype_of(task.X)) for a in task.start]
+    start = task.zeros if task.start is None else [np.array(a, task.dtype) for a in task.start]
     return Batches(
         task.loss, rule_for(settings, task), start, l1=settings.l1, l2=settings.l2, average=settings.average,
         fit_intercept=settings.fit_intercept, schedule=settings.schedule if schedule is None else schedule, threads=settings.n_threads,
@@ -193,8 +219,8 @@ def _by_batches(settings, task, watch):
     run = batches(settings, task, _of_length(schedule_for(settings), epochs * -(-len(chosen) // size)))
     for epoch in range(epochs):
         began = time.perf_counter()
-        order = chosen[np.random.default_rng([task.seed, epoch]).permutation(len(chosen))]
-        entry = {"epoch": epoch + 1, "loss_train": run.over(rows, size, order)}
+        rng = np.random.default_rng([task.seed, epoch])
+        entry = {"epoch": epoch + 1, "loss_train": task.epoch(run, rows, size, chosen, rng)}
         if held is not None:
             W, b = run.parameters
             loss, accuracy = Fit(W, b, task.loss, scale=rows.scale).evaluate_rows(rows, held)
@@ -228,8 +254,8 @@ def rule_for(settings, task):
     if settings.rule is not None:
         return settings.rule if isinstance(settings.rule, rules.SAM) else rules.checked(settings.rule)
     bend = _BEND.get(type(task.loss).__name__, 1.0)
-    k = max(2.0, 10 / (settings.batch_size or task.X.shape[0]))
-    return rules.Momentum(min(1.0, 1 / (k * bend * (1 + features.mean_square(task.X)))))
+    k = max(2.0, 10 / (settings.batch_size or task.shape[0]))
+    return rules.Momentum(min(1.0, 1 / (k * bend * (1 + task.mean_square()))))
 
 
 def schedule_for(settings):

@@ -9,8 +9,9 @@ from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastopt.arrays import checked_whole
-from fastopt.estimators import features, fitting
+from fastopt.estimators import features, fitting, sources
 from fastopt.estimators.progress import CallbackSupportMixin, Watch
+from fastopt.parts import is_source
 from fastopt.rows import checked_matrix
 
 ROWS = 8192  # rows scored at once, so that numbers that are narrower than float32 are never converted whole
@@ -30,6 +31,8 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
         return X
 
     def _checked_rows(self, X, y, sample_weight, reset=True):
+        if is_source(X):
+            raise TypeError("partial_fit takes rows in memory: fit takes a source, and reads it part by part")
         accept = {"accept_sparse": "csr", "accept_large_sparse": True, "y_numeric": self._is_regression}
         X, y = validate_data(self, X, y, reset=reset, ensure_all_finite=_searched(X), **accept)
         X = features.readable(_finite(X, self))
@@ -44,12 +47,31 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
 
     def _fit(self, X, y, weight, loss, rows):
         """Fit `rows` rows of W to checked X and numbers y."""
+        return self._fitted(fitting.Task(loss, X, y, rows, weight, self._start(rows), self._seed()))
+
+    def _fit_source(self, source, y, weight, loss, rows):
+        """The same to the rows of a source, y and weight in memory."""
+        fitting.check(self)
+        if self.early_stopping:
+            raise ValueError(
+                "early_stopping wants the rows in memory: of a source fo.train(source, validation=...) does it"
+            )
+        self.n_features_in_ = source.features
+        self.__dict__.pop("feature_names_in_", None)
+        task = sources.SourceTask(loss, source, y, rows, weight, None, self._seed())
+        scale, start = task.scale or 1.0, self._start(rows)
+        return self._fitted(task._replace(start=start and (start[0] / scale, start[1])), scale)
+
+    def _fitted(self, task, scale=1.0):
+        """scale: what makes W one for the features as they are."""
         self._run = None
-        task = fitting.Task(loss, X, y, rows, weight, self._start(rows), self._seed())
         by_epochs = fitting.by_epochs(self)
-        watch = Watch(self, X, y, weight, self._attributes, self.epochs if by_epochs else self.max_iter + 1)
+        most = self.epochs if by_epochs else self.max_iter + 1
+        watch = Watch(
+            self, task.X, task.y, task.weight, lambda W, b: self._attributes(W * W.dtype.type(scale), b), most
+        )
         found = fitting.fit(self, task, watch)
-        self._keep(found.W, found.b)
+        self._keep(found.W * found.W.dtype.type(scale), found.b)
         self.n_iter_, self.history_, self.t_ = found.iterations, found.history, 1.0 + found.steps
         watch.end()
         return self

@@ -3,11 +3,12 @@
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from fastopt.estimators import names, workers
+from fastopt.estimators import names, sources, workers
 from fastopt.estimators.features import dtype_of
 from fastopt.estimators.linear import LinearModel
 from fastopt.estimators.progress import with_callbacks
 from fastopt.losses import Poisson
+from fastopt.parts import is_source, targets_of
 
 
 class LinearRegressor(RegressorMixin, LinearModel):
@@ -72,10 +73,16 @@ class LinearRegressor(RegressorMixin, LinearModel):
         self.verbose = verbose
 
     @with_callbacks
-    def fit(self, X, y, sample_weight=None):
-        """Fit to X (n, features), dense, CSR or a table, and numbers y (n,). Returns self."""
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit to X (n, features), dense, CSR or a table, and numbers y (n,). Returns self.
+
+        Or to Dask collections or a source, as LinearClassifier.fit.
+        """
         if workers.is_lazy(X):
             return workers.fit(self, X, y, sample_weight, names.regression(self.loss))
+        if is_source(X):
+            y, weight = targets_of(X, y, sample_weight)
+            return self._fit_source(X, self._targets(X, y), weight, names.regression(self.loss), 1)
         X, y, weight = self._checked_rows(X, y, sample_weight)
         return self._fit(X, self._targets(X, y), weight, names.regression(self.loss), 1)
 
@@ -96,6 +103,12 @@ class LinearRegressor(RegressorMixin, LinearModel):
         scores = self._scores(X)[:, 0]
         loss = names.regression(self.loss)
         return loss.mean(scores) if hasattr(loss, "mean") else scores
+
+    def score(self, X, y=None, sample_weight=None):
+        """R^2; a source has targets and weights of its own."""
+        if is_source(X):
+            y, sample_weight = sources.truth_of_numbers(X, y, sample_weight)
+        return super().score(X, y, sample_weight)
 
     def _attributes(self, W, b):
         found = super()._attributes(W, b)

@@ -1,4 +1,4 @@
-"""Estimators on Dask's collections: fitted on the workers, predictions as collections."""
+"""Estimators on Dask's collections, fitted on the workers, predictions as collections; and on sources, part by part."""
 
 import functools
 import sys
@@ -6,6 +6,7 @@ import sys
 import numpy as np
 
 from fastopt.estimators import fitting
+from fastopt.parts import is_source, over_parts
 
 
 def is_lazy(X):
@@ -14,10 +15,13 @@ def is_lazy(X):
 
 
 def by_blocks(method):
-    """A method of (self, X) that takes a Dask array or dataframe block by block, when it is computed."""
+    """A method of (self, X) that takes a Dask array or dataframe block by block, when it is computed, and a source part
+    by part."""
 
     @functools.wraps(method)
     def run(self, X):
+        if is_source(X):
+            return over_parts(functools.partial(method, self), X)
         return _mapped(functools.partial(method, self), X) if is_lazy(X) else method(self, X)
 
     return run
@@ -46,7 +50,7 @@ def _framed(frame, function, make):
     return make(function(frame), index=frame.index)
 
 
-def fit(estimator, X, y, weight, loss, classes=None):
+def fit(estimator, X, y, weight, loss, classes=None, class_weight=None):
     """Fit an estimator to Dask collections by a solver, on the workers of the current client."""
     from fastopt import penalties
     from fastopt.distributed import DistributedObjective
@@ -59,7 +63,7 @@ def fit(estimator, X, y, weight, loss, classes=None):
         )
     objective = DistributedObjective(
         loss, X, y, sample_weight=weight, fit_intercept=estimator.fit_intercept, classes=classes,
-        penalty=penalties.combined(estimator.l1, estimator.l2), threads=estimator.n_threads,
+        penalty=penalties.combined(estimator.l1, estimator.l2), threads=estimator.n_threads, class_weight=class_weight,
     )  # fmt: skip
     found = solve(
         objective, estimator.solver, tol=estimator.tol, max_iter=estimator.max_iter,

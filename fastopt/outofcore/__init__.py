@@ -3,6 +3,7 @@
 arrays.py      .npy files, arrays
 disk.py        how their bytes are read
 tables.py      what fastopt.readers can open: Parquet, Arrow, CSV, SVMlight, IDX
+zarrs.py       zarr arrays
 several.py     sources after one another, iterators
 """
 
@@ -25,9 +26,9 @@ def source(
     """A source of rows that need not fit into memory, for fo.Objective, fo.train and LinearClassifier.
 
     data: the path of a file: .npy (X alone, C-ordered float32, float64 or uint8), or Parquet, Arrow, CSV, SVMlight,
-        packed or not; an array or memory map, or scipy CSR; a function without arguments that returns an iterator of
+        packed or not, or a zarr array; an array, an open zarr array or memory map, or scipy CSR; a function without arguments that returns an iterator of
         (X, y) or (X, y, weight) with any number of rows each; or a list of any of these, taken one after the other.
-    y, weight: (n,) arrays or paths of .npy files, where the data hold none. target: a table's column of labels
+    y, weight: (n,) arrays or paths of .npy files, where the data hold none; y also (n, classes), soft labels. target: a table's column of labels
         [label, target, class, y, or the last]. weight_column: a table's column of weights.
     dtype: "float32" or "float64", of tables (float32; columns of numbers alone, all of them float64: float64).
     in_flight: parts in memory at once, each of 256 MB of X at most (131,072 rows of CSR): one is computed with
@@ -53,6 +54,7 @@ def source(
 def _found(data, y, weight, target, weight_column, dtype, columns):
     from fastopt.outofcore.arrays import ArraySource, NpySource
     from fastopt.outofcore.several import Iterated, Several
+    from fastopt.outofcore.zarrs import ZarrSource, is_zarr
 
     if isinstance(data, Source):
         return data
@@ -62,14 +64,16 @@ def _found(data, y, weight, target, weight_column, dtype, columns):
         if y is not None or weight is not None:
             raise ValueError("y and weight of a list: let each of its sources have its own")
         return Several([_found(d, None, None, target, weight_column, dtype, columns) for d in data])
-    if isinstance(data, (str, os.PathLike)):
+    if is_zarr(data):
+        kind: Any = ZarrSource
+    elif isinstance(data, (str, os.PathLike)):
         if Path(data).suffix != ".npy":
             from fastopt.outofcore.tables import table_source
 
             if y is not None or weight is not None:
                 raise ValueError(f"{data} holds its labels: name their column, target=, weight_column=")
             return table_source(data, **given)
-        kind: Any = NpySource
+        kind = NpySource
     elif callable(data):
         kind = Iterated
     else:

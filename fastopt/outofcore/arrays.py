@@ -11,20 +11,20 @@ from fastopt.rows import checked_matrix
 
 
 def vector(value, what):
-    """A vector in memory, of an array or the path of a .npy file; None stays None."""
+    """An entry a row in memory, of an array or the path of a .npy file; None stays None. y may be shares of classes."""
     if value is None:
         return None
     if isinstance(value, (str, os.PathLike)):
         with reading(str(value)):
             value = np.load(value, allow_pickle=False)
     value = np.asarray(value)
-    if value.ndim != 1:
+    if value.ndim != 1 and not (what == "y" and value.ndim == 2):
         raise ValueError(f"{what} must be a vector, an entry a row, not {value.shape}")
     return value
 
 
-class _OfArrays(Source):
-    """What the two have in common: y and weight in memory."""
+class OfArrays(Source):
+    """What sources of arrays have in common: y and weight in memory."""
 
     def _take(self, y, weight):
         self._y, self._weight = vector(y, "y"), vector(weight, "weight")
@@ -39,7 +39,7 @@ class _OfArrays(Source):
         return tuple(None if a is None else a[begin:end] for a in (self._y, self._weight))
 
 
-class ArraySource(_OfArrays):
+class ArraySource(OfArrays):
     """X that is an array, a memory map or scipy CSR."""
 
     name = "the array"
@@ -66,7 +66,7 @@ class ArraySource(_OfArrays):
             yield self._X[begin:end], np.arange(begin, end), None
 
 
-class NpySource(_OfArrays):
+class NpySource(OfArrays):
     """X of an .npy file, read, not mapped: as fast as the disk.
 
     bytes: of the file. aligned: whether its rows may lie in memory as they lie in its blocks. past_cache: whether it is

@@ -6,7 +6,7 @@ from fastopt.arrays import FLOATS
 from fastopt.outofcore.arrays import NpySource, share_memory, vector
 from fastopt.parts import Source
 from fastopt.regroup import regrouped
-from fastopt.rows import checked_labels
+from fastopt.rows import labels_or_shares
 
 
 class Several(Source):
@@ -76,7 +76,7 @@ class Iterated(Source):
                 if self._y is not None
                 else None
                 if y is None
-                else checked_labels(y, X.shape[0])
+                else labels_or_shares(y, X.shape[0])
             )
             yield X, y, self._weight[at:end] if self._weight is not None else weight
             at = end

@@ -4,6 +4,7 @@ examples.py      X, y, weights and held-out rows, checked once
 settings.py      what a run is asked to do, and what tells one run from another
 run.py           the run: stretches, epochs, where it stands
 streamed.py      the same over a source, window by window
+local.py         on Dask's workers: steps of every part, averaged now and then
 exact.py         a run by a solver instead
 history.py       what is noted of each epoch
 ending.py        how a run ends before its last epoch: divergence, early stopping
@@ -15,7 +16,7 @@ searching.py     very many runs: hyperparameters by held-out rows
 import warnings
 
 from fastopt import penalties
-from fastopt.arrays import checked_l2
+from fastopt.arrays import checked_l2, checked_whole
 from fastopt.logs import opened
 from fastopt.losses import Softmax
 from fastopt.rules import Momentum
@@ -64,6 +65,7 @@ def train(
     watch=None,
     log=None,
     client=None,
+    local_steps=None,
 ):
     """Minimize sum_i w_i L_i / sum_i w_i + l2*sum(W**2) over W and b of the scores X W^T + b, from zeros.
 
@@ -101,7 +103,10 @@ def train(
     log: a function of (dict, step), called after every epoch with its numbers: fo.JsonLog, fo.TensorBoardLog
         or your own; or the path of a JSONL file.
     client: a distributed.Client: X and y are data on its workers, as fastopt.distributed takes them, and a solver
-        adds up what they compute; classes are then the labels, or how many there are.
+        adds up what they compute; classes are then the labels, or how many there are. Or solver="local-sgd", another
+        algorithm than "sgd": each partition takes local_steps (100) steps of the rule on its own rows, then parameters
+        and the rule's state are averaged by the partitions' rows, and all go on from there (local SGD, McMahan et al. 2017, Stich 2019). An
+        epoch is rows / (batch_size * partitions) steps. The same partitions and seed give the same bits, on any workers.
 
     solver: "sgd" takes epochs of the rule. "auto", "lbfgs", "newton", "prox-newton" or "dual" find the optimum
         and say so in the result's `report`; rule, batch_size, epochs, sampling and seed are then not looked at
@@ -115,12 +120,19 @@ def train(
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be a function of a Progress, not {type(progress).__name__}")
     if client is not None and solver == "sgd":
-        raise ValueError('client= is for solvers, which add up what workers compute: pass solver="auto" too')
+        raise ValueError(
+            'client= is for solvers, which add up what workers compute: pass solver="auto" too; or "local-sgd", epochs '
+            "of a rule on each partition, averaged now and then"
+        )
+    if local_steps is not None and solver != "local-sgd":
+        raise ValueError('local_steps is for solver="local-sgd": leave it out')
+    if solver == "local-sgd" and client is None:
+        raise ValueError('solver="local-sgd" is for data on workers: pass client=, a distributed.Client')
     examples = checked_examples(
         loss, X, y, seed, client=client, scale=scale, classes=classes, validation=validation, sample_weight=sample_weight,
         class_weight=class_weight,
     )  # fmt: skip
-    if solver != "sgd":
+    if solver not in ("sgd", "local-sgd"):
         epochs_only = {"schedule": schedule, "progress": progress, "log": log}
         refuse_for_solvers(
             {**epochs_only, "early_stopping": early_stopping or None, "average": average or None}
@@ -137,7 +149,7 @@ def train(
         examples.rows, loss, rule, schedule, epochs, batch_size, l2, sampling, seed, backend, threads,
         early_stopping=early_stopping, average=average, has_validation=examples.validation is not None,
     )  # fmt: skip
-    run = (Run if examples.rows.in_memory else StreamedRun)(examples, settings, start, checkpoint)
+    run = _run_of(examples, settings, start, checkpoint, local_steps)
     log, close = opened(log)
     try:
         while not run.is_over():
@@ -153,3 +165,12 @@ def train(
     finally:
         close()
     return run.fit()
+
+
+def _run_of(examples, settings, start, checkpoint, local_steps):
+    if examples.rows.is_remote:
+        from fastopt.training.local import LOCAL_STEPS, LocalRun
+
+        local_steps = LOCAL_STEPS if local_steps is None else checked_whole(local_steps, "local_steps", 1)
+        return LocalRun(examples, settings, start, checkpoint, local_steps)
+    return (Run if examples.rows.in_memory else StreamedRun)(examples, settings, start, checkpoint)

@@ -9,6 +9,7 @@ from fastopt.arrays import checked_number, checked_whole
 from fastopt.fit import checked_classes, class_numbers
 from fastopt.parts import is_source, rows_of
 from fastopt.rows import Rows, check_all_finite, checked_labels, checked_matrix, checked_rows
+from fastopt.weights import class_weights
 
 MOST_CLASSES = 1 << 20  # of class numbers without names, where y has fewer rows
 
@@ -65,7 +66,7 @@ def _model_rows_of(classes, loss):
 def _arrays(rows, source):
     """(X, y, scale, weight) of a source that fits into one part."""
     X = rows.matrix(slice(None)) if rows.sparse is not None else rows.X
-    return X, rows.y, source.scale, rows.weight
+    return X, rows.y, rows.scale if X.dtype == np.uint8 else None, rows.weight
 
 
 def _of_source(loss, rows, classes, validation, class_weight):
@@ -87,11 +88,11 @@ def _of_source(loss, rows, classes, validation, class_weight):
 def _on_workers(loss, X, y, client, scale, classes, validation, sample_weight, class_weight):
     from fastopt.distributed import remote_rows
 
-    if class_weight is not None:
-        raise ValueError("class_weight is not for data on workers: pass sample_weight")
     if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):
         raise ValueError("validation beside a client must be (X, y), arrays in memory")
-    rows = remote_rows(loss, X, y, client=client, sample_weight=sample_weight, classes=classes, scale=scale)
+    rows = remote_rows(
+        loss, X, y, client=client, sample_weight=sample_weight, class_weight=class_weight, classes=classes, scale=scale
+    )  # fmt: skip
     names = rows.data.names
     held = None if validation is None else (_validation_rows(loss, rows, *validation, names), np.s_[:])
     return Examples(rows, None, held, names)
@@ -176,7 +177,8 @@ def _weighted(rows, chosen, class_weight, classes):
         if rows.y.dtype.kind == "f":
             kind = "y has shares of them" if rows.soft else "this is a regression"
             raise ValueError(f"class_weight is for class numbers; {kind}: use sample_weight")
-        of_class = _class_weights(class_weight, rows.y if chosen is None else rows.y[chosen], rows, classes)
+        counts = np.bincount(rows.y if chosen is None else rows.y[chosen], minlength=max(2, rows.classes))
+        of_class = class_weights(class_weight, counts, classes)
         weight = of_class[rows.y] if weight is None else of_class[rows.y] * weight
     if weight is None:
         return rows
@@ -188,37 +190,3 @@ def _weighted(rows, chosen, class_weight, classes):
     if not np.isfinite(weight).all():
         raise ValueError(f"the weights differ too much for {rows.dtype}: {weight.min()} to {weight.max()}")
     return rows._replace(weight=weight)
-
-
-def _class_weights(class_weight, y, rows, classes):
-    """The weight of each class number, float64."""
-    count = 2 if rows.classes == 1 else rows.classes
-    if isinstance(class_weight, str):
-        if class_weight != "balanced":
-            raise ValueError(
-                f'class_weight must be "balanced", a dict or a weight a class, not {class_weight!r}'
-            )
-        times = np.bincount(y, minlength=count)
-        return len(y) / (np.count_nonzero(times) * np.maximum(times, 1.0))
-    weights = np.ones(count)
-    if isinstance(class_weight, dict):
-        for label, value in class_weight.items():
-            weights[_class_number(label, count, classes)] = checked_number(value, "class_weight")
-    else:
-        try:
-            weights = np.asarray(class_weight, np.float64)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"class_weight must hold a number a class: {error}") from error
-    if weights.shape != (count,) or not (np.isfinite(weights) & (weights >= 0)).all():
-        raise ValueError(f"class_weight must be {count} finite numbers, at least 0, not {class_weight!r:.60}")
-    return weights
-
-
-def _class_number(label, count, classes):
-    if classes is None:
-        known, numbers = range(count), [label]
-    else:
-        known, numbers = classes.tolist(), np.flatnonzero(classes == label).tolist()
-    if not numbers or numbers[0] not in range(count):
-        raise ValueError(f"class_weight names {label!r:.60}; the classes are {list(known)!r:.200}")
-    return int(numbers[0])

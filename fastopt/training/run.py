@@ -49,7 +49,7 @@ class Run:
         self.seconds, self._prepared = 0.0, seconds_preparing()
         self._first_loss = self._loss_at_start(start)
         self._path = resume.checked_path(path)
-        self._identity = None if path is None else identity(settings, examples, start)
+        self._identity = None if path is None else self._identity_of(start)
         decay = settings.average
         begin = settings.average_from
         self._average = decay and Average(decay, self.W, self.b, settings.steps_per_epoch, begin)
@@ -60,6 +60,10 @@ class Run:
         with preparing():
             self._epoch_loop = self._bind(self.rows) if self.rows.in_memory else None
         self._steps_at_once = max(1, FIRST_STRETCH * settings.steps_per_epoch // max(1, self.rows.work))
+
+    def _identity_of(self, start):
+        """What the run has in common with those that may go on from its file."""
+        return identity(self.settings, self.examples, start)
 
     def _bind(self, rows):
         if self._wide is not None:

@@ -58,7 +58,8 @@ def checked_settings(
     if sampling not in SAMPLING:
         raise ValueError(f'sampling must be "shuffle", "replacement" or "sequential", not {sampling!r}')
     batch = n if batch_size is None else min(n, checked_whole(batch_size, "batch_size", 1))
-    steps = -(-n // batch)
+    at_once = sum(count > 0 for count in rows.part_counts) if rows.is_remote else 1
+    steps = -(-n // (batch * at_once))
     schedule = schedule if isinstance(schedule, dict) or schedule is None else {"lr": schedule}
     schedules = {k: for_run(s, max(1, steps * epochs)) for k, s in (schedule or {}).items()}
     return Settings(
@@ -214,7 +215,11 @@ def _digest(rows, chosen):
 
 
 def _digest_of_validation(examples):
-    if examples.validation is None or examples.validation[0].y is examples.rows.y:
+    if (
+        examples.validation is None
+        or not examples.rows.is_remote
+        and examples.validation[0].y is examples.rows.y
+    ):
         return ""
     return _digest(examples.validation[0], None)
 
