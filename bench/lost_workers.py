@@ -22,7 +22,7 @@ from distributed import Client, LocalCluster
 import fastopt as fo
 from fastopt.distributed import Load
 
-N, FEATURES, CLASSES, PARTS, WORKERS = 400_000, 50, 4, 12, 4
+N, FEATURES, CLASSES, PARTS, WORKERS = 200_000, 50, 4, 12, 4
 RUNS = {
     "lbfgs": {"solver": "lbfgs", "tol": 1e-7},
     "newton": {"solver": "newton", "tol": 1e-7},

@@ -255,6 +255,34 @@ def test_what_a_slow_worker_holds_is_done_twice_and_counted_once(client, monkeyp
     )
 
 
+@pytest.mark.parametrize("solver", ["lbfgs", "newton"])
+def test_recipes_of_scores_travel_once_and_again_where_they_are_lost(solver, client, monkeypatch):
+    from fastopt.distributed import worker
+
+    X, y = data()
+    objective = DistributedObjective(fo.Softmax(), *chunked(X, y), l2=1e-6, client=client)
+    travelled = []
+
+    def made_of(kept):
+        return (kept.kind == "scores") + sum(made_of(other) for other in kept.others())
+
+    def light(function, own=worker.light):
+        found = own(function)
+        travelled.append(sum(made_of(kept) for kept in worker.kept_by(found)))
+        return found
+
+    monkeypatch.setattr(worker, "light", light)
+    wanted = solve(objective, solver)
+    assert wanted.report.iterations > 5 and max(travelled) <= 2 and sum(travelled) <= wanted.report.reads + 2
+
+    def forget(entry):
+        client.gather(
+            client.map(lambda partition: partition.kept.clear(), objective.rows.data.futures, pure=False)
+        )
+
+    same(solve(objective, solver, callback=forget)[:2], wanted[:2])
+
+
 def test_a_scheduler_that_is_gone():
     X, y = data()
     with distributed.LocalCluster(
@@ -415,7 +443,7 @@ def test_a_worker_that_is_killed_shows_in_no_bit_of_local_sgd(processes, tmp_pat
         Load(tmp_path / "X.npy", a, z, y=y, hold=i % 2 == 0)
         for i, (a, z) in enumerate(zip(ends, ends[1:], strict=False))
     ]
-    options = LOCAL | {"epochs": 20, "local_steps": 4, "client": processes}
+    options = LOCAL | {"epochs": 12, "local_steps": 4, "client": processes}
     wanted = fo.train(loads, **options)
     thread = killer(processes, 0.2)
     found = fo.train(loads, **options)

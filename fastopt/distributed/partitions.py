@@ -64,7 +64,7 @@ class Data:
         """What `ask` gives; PartitionError, or SourceLost where the cluster fails."""
         try:
             return ask()
-        except PartitionError:
+        except (PartitionError, worker.Lacks):
             raise
         except Exception as error:
             raise SourceLost(
@@ -100,17 +100,27 @@ class Data:
     def run(self, function, live, backend, loss, threads):
         """[(partition, results of its parts)] in order; a task for each worker that holds some of them."""
 
-        def submit(address, mine):
+        def submit(address, mine, work):
             return self.client.submit(
-                worker.run, [self.futures[i] for i in mine], function, live, backend, loss, threads,
+                worker.run, [self.futures[i] for i in mine], work, live, backend, loss, threads,
                 workers=address and [address], allow_other_workers=bool(address), pure=False, key=_task_name(function),
             )  # fmt: skip
 
-        found = self._answered(lambda: self._raced(submit, list(self._by_worker().items())))
+        def called(first):
+            groups = list(self._by_worker().items())
+            return self._raced(partial(submit, work=first), partial(submit, work=function), groups)
+
+        try:
+            found = self._answered(lambda: called(worker.light(function)))
+        except worker.Lacks:  # a worker is new, or has the partitions of another one
+            found = self._answered(lambda: called(function))
+        for kept in worker.kept_by(function):
+            kept.set_made()
         return sorted((result for results in found for result in results), key=lambda pair: pair[0])
 
-    def _raced(self, submit, groups):
-        """What submit(address, partitions) gives for all groups. What a slow worker holds is done by another one too.
+    def _raced(self, submit, again, groups):
+        """What submit(address, partitions) gives for all groups. What a slow worker holds is done by another one too,
+        which is told how to make what that one has kept: again(address, partitions).
 
         Slow is who takes LATE times as long as half of the tasks took. The two results have the same bits: the first
         one is taken.
@@ -125,12 +135,12 @@ class Data:
                 return self.client.sync(gather, callback_timeout=LOOK if len(futures) > 1 else None)
             except TimeoutError:
                 if any(future.status == "error" for future in futures):
-                    raise
+                    return self.client.gather(futures)
             took, done = time.monotonic() - began, [future.status == "finished" for future in futures]
             if half is None and 2 * sum(done) >= len(done):
                 half = took
             if half is not None and took > LATE * half and not all(done):
-                return self.client.gather(self._twice(submit, groups, futures, done))
+                return self.client.gather(self._twice(again, groups, futures, done))
 
     def _twice(self, submit, groups, futures, done):
         """The futures, those that are not done or the same by another worker: who is first."""

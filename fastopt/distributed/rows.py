@@ -41,7 +41,7 @@ class RemoteRows:
 
     def call(self, function):
         """function(worker.Part) of every part, in the order of the parts."""
-        live = {slot.kept.number for slot in self._slots if slot.kept is not None}
+        live = set().union(*(slot.kept.needed() for slot in self._slots if slot.kept is not None))
         found = self.data.run(function, live, *self.context)
         return [result for _, results in found for result in results]
 

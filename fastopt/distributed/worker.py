@@ -1,6 +1,7 @@
 """What a worker does: its partitions, and functions of their parts with scores that are kept between calls."""
 
 import threading
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +11,10 @@ from fastopt.rows import part_rows
 
 class PartitionError(RuntimeError):
     """A partition that cannot be read, or whose rows cannot be used: its number, where it is from, and why."""
+
+
+class Lacks(LookupError):
+    """Scores that a worker does not have, and was not told how to make."""
 
 
 class Partition:
@@ -60,11 +65,44 @@ def _cut(rows):
 class Kept:
     """Scores of all rows as a recipe, so that a worker which does not have them (any more) makes them anew.
 
-    kind: "scores" of (W, b); or "add", "subtract" of two others, "times" of another and a number.
+    kind: "scores" of (W, b); or "add", "subtract" of two others, "times" of another and a number; None where the recipe is
+        left out, since the workers have them. is_made: whether a call has made them everywhere.
     """
+
+    is_made = False
 
     def __init__(self, number, kind, *operands):
         self.number, self.kind, self.operands = number, kind, operands
+
+    def others(self):
+        """The scores that the recipe is of."""
+        return [o for o in self.operands if isinstance(o, Kept)]
+
+    def light(self):
+        """The same without the recipes of what the workers have, which hold W of every iteration since the last evaluation."""
+        if self.is_made:
+            return Kept(self.number, None)
+        return Kept(self.number, self.kind, *(o.light() if isinstance(o, Kept) else o for o in self.operands))
+
+    def needed(self):
+        """Numbers of the scores that must stay where they are for this one."""
+        return {self.number}.union(*(() if self.is_made else (other.needed() for other in self.others())))
+
+    def set_made(self):
+        if not self.is_made:
+            self.is_made = True
+            for other in self.others():
+                other.set_made()
+
+
+def light(function):
+    """A partial function of the client's whose Kept are light."""
+    named = {k: v.light() if isinstance(v, Kept) else v for k, v in function.keywords.items()}
+    return partial(function.func, *function.args, **named)
+
+
+def kept_by(function):
+    return [v for v in function.keywords.values() if isinstance(v, Kept)]
 
 
 class Part:
@@ -106,6 +144,8 @@ class Part:
         return found
 
     def _made(self, kept):
+        if kept.kind is None:
+            raise Lacks(f"partition {self.partition.number} has no scores of number {kept.number}")
         if kept.kind == "scores":
             slot = self.passes.slot()
             self.passes.scores(*kept.operands, slot)

@@ -6,7 +6,6 @@ from operator import setitem
 
 import numpy as np
 
-
 BLOCK = 1 << 14  # elements: what a formula makes on its way stays in the cache
 
 
