@@ -1,6 +1,6 @@
 """Every rule's step beside its own traffic limit, torch and optax, in one run, in turns.
 
-    python bench/rule_traffic.py [side] [rounds] [threads]
+    python bench/rule_traffic.py [side] [rounds] [threads] [words that its name has...]
 
 A float32 matrix of side x side numbers (2000: 4M), one thread, by default. The limit is a plain kernel that reads p and g, and reads and writes
 p and the state once, with no arithmetic to speak of; Adafactor's state is n + m numbers, so its limit is that of SGD. LARS, LAMB,
@@ -130,7 +130,8 @@ def contestants(page, text, peers, p, g, threads):
     found = {"limit": limit(page, text, p, g, threads)}
     found["numba"] = ours(page, text, p, g, "numba", threads)
     try:
-        choose.resolve("c", getattr(rule_of(page, text), "base", None) or rule_of(page, text))
+        rule = rule_of(page, text)
+        choose.resolve("c", rule.base if isinstance(rule, fo.SAM) else rule)
         found["c"] = ours(page, text, p, g, "c", threads)
     except (ValueError, ImportError):
         pass
@@ -147,7 +148,7 @@ def contestants(page, text, peers, p, g, threads):
     return found, how
 
 
-def main(side=2000, rounds=7, threads=1):
+def main(side=2000, rounds=7, threads=1, words=()):
     page, clock = parity(), time.process_time if threads == 1 else time.perf_counter
     rng = np.random.default_rng(0)
     p, g = (rng.standard_normal((side, side), np.float32) for _ in range(2))
@@ -159,6 +160,8 @@ def main(side=2000, rounds=7, threads=1):
         f"{'rule':44s} {'limit':>7s} {'numba':>7s} {'% limit':>7s} {'c':>7s} {'torch':>7s} {'x':>5s} {'optax':>7s} {'x':>5s}"
     )
     for text, peers in rules(page).items():
+        if words and not any(word in text for word in words):
+            continue
         found, how = contestants(page, text, peers, p, g, threads)
         times = {name: [] for name in found}
         for turn in range(rounds + 2):
@@ -178,4 +181,4 @@ def main(side=2000, rounds=7, threads=1):
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*map(int, sys.argv[1:4]), words=sys.argv[4:])

@@ -1,4 +1,4 @@
-/* Names, sizes, defaults and once-a-step coefficients of the rules: fastopt/rules in C.
+/* Names, sizes, defaults and once-a-step coefficients of the rules: fastopt/rules in C (around.c: of rules around others).
  *
  * Every expression repeats the order of operations of `coefficients` in Python: the same bits. */
 #include <math.h>
@@ -249,39 +249,55 @@ static void schedule_free_adamw(const double *h, double t, double *k)
     k[9] = reach_of_mean(0, h[2]) / root, k[10] = TINY;
 }
 
+static void lars(const double *h, double t, double *k)
+{
+    (void)t;
+    k[0] = h[1], k[1] = h[2];
+}
+
+static void lamb(const double *h, double t, double *k)
+{
+    adam_at(1 / (1 - pow(h[1], t)), 1 / sqrt(1 - pow(h[2], t)), h[4], h, k);
+}
+
+enum { COUPLED, DECOUPLED }; /* how weight_decay enters */
+
 static const struct {
     const char *name;
     void (*coefficients)(const double *h, double t, double *k);
     int hyperparameters;
     double defaults[MAX_HYPERPARAMETERS];
+    int decay, decoupled; /* where h has weight_decay, or -1 */
 } RULES[FO_RULE_COUNT] = {
-    {"SGD", sgd, 2, {0.01, 0}},
-    {"Momentum", momentum, 5, {0.01, 0.9, 0, 0, 0}},
-    {"ClassicalMomentum", classical_momentum, 3, {0.01, 0.9, 0}},
-    {"Nesterov", nesterov, 3, {0.01, 0.9, 0}},
-    {"AdaGrad", adagrad, 4, {0.01, 0, 1e-10, 0}},
-    {"RMSProp", rmsprop, 4, {0.01, 0.9, 1e-8, 0}},
-    {"CenteredRMSProp", centered_rmsprop, 4, {0.01, 0.9, 1e-8, 0}},
-    {"Adam", adam, 6, {1e-3, 0.9, 0.999, 1e-8, 0, 1}},
-    {"AdamW", adamw, 5, {1e-3, 0.9, 0.999, 1e-8, 0.01}},
-    {"AMSGrad", amsgrad, 5, {1e-3, 0.9, 0.999, 1e-8, 0}},
-    {"AdaDelta", adadelta, 4, {1.0, 0.95, 1e-6, 0}},
-    {"Adamax", adamax, 5, {2e-3, 0.9, 0.999, 1e-8, 0}},
-    {"NAdam", nadam, 6, {2e-3, 0.9, 0.999, 1e-8, 0, 4e-3}},
-    {"Lion", lion, 4, {1e-4, 0.9, 0.99, 0}},
-    {"SGDW", sgdw, 2, {0.01, 0.01}},
-    {"MomentumW", momentumw, 4, {0.01, 0.9, 0, 0.01}},
-    {"RMSPropMomentum", rmsprop_momentum, 5, {0.01, 0.9, 0.9, 1e-8, 0}},
-    {"CenteredRMSPropMomentum", centered_rmsprop_momentum, 5, {0.01, 0.9, 0.9, 1e-8, 0}},
-    {"AMSGradW", adamw, 5, {1e-3, 0.9, 0.999, 1e-8, 0.01}},
-    {"NAdamW", nadamw, 6, {2e-3, 0.9, 0.999, 1e-8, 0.01, 4e-3}},
-    {"RAdam", radam, 5, {1e-3, 0.9, 0.999, 1e-8, 0}},
-    {"RAdamW", radamw, 5, {1e-3, 0.9, 0.999, 1e-8, 0.01}},
-    {"AdEMAMix", ademamix, 8, {1e-3, 0.9, 0.999, 0.9999, 5, 1e-8, 0, 0}},
-    {"Rprop", rprop, 5, {0.01, 0.5, 1.2, 1e-6, 50}},
-    {"ASGD", asgd, 5, {0.01, 1e-4, 0.75, 1e6, 0}},
-    {"ScheduleFreeSGD", schedule_free_sgd, 4, {1, 0.9, 0, 0}},
-    {"ScheduleFreeAdamW", schedule_free_adamw, 6, {2.5e-3, 0.9, 0.999, 1e-8, 0, 0}},
+    {"SGD", sgd, 2, {0.01, 0}, 1, COUPLED},
+    {"Momentum", momentum, 5, {0.01, 0.9, 0, 0, 0}, 3, COUPLED},
+    {"ClassicalMomentum", classical_momentum, 3, {0.01, 0.9, 0}, 2, COUPLED},
+    {"Nesterov", nesterov, 3, {0.01, 0.9, 0}, 2, COUPLED},
+    {"AdaGrad", adagrad, 4, {0.01, 0, 1e-10, 0}, 3, COUPLED},
+    {"RMSProp", rmsprop, 4, {0.01, 0.9, 1e-8, 0}, 3, COUPLED},
+    {"CenteredRMSProp", centered_rmsprop, 4, {0.01, 0.9, 1e-8, 0}, 3, COUPLED},
+    {"Adam", adam, 6, {1e-3, 0.9, 0.999, 1e-8, 0, 1}, 4, COUPLED},
+    {"AdamW", adamw, 5, {1e-3, 0.9, 0.999, 1e-8, 0.01}, 4, DECOUPLED},
+    {"AMSGrad", amsgrad, 5, {1e-3, 0.9, 0.999, 1e-8, 0}, 4, COUPLED},
+    {"AdaDelta", adadelta, 4, {1.0, 0.95, 1e-6, 0}, 3, COUPLED},
+    {"Adamax", adamax, 5, {2e-3, 0.9, 0.999, 1e-8, 0}, 4, COUPLED},
+    {"NAdam", nadam, 6, {2e-3, 0.9, 0.999, 1e-8, 0, 4e-3}, 4, COUPLED},
+    {"Lion", lion, 4, {1e-4, 0.9, 0.99, 0}, 3, DECOUPLED},
+    {"SGDW", sgdw, 2, {0.01, 0.01}, 1, DECOUPLED},
+    {"MomentumW", momentumw, 4, {0.01, 0.9, 0, 0.01}, 3, DECOUPLED},
+    {"RMSPropMomentum", rmsprop_momentum, 5, {0.01, 0.9, 0.9, 1e-8, 0}, 4, COUPLED},
+    {"CenteredRMSPropMomentum", centered_rmsprop_momentum, 5, {0.01, 0.9, 0.9, 1e-8, 0}, 4, COUPLED},
+    {"AMSGradW", adamw, 5, {1e-3, 0.9, 0.999, 1e-8, 0.01}, 4, DECOUPLED},
+    {"NAdamW", nadamw, 6, {2e-3, 0.9, 0.999, 1e-8, 0.01, 4e-3}, 4, DECOUPLED},
+    {"RAdam", radam, 5, {1e-3, 0.9, 0.999, 1e-8, 0}, 4, COUPLED},
+    {"RAdamW", radamw, 5, {1e-3, 0.9, 0.999, 1e-8, 0.01}, 4, DECOUPLED},
+    {"AdEMAMix", ademamix, 8, {1e-3, 0.9, 0.999, 0.9999, 5, 1e-8, 0, 0}, 6, DECOUPLED},
+    {"Rprop", rprop, 5, {0.01, 0.5, 1.2, 1e-6, 50}, -1, COUPLED},
+    {"ASGD", asgd, 5, {0.01, 1e-4, 0.75, 1e6, 0}, 4, COUPLED},
+    {"ScheduleFreeSGD", schedule_free_sgd, 4, {1, 0.9, 0, 0}, 2, COUPLED},
+    {"ScheduleFreeAdamW", schedule_free_adamw, 6, {2.5e-3, 0.9, 0.999, 1e-8, 0, 0}, 4, COUPLED},
+    {"LARS", lars, 5, {0.1, 0.9, 0, 0.001, 0}, 2, COUPLED},
+    {"LAMB", lamb, 5, {1e-3, 0.9, 0.999, 1e-6, 0}, 4, COUPLED},
 };
 
 #define SLOTS(rule, slots, coefficients) slots,
@@ -289,33 +305,24 @@ static const struct {
 static const int RULE_SLOTS[] = {FO_RULES(SLOTS)};
 static const int RULE_COEFFICIENTS[] = {FO_RULES(COEFFICIENTS)};
 
-static int known(int rule) { return rule >= 0 && rule < FO_RULE_COUNT; }
+const char *fo_base_name(int rule) { return RULES[rule].name; }
+int fo_base_slots(int rule) { return RULE_SLOTS[rule]; }
+int fo_base_hyperparameters(int rule) { return RULES[rule].hyperparameters; }
+int fo_base_coefficients(int rule) { return RULE_COEFFICIENTS[rule]; }
+const double *fo_base_defaults(int rule) { return RULES[rule].defaults; }
+void fo_base_fill(int rule, const double *h, double t, double *k) { RULES[rule].coefficients(h, t, k); }
+
+int fo_base_decay(int rule, int *decoupled)
+{
+    *decoupled = RULES[rule].decoupled == DECOUPLED;
+    return RULES[rule].decay;
+}
 
 int fo_rule_count(void) { return FO_RULE_COUNT; }
-const char *fo_rule_name(int rule) { return known(rule) ? RULES[rule].name : 0; }
-int fo_rule_slots(int rule) { return known(rule) ? RULE_SLOTS[rule] : -1; }
-int fo_rule_hyperparameters(int rule) { return known(rule) ? RULES[rule].hyperparameters : -1; }
-int fo_rule_coefficients(int rule) { return known(rule) ? RULE_COEFFICIENTS[rule] : -1; }
 
 int fo_rule_by_name(const char *name)
 {
     for (int rule = 0; name && rule < FO_RULE_COUNT; rule++)
         if (strcmp(name, RULES[rule].name) == 0) return rule;
     return -1;
-}
-
-int fo_rule_defaults(int rule, double *h)
-{
-    if (!known(rule)) return FO_UNKNOWN_RULE;
-    if (!h) return FO_NULL_POINTER;
-    memcpy(h, RULES[rule].defaults, sizeof(double) * (size_t)RULES[rule].hyperparameters);
-    return FO_OK;
-}
-
-int fo_coefficients(int rule, const double *h, double t, double *k)
-{
-    if (!known(rule)) return FO_UNKNOWN_RULE;
-    if (!h || !k) return FO_NULL_POINTER;
-    RULES[rule].coefficients(h, t, k);
-    return FO_OK;
 }

@@ -165,8 +165,7 @@ static int update_status(int rule, const double *k, const void *p, const void *g
         for (int j = 0; !status && j < slots; j++)                                                    \
             if (!s[j]) status = FO_NULL_POINTER;                                                      \
         if (status) return status;                                                                    \
-        fo_kernels()->rules->update_##F[rule](k, p, g, slots > 0 ? s[0] : 0, slots > 1 ? s[1] : 0,    \
-                                              slots > 2 ? s[2] : 0, begin, end);                      \
+        fo_kernels()->rules->update_any_##F(rule, k, p, g, s, begin, end);                            \
         return FO_OK;                                                                                 \
     }                                                                                                 \
                                                                                                       \
@@ -179,13 +178,29 @@ static int update_status(int rule, const double *k, const void *p, const void *g
         if (arrays < 1) return FO_BAD_SIZE;                                                           \
         status = chunks ? update_status(rule, k, p, g, s) : FO_NULL_POINTER;                          \
         if (status) return status;                                                                    \
-        fo_update_##F##_fn *update = fo_kernels()->rules->update_##F[rule];                           \
         for (int64_t c = begin; c < end; c++) {                                                       \
             int64_t a = chunks[3 * c];                                                                \
-            T *slot[3] = {0, 0, 0};                                                                   \
+            T *slot[FO_MAX_SLOTS] = {0};                                                              \
             for (int j = 0; j < slots; j++) slot[j] = s[j * arrays + a];                              \
-            update(k, p[a], g[a], slot[0], slot[1], slot[2], chunks[3 * c + 1], chunks[3 * c + 2]);   \
+            fo_kernels()->rules->update_any_##F(rule, k, p[a], g[a], slot, chunks[3 * c + 1],         \
+                                                chunks[3 * c + 2]);                                   \
         }                                                                                             \
+        return FO_OK;                                                                                 \
+    }                                                                                                 \
+                                                                                                      \
+    int fo_measure_##F(int rule, const double *k, const T *p, const T *g, T *const *s, int64_t begin, \
+                       int64_t end, double *squares)                                                  \
+    {                                                                                                 \
+        int slots = fo_rule_slots(rule), norms = fo_rule_norms(rule), status = fo_range_status(begin, end); \
+        if (norms < 1) return FO_UNKNOWN_RULE;                                                        \
+        if (status) return status;                                                                    \
+        if (!squares) return FO_NULL_POINTER;                                                         \
+        if (begin < end) status = update_status(rule, k, p, g, s);                                    \
+        for (int j = 0; !status && begin < end && j < slots; j++)                                     \
+            if (!s[j]) status = FO_NULL_POINTER;                                                      \
+        if (status) return status;                                                                    \
+        for (int j = 0; j < norms; j++) squares[j] = 0;                                               \
+        if (begin < end) fo_kernels()->rules->measure_##F(rule, k, p, g, s, 0, begin, end, squares);  \
         return FO_OK;                                                                                 \
     }                                                                                                 \
                                                                                                       \

@@ -107,7 +107,7 @@ static int slots_status(void *const *slots, int n)
 static int training_status(const fo_data *data, const fo_training *t)
 {
     int slots = fo_rule_slots(t->rule);
-    if (slots < 0) return FO_UNKNOWN_RULE;
+    if (slots < 0 || fo_rule_norms(t->rule)) return FO_UNKNOWN_RULE;
     int status = fo_data_status(data);
     if (status) return status;
     if (!t->coefficients || (!t->W && data->features > 0)) return FO_NULL_POINTER;
@@ -181,7 +181,7 @@ static int scaled_status(const fo_data *data, const fo_scaled_training *t)
             return FO_NO_MEMORY;                                                                                         \
         double losses[FO_MOST_GROUPS], *K = (double *)t->coefficients;                                                   \
         int64_t sources[2 * FO_MOST_GROUPS];                                                                             \
-        void *s[2 * 3] = {0}, *arrays[1 + 3] = {t->W};                                                                   \
+        void *s[2 * FO_MAX_SLOTS] = {0}, *arrays[1 + FO_MAX_SLOTS] = {t->W};                                             \
         fo_worker worker = {.batch = t->batch, .n = t->rows, .group_rows = group_rows, .losses = ADDRESS(losses),        \
                             .sources = ADDRESS(sources), .scratch = piece(&m, scratch), .partials = piece(&m, partials)}; \
         fo_numbers numbers = {.l2 = t->l2, .loss = t->loss, .norm = t->gradient_norm};                                   \
@@ -192,7 +192,7 @@ static int scaled_status(const fo_data *data, const fo_scaled_training *t)
             arrays[1 + j] = s[2 * j] = t->W_slots[j];                                                                    \
             s[2 * j + 1] = t->b ? t->b_slots[j] : 0;                                                                     \
         }                                                                                                                \
-        int64_t apart[1 + 3] = {0};                                                                                      \
+        int64_t apart[1 + FO_MAX_SLOTS] = {0};                                                                           \
         for (int j = 0; sparse && j < 1 + slots; j++) {                                                                  \
             apart[j] = piece(&m, held);                                                                                  \
             turn_##F(&p, arrays[j], AT(T, apart[j]), 0);                                                                 \

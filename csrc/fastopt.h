@@ -76,22 +76,52 @@ enum {
     FO_CENTERED_RMSPROP, FO_ADAM, FO_ADAMW, FO_AMSGRAD, FO_ADADELTA, FO_ADAMAX, FO_NADAM, FO_LION,
     FO_SGDW, FO_MOMENTUMW, FO_RMSPROP_MOMENTUM, FO_CENTERED_RMSPROP_MOMENTUM, FO_AMSGRADW, FO_NADAMW,
     FO_RADAM, FO_RADAMW, FO_ADEMAMIX, FO_RPROP, FO_ASGD,
-    FO_SCHEDULE_FREE_SGD, FO_SCHEDULE_FREE_ADAMW /* whose slot z begins as a copy of the parameter */
+    FO_SCHEDULE_FREE_SGD, FO_SCHEDULE_FREE_ADAMW, FO_LARS, FO_LAMB
 };
 
-#define FO_MAX_COEFFICIENTS 16
+#define FO_MAX_HYPERPARAMETERS 16
+#define FO_MAX_COEFFICIENTS 32
+#define FO_MAX_SLOTS 6
+#define FO_MAX_NORMS 2
 
-FO_API int fo_rule_count(void);
-FO_API const char *fo_rule_name(int rule);             /* "Adam", or NULL */
+/* Rules around others, with one more slot behind the base's (FO_CAUTIOUS has none) and their own hyperparameters
+ * behind the base's. The formulas are those of fastopt/rules/wrappers.py:
+ *   FO_AVERAGED       (decay, begin) the average of the iterates: the last slot
+ *   FO_LOOKAHEAD      (every, alpha) slow weights: the last slot
+ *   FO_SCHEDULE_FREE  (momentum) p is where gradients are taken, z the last slot, the model (p - (1-momentum)*z)/momentum
+ *   FO_CAUTIOUS       () the base's step where it goes against the gradient; it takes norms, see fo_measure */
+enum { FO_AVERAGED = 1, FO_LOOKAHEAD, FO_SCHEDULE_FREE, FO_CAUTIOUS };
+
+/* The number of the rule around another, or -1 where there is none such: an unknown rule, one with norms, FO_CAUTIOUS
+ * around rules that keep a copy of the parameter, FO_SCHEDULE_FREE around one with a slot z, more than three in all. */
+FO_API int fo_rule_around(int wrapper, int rule);
+
+FO_API int fo_rule_count(void);                        /* without those around others */
+FO_API const char *fo_rule_name(int rule);             /* "Adam", the innermost's of rules around others, or NULL */
 FO_API int fo_rule_by_name(const char *name);          /* or -1; -1 for NULL too */
 /* Of a rule; -1 for an unknown one: */
 FO_API int fo_rule_slots(int rule);                    /* state arrays, each of the parameter's size */
 FO_API int fo_rule_hyperparameters(int rule);          /* length of h */
-FO_API int fo_rule_coefficients(int rule);             /* length of k, at most FO_MAX_COEFFICIENTS */
+FO_API int fo_rule_coefficients(int rule);             /* length of k, with the numbers of fo_from_norms at its end */
+FO_API int fo_rule_norms(int rule);                    /* how many norms of the array a step takes; 0 of most rules */
 FO_API int fo_rule_defaults(int rule, double *h);      /* hyperparameters, in the order of the fields */
+
+/* Where a slot begins: 1 as a copy of the parameter; FO_OK with *start in all elements; FO_BAD_VALUE for a slot that
+ * the rule does not have. */
+FO_API int fo_rule_start(int rule, int slot, const double *h, double *start);
 
 /* Once a step: the coefficients k of step t (1, 2, ...) from the hyperparameters h. */
 FO_API int fo_coefficients(int rule, const double *h, double t, double *k);
+
+/* Rules with norms (FO_LARS, FO_LAMB, those of FO_CAUTIOUS), once a step and array, between fo_coefficients and fo_update:
+ * fo_measure adds nothing up between calls: squares[0 .. fo_rule_norms) are the sums over elements [begin, end), in an
+ * order that is the same for every instruction set. From the roots of the array's sums fo_from_norms writes the last
+ * numbers of k. FO_UNKNOWN_RULE for a rule without norms. */
+FO_API int fo_measure_f32(int rule, const double *k, const float *p, const float *g, float *const *s, int64_t begin,
+                          int64_t end, double *squares);
+FO_API int fo_measure_f64(int rule, const double *k, const double *p, const double *g, double *const *s, int64_t begin,
+                          int64_t end, double *squares);
+FO_API int fo_from_norms(int rule, const double *h, const double *norms, int64_t size, double *k);
 
 /* Once an element: p and the slots' arrays s[0..], elements [begin, end). s may be NULL where the rule
  * has no slots. */
@@ -128,12 +158,12 @@ enum { FO_BLOCK = 256 };
 
 typedef struct fo_stored {
     int parameter;      /* one of the first four forms */
-    int form[3];        /* of each slot: FO_FLOAT32, FO_BFLOAT16, or what fo_eight_bits says */
+    int form[FO_MAX_SLOTS]; /* of each slot: FO_FLOAT32, FO_BFLOAT16, or what fo_eight_bits says */
     void *p;
     void *master;       /* of FO_BFLOAT16 and FO_FLOAT16 */
     const void *g;
-    void *s[3];
-    int16_t *base[3];   /* of slots of 8 bits: (n + 255) / 256 numbers */
+    void *s[FO_MAX_SLOTS];
+    int16_t *base[FO_MAX_SLOTS];   /* of slots of 8 bits: (n + 255) / 256 numbers */
     uint32_t key[3];    /* of this step: fo_noise_keys */
     double unit, scale; /* gradients are multiplied by both: 1 as a rule */
     double most;        /* and held within [-most, most]; 0: as they are */
@@ -146,7 +176,7 @@ FO_API int fo_eight_bits(int rule, int slot);
 FO_API void fo_noise_keys(uint64_t seed, uint64_t array, int64_t step, uint32_t *key);
 
 /* fo_update_f32 on such arrays. begin is a multiple of 256; end too, or the arrays' length. An unknown form, one
- * that the slot cannot have, or another begin is FO_BAD_VALUE. */
+ * that the slot cannot have, or another begin is FO_BAD_VALUE; a rule with norms is FO_UNKNOWN_RULE. */
 FO_API int fo_update_stored(int rule, const double *k, const fo_stored *a, int64_t begin, int64_t end);
 
 /* fo_all_finite_f32 and fo_squares_f32 of numbers of FO_BFLOAT16 or FO_FLOAT16; FO_BAD_VALUE, and 0, for other forms. */
@@ -211,7 +241,7 @@ FO_API int fo_rows_f64(const fo_data *data, const double *W, const double *b, in
 /* Training: step i takes the positions [i * batch, min((i+1) * batch, rows)), sum_i w_i L_i by the rows
  * of the batch, plus l2 * sum(W^2), and the rule with the row of coefficients of that step. */
 typedef struct fo_training {
-    int rule;
+    int rule;                    /* one without norms */
     const double *coefficients;  /* one row a step, from the first step of the call on */
     int64_t batch;               /* 1 or more */
     int64_t rows;                /* positions: of `order` where there is one, else of x */

@@ -48,7 +48,7 @@
 #define UINT uint32_t
 #define FMA fmaf
 #define FABS fabsf
-#define UPDATE update_f32
+#define UPDATE update_any_f32
 #define MANTISSA 23
 #define BIAS 127
 #define MAGIC 12582912.0f
@@ -95,7 +95,7 @@ NARROW(0x1p-126f)
 #define UINT uint64_t
 #define FMA fma
 #define FABS fabs
-#define UPDATE update_f64
+#define UPDATE update_any_f64
 #define MANTISSA 52
 #define BIAS 1023
 #define MAGIC 6755399441055744.0

@@ -2,6 +2,7 @@
  * address of a plan, an int64 table made once: a call takes 0.31 us, one with all nine arguments 0.47 us. */
 #include <math.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "atomics.h"
 #include "denormals.h"
@@ -15,7 +16,7 @@
 enum { LOOK = 0, TAKEN = 8, BAD = 16, SEEN = 24, PATIENCE = 1 << 16 };
 
 /* A plan's numbers (fastopt/stepping/table.py); kernels/step/elementwise.py explains step and step_together. */
-enum { RULE, K, P, G, S, ARRAYS, CHUNKS, CLOCK, FACTORS, NUMBER_FORMS, NOISE, SLOTS = 3, BLOCK = 2048 };
+enum { RULE, K, P, G, S, ARRAYS, CHUNKS, CLOCK, FACTORS, NUMBER_FORMS, NOISE, BLOCK = 2048 };
 
 #define STEP(T, F)                                                                                   \
     static int64_t first_nonfinite_##F(intptr_t plan, int64_t begin, int64_t end)                    \
@@ -27,7 +28,7 @@ enum { RULE, K, P, G, S, ARRAYS, CHUNKS, CLOCK, FACTORS, NUMBER_FORMS, NOISE, SL
     static void update_scaled_##F(int rule, const double *k, T *p, const T *g, T *const *s,          \
                                   const double *factors, int64_t begin, int64_t end)                 \
     {                                                                                                \
-        T block[BLOCK], unit = (T)factors[0], scale = (T)factors[1], most = (T)factors[2], *slot[SLOTS]; \
+        T block[BLOCK], unit = (T)factors[0], scale = (T)factors[1], most = (T)factors[2], *slot[FO_MAX_SLOTS]; \
         for (; begin < end; begin += BLOCK) {                                                        \
             int64_t n = end - begin < BLOCK ? end - begin : BLOCK;                                   \
             unsigned control = fo_flush_denormals();                                                 \
@@ -37,14 +38,14 @@ enum { RULE, K, P, G, S, ARRAYS, CHUNKS, CLOCK, FACTORS, NUMBER_FORMS, NOISE, SL
                 block[i] = v < -most ? -most : v;                                                    \
             }                                                                                        \
             fo_restore_denormals(control);                                                           \
-            for (int j = 0; j < SLOTS; j++) slot[j] = s[j] ? s[j] + begin : 0;                       \
+            for (int j = 0; j < FO_MAX_SLOTS; j++) slot[j] = s[j] ? s[j] + begin : 0;                       \
             fo_update_##F(rule, k, p + begin, block, slot, 0, n);                                    \
         }                                                                                            \
     }                                                                                                \
     static void update_##F(const int64_t *a, int64_t t, int64_t begin, int64_t end)                  \
     {                                                                                                \
         const double *const *k = (const double *const *)a[K], *factors = (const double *)a[FACTORS]; \
-        T *const *p = (T *const *)a[P], *const *s = (T *const *)a[S], *slot[SLOTS] = {0, 0, 0};      \
+        T *const *p = (T *const *)a[P], *const *s = (T *const *)a[S], *slot[FO_MAX_SLOTS] = {0};     \
         const T *const *g = (const T *const *)a[G];                                                  \
         int rule = (int)a[RULE], slots = fo_rule_slots(rule);                                        \
         for (int64_t c = begin; c < end; c++) {                                                      \
@@ -55,6 +56,22 @@ enum { RULE, K, P, G, S, ARRAYS, CHUNKS, CLOCK, FACTORS, NUMBER_FORMS, NOISE, SL
             if (f[0] != 1 || f[1] != 1 || f[2] < (double)INFINITY)                                   \
                 update_scaled_##F(rule, k[x], p[x], g[x], slot, f, chunk[1], chunk[2]);              \
             else fo_update_##F(rule, k[x], p[x], g[x], slot, chunk[1], chunk[2]);                    \
+        }                                                                                            \
+    }                                                                                                \
+    /* a row of `out` each chunk: the sums of squares of what the rule measures */                   \
+    static void measure_##F(intptr_t plan, intptr_t out, int64_t begin, int64_t end)                 \
+    {                                                                                                \
+        const int64_t *a = (const int64_t *)plan;                                                    \
+        T *const *s = (T *const *)a[S], *slot[FO_MAX_SLOTS] = {0};                                   \
+        int rule = (int)a[RULE], slots = fo_rule_slots(rule), norms = fo_rule_norms(rule);           \
+        for (int64_t c = begin; c < end; c++) {                                                      \
+            const int64_t *chunk = (const int64_t *)a[CHUNKS] + 3 * c, x = chunk[0];                 \
+            const double *f = (const double *)a[FACTORS] + 3 * x;                                    \
+            int plain = f[0] == 1 && f[1] == 1 && !(f[2] < (double)INFINITY);                        \
+            for (int j = 0; j < slots; j++) slot[j] = s[j * a[ARRAYS] + x];                          \
+            fo_kernels()->rules->measure_##F(rule, ((const double *const *)a[K])[x],                 \
+                                             ((T *const *)a[P])[x], ((const T *const *)a[G])[x], slot, plain ? 0 : f, \
+                                             chunk[1], chunk[2], (double *)out + c * norms);         \
         }                                                                                            \
     }                                                                                                \
     static void squares_##F(intptr_t plan, double unit, intptr_t out, int64_t begin, int64_t end)    \
@@ -125,6 +142,38 @@ static void squares_stored(intptr_t plan, double unit, intptr_t out, int64_t beg
         ((double *)out)[c] = fo_squares_halves(form == FO_FLOAT16 ? form : FO_BFLOAT16, g, chunk[2] - chunk[1], unit);
     }
 }
+
+/* Adafactor's step of whole arrays. forms: for each an fo_whole, whether it has the slot m, and whether it has a gradient.
+ * The first array with NaN or inf, -1 when all is done, or FO_NO_MEMORY - 1, and nothing is changed. */
+#define WHOLE(T, F)                                                                                  \
+    static int64_t adafactor_##F(intptr_t plan, int check, intptr_t forms, int64_t chunks)           \
+    {                                                                                                \
+        const int64_t *a = (const int64_t *)plan, *form = (const int64_t *)forms, n = a[ARRAYS];     \
+        T *const *s = (T *const *)a[S];                                                              \
+        int64_t bad = check ? first_nonfinite_##F(plan, 0, chunks) : -1, most = 1;                   \
+        if (bad >= 0) return bad;                                                                    \
+        for (int64_t x = 0; x < n; x++) {                                                            \
+            int64_t numbers = form[6 * x] * (form[6 * x + 1] + form[6 * x + 2]);                     \
+            if (form[6 * x + 3] && numbers > most) most = numbers;                                   \
+        }                                                                                            \
+        double *room = malloc(sizeof(double) * 2 * (size_t)most);                                    \
+        if (!room) return FO_NO_MEMORY - 1;                                                          \
+        for (int64_t x = 0; x < n; x++) {                                                            \
+            const int64_t *of = form + 6 * x;                                                        \
+            const fo_whole whole = {of[0], of[1], of[2], of[3]};                                     \
+            if (of[5])                                                                               \
+                fo_kernels()->rules->adafactor_##F(                                                  \
+                    &whole, ((const double *const *)a[K])[x], (const double *)a[FACTORS] + 3 * x,    \
+                    ((T *const *)a[P])[x], ((const T *const *)a[G])[x], s[x], s[n + x],              \
+                    of[4] ? s[2 * n + x] : 0, room);                                                 \
+        }                                                                                            \
+        free(room);                                                                                  \
+        ++*(int64_t *)a[CLOCK];                                                                      \
+        return -1;                                                                                   \
+    }
+
+WHOLE(float, f32)
+WHOLE(double, f64)
 
 /* t: of the step. It is read before any chunk is taken: the thread that finds none left counts it up. */
 #define STEPS(F)                                                                                     \

@@ -37,9 +37,39 @@
     R(rprop, 2, 6)             \
     R(asgd, 1, 4)              \
     R(schedule_free_sgd, 1, 5) \
-    R(schedule_free_adamw, 2, 11)
+    R(schedule_free_adamw, 2, 11) \
+    R(lars, 1, 4)              \
+    R(lamb, 2, 11)
 
-#define FO_RULE_COUNT 27
+#define FO_RULE_COUNT 29
+
+/* A rule around another has the base's number and three bits for each wrapper above it, the innermost lowest. */
+enum { FO_FIRST_WRAPPER = 8, FO_WRAPPER_BITS = 3, FO_MOST_WRAPPERS = 3 };
+
+static inline int fo_wrapper_place(int rule)
+{
+    int place = FO_FIRST_WRAPPER;
+    while (rule >> (place + FO_WRAPPER_BITS)) place += FO_WRAPPER_BITS;
+    return place;
+}
+
+/* The outermost wrapper, 0 where there is none; and the rule within. */
+static inline int fo_outer(int rule) { return rule >> fo_wrapper_place(rule); }
+static inline int fo_inner(int rule) { return rule & ((1 << fo_wrapper_place(rule)) - 1); }
+
+/* coefficients.c: of rules of the table. */
+const char *fo_base_name(int rule);
+int fo_base_slots(int rule);
+int fo_base_hyperparameters(int rule);
+int fo_base_coefficients(int rule);
+const double *fo_base_defaults(int rule);
+void fo_base_fill(int rule, const double *h, double t, double *k);
+int fo_base_decay(int rule, int *decoupled); /* where h has weight_decay, or -1 */
+
+/* An array of so many matrices; one of a single axis or none is a row that is not factored. */
+typedef struct {
+    int64_t matrices, height, width, factored;
+} fo_whole;
 
 typedef void fo_update_f32_fn(const double *k, float *p, const float *g, float *s0, float *s1, float *s2,
                               int64_t begin, int64_t end);
@@ -50,12 +80,25 @@ typedef void fo_update_f64_fn(const double *k, double *p, const double *g, doubl
 typedef struct {
     fo_update_f32_fn *update_f32[FO_RULE_COUNT];
     fo_update_f64_fn *update_f64[FO_RULE_COUNT];
+    /* of any rule, also one around another; s: its slots */
+    void (*update_any_f32)(int rule, const double *k, float *p, const float *g, float *const *s, int64_t begin, int64_t end);
+    void (*update_any_f64)(int rule, const double *k, double *p, const double *g, double *const *s, int64_t begin,
+                           int64_t end);
+    /* see around.inc.h */
+    void (*measure_f32)(int rule, const double *k, const float *p, const float *g, float *const *s, const double *factors,
+                        int64_t begin, int64_t end, double *out);
+    void (*measure_f64)(int rule, const double *k, const double *p, const double *g, double *const *s,
+                        const double *factors, int64_t begin, int64_t end, double *out);
+    /* see adafactor.inc.h */
+    void (*adafactor_f32)(const fo_whole *a, const double *k, const double *factors, float *p, const float *g, float *r,
+                          float *c, float *m, double *room);
+    void (*adafactor_f64)(const fo_whole *a, const double *k, const double *factors, double *p, const double *g, double *r,
+                          double *c, double *m, double *room);
     int (*all_finite_f32)(const float *x, int64_t n);
     int (*all_finite_f64)(const double *x, int64_t n);
     double (*squares_f32)(const float *x, int64_t n, double unit);
     double (*squares_f64)(const double *x, int64_t n, double unit);
-    void (*update_stored)(fo_update_f32_fn *update, int slots, const double *k, const fo_stored *a, int64_t begin,
-                          int64_t end);
+    void (*update_stored)(int rule, const double *k, const fo_stored *a, int64_t begin, int64_t end);
     int (*finite_halves)(const uint16_t *x, int64_t n, uint16_t exponent);
     double (*squares_halves)(int form, const uint16_t *x, int64_t n, double unit);
 } fo_rule_kernels;

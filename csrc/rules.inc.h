@@ -292,6 +292,29 @@ static inline T NAME(schedule_free_adamw)(const T *k, T p, T g, T *s)
     return keep * p + c * z - rate * d;
 }
 
+static inline T NAME(lars)(const T *k, T p, T g, T *s)
+{
+    T momentum = k[0], weight_decay = k[1], rate = k[2], unit = k[3];
+    s[0] = momentum * s[0] + rate * (unit * g + unit * weight_decay * p);
+    return p - s[0];
+}
+
+/* LAMB's direction, and its slots m and v as they will be. */
+static inline T NAME(lamb_step)(const T *k, T p, T g, T m, T v, T *m_new, T *v_new)
+{
+    T first = k[0], root = k[1], beta1 = k[2], share1 = k[3], beta2 = k[4], share2 = k[5];
+    T eps = k[6], weight_decay = k[7], reach = k[8], tiny = k[9];
+    g = NAME(held)(g, SQRT(tiny) / tiny);
+    *m_new = beta1 * m + share1 * g;
+    *v_new = beta2 * v + share2 * g * g;
+    return NAME(held)(first * *m_new / (SQRT(*v_new) * root + eps), reach) + weight_decay * p;
+}
+
+static inline T NAME(lamb)(const T *k, T p, T g, T *s)
+{
+    return p - k[10] * NAME(lamb_step)(k, p, g, s[0], s[1], s, s + 1);
+}
+
 /* Elements [begin, end) of one array. A slot the rule does not have is never touched. */
 #define LOOP(rule, SLOTS, COEFFICIENTS)                                                             \
     static void NAME(update_##rule)(const double *coefficients, T *FO_RESTRICT p,                   \
@@ -329,13 +352,12 @@ static int NAME(all_finite)(const T *x, int64_t n)
     return !bad;
 }
 
-/* The sum of (x * unit)^2 in 32 parts: part j has the elements j, j + 32, ... in order; then halves are added. */
-static double NAME(squares)(const T *x, int64_t n, double unit)
+/* Adds (x * unit)^2 to 32 parts: part j has the elements j, j + 32, ... in order. */
+static void NAME(add_squares)(const T *x, int64_t n, double unit, double *part)
 {
-    double part[32] = {0};
     int64_t i = 0;
-    for (; i + 32 <= n; i += 32)
-        for (int j = 0; j < 32; j++) {
+    for (; i + PARTS <= n; i += PARTS)
+        for (int j = 0; j < PARTS; j++) {
             double v = (double)x[i + j] * unit;
             part[j] += v * v;
         }
@@ -343,7 +365,11 @@ static double NAME(squares)(const T *x, int64_t n, double unit)
         double v = (double)x[i + j] * unit;
         part[j] += v * v;
     }
-    for (int width = 16; width > 0; width /= 2)
-        for (int j = 0; j < width; j++) part[j] += part[j + width];
-    return part[0];
+}
+
+static double NAME(squares)(const T *x, int64_t n, double unit)
+{
+    double part[PARTS] = {0};
+    NAME(add_squares)(x, n, unit, part);
+    return sum_of_parts(part);
 }

@@ -79,14 +79,14 @@ static void NAME(update)(const fo_run *run, const double *k, int array, int64_t 
                          T penalty)
 {
     void *const *s = AT(void *const, run->s);
-    T *p = AT(T, array ? run->p->b : run->p->W) + begin, buffer[BUFFER], *slot[3] = {0, 0, 0};
+    T *p = AT(T, array ? run->p->b : run->p->W) + begin, buffer[BUFFER], *slot[FO_MAX_SLOTS] = {0};
     const int slots = fo_rule_slots((int)run->update);
     for (int j = 0; j < slots; j++) slot[j] = (T *)s[2 * j + array] + begin;
     for (int64_t i = 0; i < n; i += BUFFER) {
         int64_t m = n - i < BUFFER ? n - i : BUFFER;
         for (int64_t j = 0; j < m; j++) buffer[j] = scale * g[i + j] + penalty * p[i + j];
-        fo_kernels()->rules->UPDATE[run->update](k, p + i, buffer, slot[0] ? slot[0] + i : 0, slot[1] ? slot[1] + i : 0,
-                                                 slot[2] ? slot[2] + i : 0, 0, m);
+        fo_kernels()->rules->UPDATE((int)run->update, k, p + i, buffer, slot, 0, m);
+        for (int j = 0; j < slots; j++) slot[j] += m;
     }
 }
 

@@ -22,6 +22,7 @@ static const char *small_slots(int rule)
 
 int fo_eight_bits(int rule, int slot)
 {
+    while (rule > 0 && fo_outer(rule)) rule = fo_inner(rule); /* an average is kept in full */
     const char *slots = small_slots(rule);
     for (int j = 0; slots[j]; j++)
         if (j == slot) return slots[j] == 's' ? FO_SIGNED8 : FO_POSITIVE8;
@@ -67,11 +68,11 @@ int fo_update_stored(int rule, const double *k, const fo_stored *a, int64_t begi
 {
     int slots = fo_rule_slots(rule), status = fo_range_status(begin, end);
     const fo_rule_kernels *kernels = fo_kernels()->rules;
-    if (slots < 0) return FO_UNKNOWN_RULE;
+    if (slots < 0 || fo_rule_norms(rule)) return FO_UNKNOWN_RULE;
     if (status || begin == end) return status;
     status = stored_status(rule, k, a, begin);
     if (status) return status;
-    kernels->update_stored(kernels->update_f32[rule], slots, k, a, begin, end);
+    kernels->update_stored(rule, k, a, begin, end);
     return FO_OK;
 }
 

@@ -171,17 +171,17 @@ static void encode_slot(const fo_stored *a, int j, int64_t at, int64_t n, const 
 }
 
 /* Elements [begin, end); begin is a multiple of the block. */
-static void update_stored(fo_update_f32_fn *update, int slots, const double *k, const fo_stored *a, int64_t begin,
-                          int64_t end)
+static void update_stored(int rule, const double *k, const fo_stored *a, int64_t begin, int64_t end)
 {
-    float room[5][STORED_BLOCK], *s[3] = {0, 0, 0};
+    float room[2 + FO_MAX_SLOTS][STORED_BLOCK], *s[FO_MAX_SLOTS] = {0};
+    int slots = fo_rule_slots(rule);
     unsigned control = fo_flush_denormals();
     for (int64_t at = begin; at < end; at += STORED_BLOCK) {
         int64_t n = end - at < STORED_BLOCK ? end - at : STORED_BLOCK;
         float *p = decode_parameter(a, at, n, room[0]);
         const float *g = decode_gradient(a, at, n, room[1]);
         for (int j = 0; j < slots; j++) s[j] = decode_slot(a, j, at, n, room[2 + j]);
-        update(k, p, g, s[0], s[1], s[2], 0, n);
+        update_any_f32(rule, k, p, g, s, 0, n);
         encode_parameter(a, at, n, p);
         for (int j = 0; j < slots; j++) encode_slot(a, j, at, n, s[j]);
     }
@@ -199,17 +199,15 @@ static int finite_halves(const uint16_t *x, int64_t n, uint16_t exponent)
 /* squares_f32 of numbers of 16 bits. */
 static double squares_halves(int form, const uint16_t *x, int64_t n, double unit)
 {
-    double part[32] = {0};
-    float room[32];
-    for (int64_t i = 0; i < n; i += 32) {
-        int64_t m = n - i < 32 ? n - i : 32;
+    double part[PARTS] = {0};
+    float room[PARTS];
+    for (int64_t i = 0; i < n; i += PARTS) {
+        int64_t m = n - i < PARTS ? n - i : PARTS;
         decode_halves(form, x + i, m, room);
         for (int64_t j = 0; j < m; j++) {
             double v = (double)room[j] * unit;
             part[j] += v * v;
         }
     }
-    for (int width = 16; width > 0; width /= 2)
-        for (int j = 0; j < width; j++) part[j] += part[j + width];
-    return part[0];
+    return sum_of_parts(part);
 }

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 
+from fastopt.rules.wrappers import made
 from fastopt.threads import share
 
 try:
@@ -61,9 +62,20 @@ def rules() -> list[str]:
     return [ffi.string(lib.fo_rule_name(j)).decode() for j in range(lib.fo_rule_count())]
 
 
+WRAPPERS = ("Averaged", "Lookahead", "ScheduleFree", "Cautious")  # numbered from 1 as in fastopt.h
+
+
 def rule_number(rule) -> int:
-    """The library's number of a built-in rule."""
-    return lib.fo_rule_by_name(type(rule).__name__.encode())
+    """The library's number of a rule that it has (rules.is_in_c)."""
+    return _rule_number(type(rule))  # type: ignore[arg-type]
+
+
+@functools.lru_cache(maxsize=256)
+def _rule_number(cls):
+    wrapper, base = made(cls)
+    if wrapper is None:
+        return lib.fo_rule_by_name(cls.__name__.encode())
+    return lib.fo_rule_around(1 + WRAPPERS.index(wrapper), _rule_number(base))
 
 
 def coefficients_function():
@@ -91,6 +103,16 @@ def step_together_function(dtype):
     board: the address of a board (threads.py), where the first chunk with NaN or inf is then found.
     """
     return getattr(lib, f"step_together_{_SUFFIX[dtype]}")
+
+
+def adafactor_function(dtype):
+    """step(plan, check, forms, chunks), see csrc/prelude.h."""
+    return getattr(lib, f"adafactor_{_SUFFIX[dtype]}")
+
+
+def measure_function(dtype):
+    """measure(plan, out, begin, end): for each chunk the sums of squares of what the rule measures, a row at address out."""
+    return getattr(lib, f"measure_{_SUFFIX[dtype]}")
 
 
 def squares_function(dtype):

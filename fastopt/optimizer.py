@@ -11,8 +11,7 @@ from fastopt import arrays, native, rounding, rules
 from fastopt.engines import choose
 from fastopt.rules import SAM
 from fastopt.schedules import checked_schedules
-from fastopt.stepping import ascent, clipping, files, saved
-from fastopt.stepping.gathered import Gathered
+from fastopt.stepping import ascent, clipping, files, options, saved
 from fastopt.stepping.groups import FROZEN, assigned, rule_of
 from fastopt.stepping.loss_scale import LossScale
 from fastopt.stepping.parameters import Parameters
@@ -58,7 +57,8 @@ class Optimizer:
         elements. bfloat16 parameters have an exact float32 master of 16 bits more, whatever the state; with
         "float32-no-master", "bfloat16-no-master" or "float8-no-master" they are rounded without bias instead.
     backend: "auto", "numba", "c" or "numpy"; the same bits on each. "auto" waits for no compiler: a rule that is not in
-        the C library begins with NumPy and goes over to Numba, between two steps, when that is compiled.
+        the C library begins with NumPy, one around another with C, and goes over to Numba, between two steps, when that
+        is compiled.
     threads: None is as many as the process may use; small arrays are always done by one.
 
     t: the number of steps taken. `rule`, `lr`, `schedules`, `clip` and `nonfinite` may be assigned.
@@ -88,18 +88,15 @@ class Optimizer:
         self._rule = rules.checked(rule, {arrays.computed_in(p.dtype) for p in self._params.arrays})
         self._schedules = checked_schedules(schedules, self._rule)
         self._state_dtype, self._seed = checked_state_dtype(state_dtype), NOISE["seed"]
-        self._nonfinite, self._clip, self._clip_by = (
-            _checked_policy(nonfinite),
-            _checked_clip(clip),
-            _checked_by(clip_by),
-        )
+        self._nonfinite = options.checked_policy(nonfinite)
+        self._clip, self._clip_by = options.checked_clip(clip), options.checked_by(clip_by)
         self.skipped, self._users, self._given = 0, {}, NOTHING
         self._max_skips, self._skips = max_skips, (0, 0)  # t of the last one left out, and how many in a row
         if max_skips is not None:
             self._max_skips = arrays.checked_whole(max_skips, "max_skips", 0)
         self._maximize, self._track_norm, self._norm = bool(maximize), bool(track_norm), None
-        self._gathered = _checked_gathered(accumulate, self._sam)
-        self._loss_scale = _checked_loss_scale(loss_scale, nonfinite)
+        self._gathered = options.checked_gathered(accumulate, self._sam)
+        self._loss_scale = options.checked_loss_scale(loss_scale, nonfinite)
         self._groups = groups
         self._changes = assigned(groups, self._params.names, self._params.given, self._rule)
         self._asked = backend
@@ -515,7 +512,7 @@ class Optimizer:
 
     @clip.setter
     def clip(self, clip):
-        self._clip = _checked_clip(clip)
+        self._clip = options.checked_clip(clip)
         self._choose_way()
 
     @property
@@ -525,7 +522,7 @@ class Optimizer:
 
     @clip_by.setter
     def clip_by(self, by):
-        self._clip_by = _checked_by(by)
+        self._clip_by = options.checked_by(by)
 
     @property
     def gradient_norm(self):
@@ -559,7 +556,7 @@ class Optimizer:
 
     @nonfinite.setter
     def nonfinite(self, nonfinite):
-        self._nonfinite = _checked_policy(nonfinite)
+        self._nonfinite = options.checked_policy(nonfinite)
 
     @property
     def backend(self):
@@ -738,41 +735,3 @@ def _is_number(value):
     return (
         not hasattr(value, "keys") and not isinstance(value, (list, tuple)) and getattr(value, "ndim", 0) == 0
     )
-
-
-def _checked_policy(nonfinite):
-    if nonfinite not in ("raise", "skip", "allow"):
-        raise ValueError(f'nonfinite must be "raise", "skip" or "allow", not {nonfinite!r}')
-    return nonfinite
-
-
-def _checked_gathered(accumulate, sam):
-    count = arrays.checked_whole(accumulate, "accumulate", 1)
-    if count > 1 and sam is not None:
-        raise ValueError(
-            "accumulate: SAM takes two gradients a step at different places; add them up yourself"
-        )
-    return Gathered(count) if count > 1 else None
-
-
-def _checked_loss_scale(scale, nonfinite):
-    if scale is None:
-        return None
-    if nonfinite == "allow":
-        raise ValueError('loss_scale looks for inf in gradients, which nonfinite="allow" forbids')
-    return scale if isinstance(scale, LossScale) else LossScale(scale, 1.0, 1.0, None)
-
-
-def _checked_by(by):
-    if by not in clipping.BY:
-        raise ValueError(f"clip_by must be one of {', '.join(map(repr, clipping.BY))}, not {by!r}")
-    return by
-
-
-def _checked_clip(clip):
-    if clip is None:
-        return None
-    number = arrays.checked_number(clip, "clip", "a number above 0, or None")
-    if not number > 0:
-        raise ValueError(f"clip must be above 0, not {clip!r}")
-    return number

@@ -73,6 +73,8 @@ RULES = [  # (rule, torch, optax, Keras)
     ("Muon()", None, None, None),
     ("Lookahead(Adam())", None, "lookahead(adam(0.01), 6, 0.5)", None),
     ("Cautious(AdamW(weight_decay=0.1))", None, None, None),
+    ("ScheduleFree(SGD())", None, "contrib.schedule_free(sgd(0.01), 0.01, b1=0.9)", None),
+    ("ScheduleFree(Adam(), 0.7)", None, "contrib.schedule_free(adam(0.01), 0.01, b1=0.7)", None),
 ]  # fmt: skip
 DIFFERENT = {  # on purpose
     "SGD": "optax' and Keras' own decay is decoupled: SGDW",
@@ -103,6 +105,7 @@ DIFFERENT = {  # on purpose
     "Adafactor": "torch holds V above eps1^2 instead of adding eps1; decay: torch and Keras by lr, optax as it is, here by the step a_t unless decay_by_lr=True; optax factors from 128 x 128 on and takes its decay rate in float32",
     "Muon": "torch averages the momentum (the same direction), counts in bfloat16 (1 % off) and takes matrices only; optax corrects the bias of the two parts of Nesterov's momentum apart",
     "Cautious": "optax.contrib.cautious masks the decay too",
+    "ScheduleFree": "optax weighs the mean by the largest lr so far, squared: equal at a constant rate",
 }  # fmt: skip
 
 
@@ -120,7 +123,7 @@ def rule_of(text):
     """The rule of such a line, with lr = 0.01."""
     import fastopt as fo
 
-    names = {name: getattr(fo, name) for name in ("Lookahead", "Cautious")}
+    names = {name: getattr(fo, name) for name in ("Lookahead", "Cautious", "ScheduleFree")}
     for cls in (*fo.rules.RULES, *fo.rules.FURTHER):
         names[cls.__name__] = lambda cls=cls, **fields: cls(**{"lr": 0.01, **fields})
     return eval(text, names)
@@ -150,6 +153,8 @@ def naively(text, rule):
         for t, g in enumerate(gradients("f8"), 1):
             p, state = step(p, g, state, t, **fields)
         return p
+    if name == "ScheduleFree":
+        return _schedule_free_around(naive, text.partition("(")[2].partition("(")[0], fields, p)
     if name.startswith("ScheduleFree"):
         return _schedule_free(naive_wide, name, fields, p)
     if name == "Adafactor":
@@ -197,6 +202,16 @@ def _schedule_free(naive_wide, name, fields, p):
     for t, g in enumerate(gradients("f8"), 1):
         run.step(g, t)
     return run.y()
+
+
+def _schedule_free_around(naive, base, fields, z):
+    """z takes the base's steps, x is their mean, y = (1-momentum)*z + momentum*x."""
+    step, state = naive.RULES[base][0], naive.initial(base, SHAPE)
+    x, momentum = 0.0, fields["free_momentum"]
+    for t, g in enumerate(gradients("f8"), 1):
+        z, state = step(z, g, state, t, lr=fields["lr"])
+        x = x + (z - x) / t
+    return (1 - momentum) * z + momentum * x
 
 
 def in_torch(text, dtype):

@@ -43,7 +43,7 @@ class Own(NamedTuple):
         return p - lr * v, (v,)
 
 
-RULES = [Own(), fo.Averaged(fo.Adam(0.01)), fo.Rprop(0.01), fo.Lookahead(Own()), fo.LAMB(0.01), fo.Cautious(fo.Adam(0.01))]  # fmt: skip
+RULES = [Own(), fo.Averaged(fo.Adam(0.01)), fo.Lookahead(Own()), fo.Lookahead(fo.Rprop(0.01)), fo.Cautious(fo.Adam(0.01))]  # fmt: skip
 
 
 LOSSES = (fo.Softmax(), fo.MulticlassHinge(), fo.SquaredError())

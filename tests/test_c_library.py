@@ -85,16 +85,16 @@ def test_pkg_config(prefix, tmp_path):
     assert "accuracy" in run(program)
 
 
-@pytest.mark.parametrize("name", ["refusals", "stored"])
+@pytest.mark.parametrize("name", ["refusals", "stored", "around"])
 @pytest.mark.parametrize("sanitizer", ["none", "undefined,address"])
 def test_programs_of_the_tests(sanitizer, name, tmp_path):
-    """tests/refusals.c and stored.c, with the undefined behaviour of NaN's bits looked for as well."""
+    """tests/refusals.c, stored.c and around.c, with the undefined behaviour of NaN's bits looked for as well."""
     require((ROOT / "csrc").is_dir(), "the C sources are not here")
     compiler = shutil.which("gcc") or shutil.which("clang")
     require(compiler, "neither gcc nor clang is installed")
     sources = [
         ROOT / "csrc" / f"{name}.c"
-        for name in ("rules", "coefficients", "dispatch", "epoch", "linear", "stored")
+        for name in ("rules", "around", "coefficients", "dispatch", "epoch", "linear", "stored")
     ]
     options = ["-std=gnu11", "-O1", "-DFO_SET=plain", f"-I{ROOT / 'csrc'}"]
     if sanitizer != "none":

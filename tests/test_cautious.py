@@ -14,9 +14,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("base, reference", CASES, ids=[type(b).__name__ for b, _ in CASES])
-@pytest.mark.parametrize("backend", ["numba", "numpy"])
-def test_twenty_steps(base, reference, backend, need, rng):
-    need(backend)
+def test_twenty_steps(base, reference, backend, rng):
     reference = type(reference)(**{f: getattr(reference, f) for f in reference.defaults})
     p = rng.standard_normal((7, 3))
     opt, expected = fo.Optimizer(p, fo.Cautious(base), backend=backend), p.copy()

@@ -14,7 +14,13 @@ from fastopt import rules
 
 HERE = Path(__file__).parent
 LOWEST = -12.0
-AROUND = (fo.Cautious(fo.AdamW()), fo.Averaged(fo.SGD(), 0.99), fo.Lookahead(fo.Adam()), fo.SAM(fo.SGD()))
+AROUND = {
+    "Cautious(AdamW)": fo.Cautious(fo.AdamW()),
+    "Averaged(SGD)": fo.Averaged(fo.SGD(), 0.99),
+    "Lookahead(Adam)": fo.Lookahead(fo.Adam()),
+    "ScheduleFree(RMSProp)": fo.ScheduleFree(fo.RMSProp()),
+    "SAM(SGD)": fo.SAM(fo.SGD()),
+}
 
 
 def quadratic(x):
@@ -80,8 +86,8 @@ def ends(rule, problem, counts):
 
 
 def draw(counts=(100, 1000, 5000)):
-    shown = [cls() for cls in (*rules.RULES, *rules.FURTHER)] + list(AROUND)
-    names = [type(r).__name__ for r in shown[: -len(AROUND)]] + ["Cautious(AdamW)", "Averaged(SGD)", "Lookahead(Adam)", "SAM(SGD)"]  # fmt: skip
+    plain = {cls.__name__: cls() for cls in (*rules.RULES, *rules.FURTHER)}
+    names, shown = zip(*(plain | AROUND).items(), strict=True)
     figure = Figure(figsize=(11, 11), layout="constrained")
     panels = figure.subplots(1, 4, sharey=True)
     with np.errstate(all="ignore"):

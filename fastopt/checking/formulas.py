@@ -128,7 +128,7 @@ def _promotion(report, rule, dtype):
 def _same_bits(report, rule, dtype, steps):
     names = ["numpy"]
     names += ["numba"] if choose.has_numba() else []
-    names += ["c"] if choose.has_c() and type(rule) in rules.IN_C else []
+    names += ["c"] if choose.has_c() and rules.is_in_c(rule) else []
     runs = {}
     for name in names:
         for threads in (1, 2) if name != "numpy" else (1,):

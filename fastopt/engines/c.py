@@ -2,7 +2,7 @@
 
 from fastopt import native
 from fastopt.engines.choose import shared_from
-from fastopt.engines.shared import bound_gradient, shared_look, shared_step
+from fastopt.engines.shared import bound_gradient, shared_look, shared_measure, shared_step
 
 
 def _kind(table):
@@ -16,6 +16,10 @@ def bind_step(rule, table, threads):
         return lambda check: step(plan, check, 0, chunks)
     together = native.step_together_function(_kind(table))
     return shared_step(lambda check, board: together(plan, check, chunks, board), table, threads)
+
+
+def bind_measure(rule, table, threads):
+    return shared_measure(native.measure_function(table.dtype), rule, table, threads)
 
 
 def bind_look(table, threads):

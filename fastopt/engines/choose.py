@@ -14,8 +14,6 @@ from fastopt.exactness import is_exact
 PARALLEL_NUMBERS = 6 << 20
 
 BACKENDS = ("auto", "numba", "c", "numpy")
-_IN_C = frozenset((*rules.IN_C, *losses.IN_C))
-_SLOW_STEPS_IN_C = {rules.Rprop}  # 2.6 to 5.8 times Numba's time: gcc 12 does not vectorise it
 _default = None
 
 
@@ -36,7 +34,7 @@ def resolve(name=None, rule=None, loss=None):
 
     The C library has no rules and losses of users' own: NumPy serves them where "auto" is C.
     """
-    own = next((f for f in (rule, loss) if f is not None and type(f) not in _IN_C), None)
+    own = _of_users_own(rule, loss)
     if name is None or name == "auto":
         name = _named(name)
         if name == "auto":
@@ -55,11 +53,11 @@ def of_steps(name=None, rule=None):
     """The same for the steps of a rule: "c", "numba", "numpy" or "handover" (engines/handover.py).
 
     "auto" is C for the rules that it has, since its steps take Numba's time (docs/decisions/cold_start.md), and begins with
-    NumPy or C where only Numba is fast. The bits are the same.
+    NumPy where only Numba is fast, or with C for rules around others (up to 1.2 times Numba's time). The bits are the same.
     """
     if _named(name) != "auto" or not (has_c() and has_numba()):
         return resolve(name, rule)
-    if type(rule) in rules.IN_C and type(rule) not in _SLOW_STEPS_IN_C:
+    if type(rule) in rules.IN_C:
         return "c"
     return "handover" if not rules.is_whole(rule) and is_exact(rule) else "numba"
 
@@ -67,8 +65,15 @@ def of_steps(name=None, rule=None):
 def of_run(name, loss, rule=None):
     """The same for a training run, or a gradient: "auto" begins in C with what the C library has, and is then "handover"."""
     found = resolve(name, rule, loss)
-    all_in_c = has_c() and (rule is None or type(rule) in _IN_C) and type(loss) in _IN_C
+    all_in_c = has_c() and _of_users_own(rule, loss) is None
     return "handover" if found == "numba" and all_in_c and _named(name) == "auto" else found
+
+
+def _of_users_own(rule, loss):
+    """The first of the two, where they are given, that the C library does not have."""
+    if rule is not None and not rules.is_in_c(rule):
+        return rule
+    return loss if loss is not None and type(loss) not in losses.IN_C else None
 
 
 def _named(name):

@@ -7,12 +7,12 @@ import numpy as np
 from fastopt import native
 from fastopt.engines.choose import has_c
 from fastopt.native import address
-from fastopt.rules import IN_C, contract
+from fastopt.rules import contract, is_in_c
 
 
 def bind_coefficients(rule, k):
     """A function fill(rule, t) that writes the rule's coefficients at step t into the array k."""
-    if type(rule) in IN_C and has_c():
+    if is_in_c(rule) and has_c():
         return _coefficients_in_c(rule, k)
     pack, buffer, count = struct.Struct(f"{len(k)}d").pack_into, memoryview(k).cast("B"), len(k)
 

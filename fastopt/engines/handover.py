@@ -11,7 +11,7 @@ from typing import Any
 from fastopt import background
 from fastopt.engines import c, numba, numpy
 from fastopt.engines.choose import shared_from
-from fastopt.rules import IN_C
+from fastopt.rules import is_in_c
 
 PATIENCE = 0.1  # seconds of a formula's steps or gradients before anything is compiled for it: importing Numba takes longer
 LEFT = 5  # seconds that a run must have before it in C: Numba takes a half to nine tenths of them, to compile 4 to 10
@@ -55,7 +55,7 @@ def _bound(name, rule, table, threads):
 
     if key in _compiled:
         return compiled()
-    engine = c if type(rule) in IN_C else numpy
+    engine = c if is_in_c(rule) else numpy
     return Handover(rule, getattr(engine, name)(rule, table, threads), engine, compiled)
 
 

@@ -1,16 +1,17 @@
 """The engine of compiled kernels."""
 
-from fastopt.engines import numpy
+import functools
+
+from fastopt.engines import whole
 from fastopt.engines.choose import shared_from
 from fastopt.engines.refused import compiled
-from fastopt.engines.shared import bound_gradient, shared_look, shared_step
+from fastopt.engines.shared import bound_gradient, shared_look, shared_measure, shared_step
 from fastopt.native import address
-from fastopt.threads import ranges, share
 
 
 def bind_step(rule, table, threads):
     if table.whole:
-        return numpy.bind_step(rule, table, threads)
+        return whole.bind_step(rule, table, threads)
     from fastopt.kernels.step import elementwise
 
     rule_type = _formula(type(rule), table, table.k.shape[1])
@@ -43,11 +44,8 @@ def bind_measure(rule, table, threads):
     from fastopt.kernels.step.sums import measure_entry
 
     rule_type = formula_type(type(rule), table.dtype.name, len(rule.coefficients(rule, 1.0)))
-    measure, plan, out = compiled(measure_entry, rule, rule_type), table.plan, address(table.measured)
-    parts = [(0, len(table.chunks))]
-    if table.size >= shared_from(rule):
-        parts = ranges(len(table.chunks), threads)
-    return lambda: share(lambda part: measure(None, plan, out, *part), parts, threads)
+    measure = compiled(measure_entry, rule, rule_type)
+    return shared_measure(functools.partial(measure, None), rule, table, threads)
 
 
 def bind_look(table, threads):

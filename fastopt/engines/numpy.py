@@ -85,7 +85,6 @@ def bind_measure(rule, table, threads=1):
                 for j, p in enumerate(table.parameters)
                 if j not in table.missing
             }
-        with np.errstate(all="ignore"):
             for c, (j, begin, end) in enumerate(table.chunks.tolist()):
                 for i, value in enumerate(values.get(j, ())):
                     table.measured[c, i] = sum_of_squares(value[begin:end], 1.0)

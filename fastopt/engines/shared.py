@@ -43,6 +43,13 @@ def shared_look(first_bad, squares, table, threads):
     return all_bad, all_squares
 
 
+def shared_measure(measure, rule, table, threads):
+    """run(): measure(plan, address of out, begin, end) over all chunks, on several threads if it pays."""
+    chunks, plan, out = len(table.chunks), table.plan, address(table.measured)
+    parts = ranges(chunks, threads) if table.size >= choose.shared_from(rule) else [(0, chunks)]
+    return lambda: share(lambda part: measure(plan, out, *part), parts, threads)
+
+
 def bound_gradient(entries, rows, loss, threads, unchecked):
     """bind_gradient (engines/__init__.py) by these loops (kernels/entries.py)."""
     from fastopt.kernels.gradient.problem import BoundGradient

@@ -39,7 +39,7 @@ from fastopt.rules.momentum import ClassicalMomentum, Momentum, MomentumW, Neste
 from fastopt.rules.norms import LAMB, LARS
 from fastopt.rules.rmsprop import CenteredRMSProp, CenteredRMSPropMomentum, RMSProp, RMSPropMomentum
 from fastopt.rules.sgd import ASGD, SGD, SGDW, Rprop
-from fastopt.rules.wrappers import SAM, Averaged, Cautious, Lookahead, ScheduleFree  # noqa: F401
+from fastopt.rules.wrappers import SAM, Averaged, Cautious, Lookahead, ScheduleFree, made  # noqa: F401
 
 RULES = (
     SGD,
@@ -71,7 +71,7 @@ RULES = (
 
 # Those that begin with a copy of the parameters, or look at whole arrays: training loops do not have them.
 FURTHER = (ScheduleFreeSGD, ScheduleFreeAdamW, LARS, LAMB, PlainAdafactor, Adafactor, Muon)
-IN_C = (*RULES, ScheduleFreeSGD, ScheduleFreeAdamW)  # the C library's, in its order
+IN_C = (*RULES, ScheduleFreeSGD, ScheduleFreeAdamW, LARS, LAMB)  # the C library's, in its order
 
 # Where hyperparameters of these names must lie, in built-in and in users' rules: (low, high, the
 # high end itself allowed).
@@ -103,6 +103,17 @@ _RANGES = {
     "free_momentum": (0, 1, True),
     "momentum_decay": (0, inf, False),
 }
+
+
+def is_in_c(rule):
+    """Whether the C library has it: one of its own, or a rule around such a one."""
+    return _is_in_c(type(rule))  # type: ignore[arg-type]
+
+
+@functools.lru_cache(maxsize=256)
+def _is_in_c(cls):
+    wrapper, base = made(cls)
+    return cls in IN_C if wrapper is None else _is_in_c(base)
 
 
 def initial(rule):

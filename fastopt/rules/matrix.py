@@ -115,36 +115,77 @@ class Adafactor(NamedTuple):
         rate, scaled, beta2, share, eps1, eps2, threshold, beta1, of_step, of_lr, tiny = k
         r, c, m = s
         g = _within(g, _most(p, tiny))
-        squares = g * g
-        squares += eps1
         if _factored(p.shape):
-            r = beta2 * r + share * squares.mean(axis=-1)
-            c = beta2 * c + share * squares.mean(axis=-2)
-            u = np.divide(g, _root_of_product(r, c, r.mean(axis=-1)), out=squares)
+            rows, columns = _sums_of_squares(g)
+            r = beta2 * r + share * (rows / max(1, g.shape[-1]) + float(eps1)).astype(p.dtype)
+            c = beta2 * c + share * (columns / max(1, g.shape[-2]) + float(eps1)).astype(p.dtype)
+            mean = (_in_turn(r) / max(1, g.shape[-2])).astype(p.dtype)[..., None]
+            of_row = _inverse_root(np.where(mean > 0, r / np.where(mean > 0, mean, 1), r))[..., None]
+            of_column = _inverse_root(c)[..., None, :]
         else:
-            r = beta2 * r + share * squares
-            u = g / np.sqrt(r)
+            r = beta2 * r + share * (g * g + eps1)
+            of_row, of_column = _inverse_root(r), p.dtype.type(1)
         step = rate * max(eps2, _rms(p)) if scaled else rate
-        beyond = _rms(u) / threshold
-        if beyond > 1:
-            u /= beyond
-        if m.size or beta1 > 0:
+        beyond = _rms(g * of_row * of_column) / threshold
+        u = g * (of_row * (1 / beyond if beyond > 1 else 1)) * of_column
+        if m.size:
             m = beta1 * m + (1 - beta1) * u
             u = m
-        p = (1 - (step * of_step + of_lr)) * p
-        p -= step * u
-        return p, (r, c, m)
+        return (1 - (step * of_step + of_lr)) * p - step * u, (r, c, m)
+
+
+# Sums in float64, since squares of float32 leave its range, in the order of csrc/adafactor.inc.h: of a row in 32 parts,
+# part j has the elements j, j + 32, ... in order, then halves are added; of rows, and of columns, one after the other.
+
+
+def _sums_of_squares(x):
+    """Of each row and of each column of matrices."""
+    matrices = x.reshape(-1, *x.shape[-2:]) if x.ndim > 2 else x[None]
+    rows, columns = np.zeros(matrices.shape[:2]), np.zeros((len(matrices), x.shape[-1]))
+    some = max(1, _PART // max(1, x.shape[-1]))
+    for matrix, of_rows, of_columns in zip(matrices, rows, columns, strict=True):
+        for i in range(0, len(matrix), some):
+            squares = np.square(matrix[i : i + some], dtype=np.float64)
+            of_rows[i : i + some] = _in_parts(squares)
+            for row in squares:
+                of_columns += row
+    return rows.reshape(x.shape[:-1]), columns.reshape(*x.shape[:-2], x.shape[-1])
+
+
+def _in_parts(squares):
+    """Sums of the rows."""
+    parts, full = np.zeros((len(squares), 32)), squares.shape[1] // 32 * 32
+    for j in range(0, full, 32):
+        parts += squares[:, j : j + 32]
+    parts[:, : squares.shape[1] - full] += squares[:, full:]
+    for width in (16, 8, 4, 2, 1):
+        parts = parts[:, :width] + parts[:, width : 2 * width]
+    return parts[:, 0]
+
+
+def _in_turn(r):
+    """Sums over the last axis, in order."""
+    return np.add.accumulate(r, axis=-1, dtype=np.float64)[..., -1] if r.size else np.zeros(r.shape[:-1])
 
 
 _PART = 1 << 14  # numbers squared at once: in float64 they stay in the second-level cache
 
 
 def _rms(x):
-    """In float64, since squares of float32 leave its range; part by part (of 4096 x 4096 in whole: 107 ms a step)."""
-    flat, total = x.reshape(-1), 0.0
-    for i in range(0, x.size, _PART):
-        total += float(np.square(flat[i : i + _PART], dtype=np.float64).sum())
-    return x.dtype.type(sqrt(total / x.size)) if x.size else x.dtype.type(0)
+    """sqrt of the mean square; of matrices by their rows, of a vector by one."""
+    if not x.size:
+        return x.dtype.type(0)
+    rows = x.reshape(-1, x.shape[-1]) if x.ndim > 1 else x.reshape(1, -1)
+    total, some = 0.0, max(1, _PART // rows.shape[1])
+    for i in range(0, len(rows), some):
+        for of_row in _in_parts(np.square(rows[i : i + some], dtype=np.float64)).tolist():
+            total += of_row
+    return x.dtype.type(sqrt(total / x.size))
+
+
+def _inverse_root(x):
+    """1/sqrt(x), and 0 where x is 0."""
+    return np.where(x > 0, 1 / np.sqrt(np.where(x > 0, x, 1)), x.dtype.type(0))
 
 
 class Muon(NamedTuple):

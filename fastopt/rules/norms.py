@@ -41,7 +41,7 @@ class LARS(NamedTuple):
         # Norms beyond 1e19 need two factors, a power of two first: their quotient is no float32.
         unit = 1.0
         if of_g > 1e19 or 0 < of_g < 1e-19:
-            unit = 2.0 ** max(-120, min(120, -1 - floor(log(of_g) / log(2))))
+            unit = 2.0 ** max(-120, min(120, -1 - floor(log(min(of_g, 1e300)) / log(2))))
         return rate / unit, unit
 
     @staticmethod

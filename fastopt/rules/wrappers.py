@@ -145,6 +145,14 @@ def _again(base, name, make, count, fields, values):
     return _class(type(base), name, make, count, fields)(*base, *values)  # type: ignore[arg-type]
 
 
+_made: dict = {}  # class of rules around others -> (the wrapper's name, the base's class)
+
+
+def made(cls):
+    """(the wrapper's name, the base's class) of a class of rules around others, (None, None) of any other."""
+    return _made.get(cls, (None, None))
+
+
 @functools.cache
 def _class(base, name, make, count, fields):
     """The class of rules around this base; `base` and `around` are what a compiler needs to build update anew."""
@@ -181,7 +189,9 @@ def _class(base, name, make, count, fields):
     }
     if averaged is not None:
         members["averaged"] = staticmethod(averaged)
-    return type(name + base.__name__, (parent,), members)
+    cls = type(name + base.__name__, (parent,), members)
+    _made[cls] = name, base
+    return cls
 
 
 # Whose decay is a factor of the parameter, not a part of the gradient.
@@ -193,11 +203,12 @@ def _cautious_class(base, count):
     """The class of the cautious form of this base, as _class makes those of the other wrappers."""
     decoupled = base.__name__ in _DECOUPLED
 
+    # + 0, since of -0 and 0 either may be the larger for an engine.
     def make(base_update):
         def update(h, k, p, g, s):
             g = g + k[count] * p
             move, s_new = base_update(h, k[:count], p - p, g, s)
-            agree = np.maximum(-np.sign(move) * np.sign(g), k[count + 2])
+            agree = np.maximum(-np.sign(move) * np.sign(g), k[count + 2]) + k[count + 2]
             return k[count + 1] * p + k[count + 3] * agree * move, s_new
 
         return update
@@ -206,7 +217,7 @@ def _cautious_class(base, count):
         def measure(h, k, p, g, s):
             g = g + k[count] * p
             move, _ = base_update(h, k[:count], p - p, g, s)
-            return (np.maximum(-np.sign(move) * np.sign(g), k[count + 2]),)
+            return (np.maximum(-np.sign(move) * np.sign(g), k[count + 2]) + k[count + 2],)
 
         return measure
 
@@ -232,8 +243,11 @@ def _cautious_class(base, count):
         "measure": staticmethod(make_measure(base.update)),
         "from_norms": staticmethod(from_norms),
         "coefficients": staticmethod(coefficients),
+        "__reduce__": lambda self: (Cautious, (base(*self),)),
     }
     if hasattr(base, "initial"):
         members["initial"] = staticmethod(base.initial)
     name = f"Cautious{base.__name__}"
-    return type(name, (namedtuple(name, base._fields),), members)
+    cls = type(name, (namedtuple(name, base._fields),), members)
+    _made[cls] = "Cautious", base
+    return cls

@@ -4,24 +4,23 @@ import numpy as np
 
 from fastopt import native, rules
 from fastopt.engines import choose
-from fastopt.rules import IN_C
 from fastopt.schedules import values_at
 
 
-def coefficient_table(rule, schedules, first, count):
+def coefficient_table(rule, schedules, first, count, taken=0):
     """The rule's coefficients at the steps first+1, ..., first+count: (count, k) float64.
 
-    Where all rows are the same they are one in memory.
+    Where all rows are the same they are one in memory. taken: steps of the rule before the first that schedules count.
     """
     values = values_at(schedules, rule, np.arange(first, first + count)) if schedules else {}
     columns = {name: np.broadcast_to(v, count) for name, v in values.items()}
     if not rules.looks_at_t(rule) and all((c == c[0]).all() for c in columns.values()):
         now = rule._replace(**{name: float(c[0]) for name, c in columns.items()})
-        row = np.array(now.coefficients(now, float(first + 1)), np.float64)
+        row = np.array(now.coefficients(now, float(first + taken + 1)), np.float64)
         return np.broadcast_to(row, (count, len(row)))
-    if type(rule) in IN_C and choose.has_c():
-        return _in_c(rule, columns, first, count)
-    return _in_python(rule, columns, first, count)
+    if rules.is_in_c(rule) and choose.has_c():
+        return _in_c(rule, columns, first + taken, count)
+    return _in_python(rule, columns, first + taken, count)
 
 
 def _in_c(rule, columns, first, count):

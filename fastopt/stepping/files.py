@@ -45,17 +45,23 @@ def save(path, snapshot, params):
     safetensors.write(path, values, members)
 
 
+def read(path):
+    """(values, arrays) of a file that `save` wrote; ValueError for any other."""
+    values, members = safetensors.read(path)
+    if not isinstance(values, dict) or values.get("kind") != KIND:
+        raise ValueError(f"{path} holds no optimizer")
+    if values["version"] > VERSION:
+        raise ValueError(f"{path} was saved by a later version of fastopt (format {values['version']})")
+    return values, members
+
+
 def load(path, given, own, schedules):
     """(Parameters, snapshot, values of the parameters) of a file that `save` wrote.
 
     given: the user's parameters, or None: they are made. ValueError, before anything is changed, where they do not
     fit, or the file is no such file.
     """
-    values, members = safetensors.read(path)
-    if not isinstance(values, dict) or values.get("kind") != KIND:
-        raise ValueError(f"{path} holds no optimizer")
-    if values["version"] > VERSION:
-        raise ValueError(f"{path} was saved by a later version of fastopt (format {values['version']})")
+    values, members = read(path)
     names = values["names"]
     found = [members[f"params.{name}"] for name in names]
     try:

@@ -10,6 +10,7 @@ history.py       what is noted of each epoch
 ending.py        how a run ends before its last epoch: divergence, early stopping
 wide.py          steps of rules that look at whole arrays or take two gradients
 resume.py        its file
+starting.py      what it starts from
 searching.py     very many runs: hyperparameters by held-out rows
 """
 
@@ -23,9 +24,10 @@ from fastopt.rules import Momentum
 from fastopt.training.ending import Diverged
 from fastopt.training.exact import fit_exactly, refuse_for_epochs, refuse_for_solvers
 from fastopt.training.examples import checked_examples
-from fastopt.training.run import Progress, Run, checked_start
+from fastopt.training.run import Progress, Run
 from fastopt.training.searching import search
 from fastopt.training.settings import checked_settings
+from fastopt.training.starting import checked_start
 from fastopt.training.streamed import StreamedRun
 
 __all__ = ["Diverged", "Progress", "search", "train"]
@@ -97,7 +99,9 @@ def train(
     average: True for the mean of the parameters over the run (at 32 evenly spaced steps of each epoch, or at every
         one), "tail" for that of the second half of the epochs (Polyak & Juditsky 1992), or the decay a step of an
         exponential average; then the result has it, validation looks at it, and `average` of the result says so.
-    start: (W, b) to start from, or a Fit; copied.
+    start: (W, b) to start from, or a Fit; copied. Or the path of a file that Optimizer.save or a run (checkpoint=)
+        wrote: then the rule's state and count of steps go on too (the rule is yours, of the kind that was saved;
+        schedules count this run's steps).
     watch: called after each epoch, or iteration of a solver, with a dict of what the history notes of it and a
         function that gives copies of (W, b); where it is true the run ends.
     log: a function of (dict, step), called after every epoch with its numbers: fo.JsonLog, fo.TensorBoardLog
@@ -142,6 +146,7 @@ def train(
             "bounds": bounds, "watch": watch,
         }  # fmt: skip
         penalty, start = penalties.checked(penalty, checked_l2(l2)), checked_start(start, examples.rows)
+        start = start and (start.W, start.b)
         return fit_exactly(examples, loss, penalty, solver, start, options, backend, threads, checkpoint)
     refuse_for_epochs({"penalty": (penalty, None), "tol": (tol, None), "max_seconds": (max_seconds, None),
                        "standardize": (standardize, False), "bounds": (bounds, None)})  # fmt: skip

@@ -49,7 +49,7 @@ class LocalRun(Run):
 
     def _stretch(self, order, begin, end, loss_sum):
         of, arrays = self.settings, [self.W, *self.W_slots, self.b, *self.b_slots]
-        K = coefficient_table(of.rule, of.schedules, self.step, end - begin)
+        K = coefficient_table(of.rule, of.schedules, self.step, end - begin, self._taken)
         left = of.steps_per_epoch * of.epochs - self.step
         try:
             found, loss, norm, finite = averaged(self.rows, arrays, K, self.step, left, self._task)

@@ -13,7 +13,7 @@ from fastopt.training.history import NAMES
 
 
 def save(path, identity, state, arrays, history, best):
-    """Write a run. state: {"step", "epoch"}. arrays: parameters and slots."""
+    """Write a run. state: {"step", "epoch", "taken"}. arrays: parameters and slots."""
     meta = {"kind": "run", "settings": identity, **state}
     members = arrays | {f"history_{name}": values for name, values in history.arrays().items()}
     if best is not NOTHING_YET:

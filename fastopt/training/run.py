@@ -18,6 +18,7 @@ from fastopt.training.averaging import Average
 from fastopt.training.ending import NOTHING_YET, Diverged, has_grown, loss_of_zeros
 from fastopt.training.history import History
 from fastopt.training.settings import identity
+from fastopt.training.starting import checked_start
 from fastopt.training.wide import WideSteps, is_wide
 
 STRETCH = 0.05  # seconds inside the compiled loop between two looks at progress and Ctrl-C
@@ -43,13 +44,14 @@ class Run:
         self.history, self.best, self._average = History(), NOTHING_YET, None
         self._base = settings.base_rule
         rules.checked(self._base, {self.rows.dtype})
-        start = checked_start(start, self.rows)
+        start = checked_start(start, self.rows, self._base)
+        self._taken = start.t if start else 0  # steps of the rule before this run's first
         self._allocate(start)
         self._epoch_loop: Any = None
         self.seconds, self._prepared = 0.0, seconds_preparing()
         self._first_loss = self._loss_at_start(start)
         self._path = resume.checked_path(path)
-        self._identity = None if path is None else self._identity_of(start)
+        self._identity = None if path is None else self._identity_of(start.arrays() if start else None)
         decay = settings.average
         begin = settings.average_from
         self._average = decay and Average(decay, self.W, self.b, settings.steps_per_epoch, begin)
@@ -76,16 +78,32 @@ class Run:
         shape, dtype = (self.rows.classes, self.rows.features), self.rows.dtype
         self.W, self.b = _filled(shape, dtype, 0.0), _filled(shape[:1], dtype, 0.0)
         if start:
-            self.W[...], self.b[...] = start
-        self._wide = WideSteps(self.W, self.b, self.settings) if is_wide(self.settings.rule) else None
+            self.W[...], self.b[...] = start.W, start.b
+        self._wide = (
+            WideSteps(self.W, self.b, self.settings, self._taken) if is_wide(self.settings.rule) else None
+        )
         if self._wide is not None:
             self.W_slots, self.b_slots = self._wide.slots()
+            self._wide.optimizer.t = self._taken
+            self._take_state(start)
             return
         rule = self.settings.rule
         starts = list(zip(rule.slots, rules.initial(rule), strict=True))
         copies = getattr(rule, "copies", ())
         for p, slots in ((self.W, "W_slots"), (self.b, "b_slots")):
             setattr(self, slots, [_filled(p.shape, dtype, p if s in copies else v) for s, v in starts])
+        self._take_state(start)
+
+    def _take_state(self, start):
+        """The slots that a file has, in the place of fresh ones."""
+        for which, slots in enumerate((self.W_slots, self.b_slots)):
+            for name, array in zip(self._base.slots, slots, strict=True):
+                if start is None or name not in start.slots:
+                    continue
+                given = start.slots[name][which]
+                if given.shape != array.shape:
+                    raise ValueError(f"start: slot {name} is of shape {given.shape}, not {array.shape}")
+                array[...] = given
 
     def _loss_at_start(self, start):
         if not start:
@@ -133,7 +151,11 @@ class Run:
     def _stretch(self, order, begin, end, loss_sum):
         """The steps [begin, end) of a window: (the sum of losses with theirs, the last gradient's norm)."""
         of = self.settings
-        K = None if self._wide else coefficient_table(of.rule, of.schedules, self.step, end - begin)
+        K = (
+            None
+            if self._wide
+            else coefficient_table(of.rule, of.schedules, self.step, end - begin, self._taken)
+        )
         start = time.perf_counter()
         stopped, loss_sum, norm = self._epoch_loop(K, order, begin, end, loss_sum)
         self.step += stopped - begin
@@ -256,7 +278,7 @@ class Run:
         return {"W": self.W, "b": self.b, **of_W, **of_b, **of_average}
 
     def _save(self):
-        state = {"step": self.step, "epoch": self.epoch}
+        state = {"step": self.step, "epoch": self.epoch, "taken": self._taken}
         resume.save(self._path, self._identity, state, self._arrays(), self.history, self.best)
 
     def _resume(self):
@@ -266,30 +288,9 @@ class Run:
         )
         self.step, self.epoch = state["step"], state["epoch"]
         if self._wide is not None:
-            self._wide.optimizer.t = self.step
+            self._wide.optimizer.t = self._taken + self.step
         if self._average:
             self._average.has_points = self.epoch > self._average.begin
-
-
-def checked_start(start, rows):
-    """(W, b) to start from, as arrays of the model's shape and dtype, or None."""
-    if start is None:
-        return None
-    pair = (start.W, start.b) if isinstance(start, Fit) else start
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise TypeError(f"start must be (W, b) or a Fit, not {type(start).__name__}")
-    shapes, arrays = ((rows.classes, rows.features), (rows.classes,)), []
-    for name, value, shape in zip("Wb", pair, shapes, strict=True):
-        array = np.zeros(shape) if name == "b" and value is None else np.asarray(value)
-        if array.shape != shape or array.dtype.kind not in "iuf":
-            raise ValueError(
-                f"start: {name} must be numbers of shape {shape}, not {array.dtype}{array.shape}"
-            )
-        array = array.astype(rows.dtype)
-        if not np.isfinite(array).all():
-            raise ValueError(f"start: {name} has NaN or inf")
-        arrays.append(array)
-    return tuple(arrays)
 
 
 def _filled(shape, dtype, value):

@@ -16,14 +16,21 @@ def is_wide(rule):
     return isinstance(rule, SAM) or rules.is_whole(rule) or rules.has_norms(rule)
 
 
-class WideSteps:
-    """W and b, moved by an Optimizer; `over(rows)` gives the loop of a stretch, as bind_epoch does."""
+def _later(schedules, by):
+    """The schedules counted from step `by` on; before it they stand at their first value."""
+    if not by:
+        return schedules
+    return {name: lambda t, base, of=of: of(max(t - by, 0), base) for name, of in schedules.items()}
 
-    def __init__(self, W, b, settings):
+
+class WideSteps:
+    """W and b, moved by an Optimizer that has taken so many steps before; `over(rows)` gives the loop of a stretch, as bind_epoch does."""
+
+    def __init__(self, W, b, settings, taken=0):
         self.W, self.b, self._of = W, b, settings
         self.dW, self.db = np.empty_like(W), np.empty_like(b)
         self.optimizer = Optimizer(
-            [W, b], settings.rule, schedules=settings.schedules, nonfinite="allow", backend=settings.backend,
+            [W, b], settings.rule, schedules=_later(settings.schedules, taken), nonfinite="allow", backend=settings.backend,
             threads=settings.threads,
         )  # fmt: skip
 
