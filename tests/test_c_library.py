@@ -85,24 +85,38 @@ def test_pkg_config(prefix, tmp_path):
     assert "accuracy" in run(program)
 
 
-@pytest.mark.parametrize("name", ["refusals", "stored", "around"])
-@pytest.mark.parametrize("sanitizer", ["none", "undefined,address"])
-def test_programs_of_the_tests(sanitizer, name, tmp_path):
-    """tests/refusals.c, stored.c and around.c, with the undefined behaviour of NaN's bits looked for as well."""
+SOURCES = ("rules", "around", "coefficients", "dispatch", "epoch", "linear", "stored")
+
+
+@pytest.fixture(scope="module", params=["none", "undefined,address"])
+def compiled(request, tmp_path_factory):
+    """compiled(program): the library's sources, compiled once for each sanitizer, with a program of the tests."""
     require((ROOT / "csrc").is_dir(), "the C sources are not here")
     compiler = shutil.which("gcc") or shutil.which("clang")
     require(compiler, "neither gcc nor clang is installed")
-    sources = [
-        ROOT / "csrc" / f"{name}.c"
-        for name in ("rules", "around", "coefficients", "dispatch", "epoch", "linear", "stored")
-    ]
+    folder = tmp_path_factory.mktemp("objects")
     options = ["-std=gnu11", "-O1", "-DFO_SET=plain", f"-I{ROOT / 'csrc'}"]
-    if sanitizer != "none":
-        options += [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
-    program = tmp_path / name
-    built = subprocess.run([compiler, *options, ROOT / "tests" / f"{name}.c", *sources, "-o", program, "-lm"],
-                           capture_output=True, text=True)  # fmt: skip
-    if built.returncode and sanitizer != "none" and "san" in built.stderr:
-        pytest.skip("the sanitizers' libraries are not installed")
-    assert built.returncode == 0, built.stderr
-    run(program)
+    if request.param != "none":
+        options += [f"-fsanitize={request.param}", "-fno-sanitize-recover=all"]
+
+    def build(*arguments):
+        built = subprocess.run(
+            [compiler, *options, *map(str, arguments)], cwd=folder, capture_output=True, text=True
+        )
+        if built.returncode and request.param != "none" and "san" in built.stderr:
+            pytest.skip("the sanitizers' libraries are not installed")
+        assert built.returncode == 0, built.stderr
+
+    build("-c", *(ROOT / "csrc" / f"{name}.c" for name in SOURCES))
+
+    def program(name):
+        build(ROOT / "tests" / f"{name}.c", *(f"{source}.o" for source in SOURCES), "-o", name, "-lm")
+        return folder / name
+
+    return program
+
+
+@pytest.mark.parametrize("name", ["refusals", "stored", "around"])
+def test_programs_of_the_tests(compiled, name):
+    """tests/refusals.c, stored.c and around.c, with the undefined behaviour of NaN's bits looked for as well."""
+    run(compiled(name))
