@@ -470,6 +470,42 @@ def npy_labels_do_not_fit(r, folder):
     return Case("X.npy", (), ("--labels", str(folder / "y.npy")), True)
 
 
+def labels_in_another_kind_of_file(r, folder):
+    X, y = arrays(r)
+    np.save(folder / "X.npy", X)
+    name, data = r.choice(
+        (("y.csv", b"y\n1\n"), ("y.npz", PACKS[".gz"](b"y")), ("y.npy", b""), ("y.txt", b"1\n0\n"))
+    )
+    (folder / name).write_bytes(data)
+    return Case("X.npy", ("no .npy file",), ("--labels", str(folder / name)), True, None, name)
+
+
+def labels_beside_columns(r, folder):
+    np.save(folder / "y.npy", arrays(r)[1])
+    return csv(r, folder, text(rows(r)), "--labels is for", options=("--labels", str(folder / "y.npy")))
+
+
+def option_of_another_kind(r, folder):
+    case = svm(r, folder, svm_lines(r))
+    option, value = r.choice((("--delimiter", ";"), ("--decimal", ","), ("--null", "x"), ("--size", "4x4")))
+    return case._replace(options=(option, value), says=(f"{option} is for",))
+
+
+def odd_csr(r, folder):
+    """A matrix whose numbers of columns, ends of rows or shape are none, or do not fit."""
+    import scipy.sparse
+
+    X, y = arrays(r)
+    X = scipy.sparse.csr_array(X * (abs(X) > 0.5))
+    parts = {"data": X.data, "indices": X.indices, "indptr": X.indptr, "shape": np.array(X.shape)}
+    key, value = r.choice((
+        ("indptr", X.indptr + 0.5), ("indices", X.indices + 0.5), ("shape", np.array([60.0, 4.0])), ("shape", np.array([60])),
+        ("shape", np.array([60, 0])), ("data", X.data + 1j), ("data", X.data[:-2]), ("indptr", X.indptr[::-1].copy()),
+        ("indices", X.indices - 1), ("shape", np.array(["60", "4"])),
+    ))  # fmt: skip
+    return npz(folder, (), **{**parts, key: value, "y": y})
+
+
 def other_content(r, folder):
     """The name says one kind, the content is of none."""
     name = r.choice(("data.npz", "data.npy", "data.parquet", "data.arrow", "data.idx", "data.bin", "data"))
@@ -660,7 +696,7 @@ FAMILIES = [
     nan_in_a_column, infinity_in_a_column, large_in_a_column, null_label, one_class_in_a_column, no_rows_in_columns,
     nested, instants, cut_npz, broken_npz, npz_without_arrays, no_labels_in_a_split, nan_labels_in_a_split,
     labels_of_another_number, bad_value_in_X, bad_value_in_test_rows, odd_X, odd_y, npy_without_its_end,
-    npy_labels_do_not_fit, other_content, cut_idx, odd_idx, idx_labels_of_another_number, bad_token, bad_index,
+    npy_labels_do_not_fit, labels_in_another_kind_of_file, labels_beside_columns, option_of_another_kind, odd_csr, other_content, cut_idx, odd_idx, idx_labels_of_another_number, bad_token, bad_index,
     huge_index, bad_value, bad_label, bad_label_number, one_class_in_svm, no_rows_in_svm, no_text_in_svm, broken_image, sizes_differ,
     one_folder_of_images, no_images, a_folder, nothing_there, a_link_to_itself, a_pipe_that_ends_early,
 ]  # fmt: skip

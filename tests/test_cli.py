@@ -35,7 +35,7 @@ def test_train_digits(loss, backend):
 def test_train_says_what_it_did(tmp_path):
     out = tmp_path / "model.npz"
     text = run("train", "digits", "--epochs", 5, "--rule", "adam", "--validation", 0.1, "--out", out)
-    for piece in ("digits", "1,438 rows", "Adam(lr=0.001)", "validation accuracy", "test accuracy", str(out)):
+    for piece in ("digits", "1,438 rows", "Adam(lr=0.01)", "validation accuracy", "test accuracy", str(out)):
         assert piece in text
     text = run("predict", out, "digits", "--json")
     assert record(text)["rows"] == 359

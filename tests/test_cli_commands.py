@@ -236,6 +236,16 @@ def test_balanced_classes_and_early_stopping(two, tmp_path):
     assert found["epochs"] < 300
 
 
+def test_rprop_takes_all_rows_a_step():
+    """Its steps grow while signs stay the same, which those of small batches do by chance."""
+    found = last(run("train", "digits", "--rule", "rprop", "--epochs", 20, "--json"))
+    assert found["steps"] == 20 and found["accuracy_test"] > 0.9
+    assert (
+        last(run("train", "digits", "--rule", "rprop", "--epochs", 2, "--batch-size", 128, "--json"))["steps"]
+        > 2
+    )
+
+
 def test_help_of_every_command():
     for name in main.list_commands(None):
         assert "Usage" in run(name, "--help")

@@ -92,7 +92,7 @@ def model(tmp_path_factory):
 
 CANNOT_BE_PREDICTED = [
     f for f in FAMILIES
-    if f.__name__ not in ("header_short", "only_labels", "names_of_rows", "nested", "instants", "other_delimiter")
+    if f.__name__ not in ("header_short", "only_labels", "names_of_rows", "nested", "instants", "other_delimiter", "option_of_another_kind")
 ]  # fmt: skip
 
 
@@ -118,3 +118,53 @@ def test_predictions_are_whole_or_none(command, family, model, tmp_path):
     assert status in (1, 2) and text.strip().splitlines()[-1].startswith("Error: "), text
     assert (case.blames or case.name) in text.strip().splitlines()[-1], text
     assert set(os.listdir(tmp_path)) == before, "something was written"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [("no-standardize = true", "standardize = false"), ("epochs = true", "needs a value"), ("lr = [1, 2]", "not a list"),
+     ("epochs = 1.5", "--epochs"), ("delimiter = 'ab'", "one character"), ("delimiter = ''", "one character"),
+     ("checkpoint = ''", "file's name"), ("early-stopping = 3", "--validation 0.1"), ("lr = {a = 1}", "table"),
+     ("rul = 'adam'", "no option 'rul'"), ("rule = adam", "no TOML")],
+)  # fmt: skip
+def test_settings_that_say_something_odd(line, says, tmp_path):
+    (tmp_path / "run.toml").write_text(line + "\n")
+    (tmp_path / "sound.csv").write_bytes(damaged_inputs.text(damaged_inputs.rows(random.Random(1))))
+    command_line = ["train", str(tmp_path / "sound.csv"), "--settings", str(tmp_path / "run.toml")]
+    status, text = in_this_process(command_line, None)
+    assert status == 2 and says in text.strip().splitlines()[-1], text
+
+
+def test_labels_that_are_no_class_of_the_model(model, tmp_path):
+    table = damaged_inputs.rows(random.Random(2))
+    for cells in table:
+        cells[3] = "z"
+    (tmp_path / "other.csv").write_bytes(damaged_inputs.text(table))
+    status, text = in_this_process(["eval", str(model), str(tmp_path / "other.csv")], None)
+    assert status == 1 and "no label is one of the model's classes, x, y" in text, text
+
+
+@pytest.mark.parametrize("pack", damaged_inputs.PACKS)
+@pytest.mark.parametrize("command", ["predict", "eval"])
+def test_packed_rows_cut_off_while_they_are_predicted(command, pack, tmp_path):
+    """The file's damage is met when some of its rows have been read: it is the file that is blamed."""
+    data = damaged_inputs.svm_text(random.Random(3), 3000)
+    (tmp_path / "sound.svm").write_bytes(data)
+    status, text = in_this_process(
+        ["train", str(tmp_path / "sound.svm"), "--epochs", "1", "--out", str(tmp_path / "m.npz")], None
+    )
+    assert status == 0, text
+    packed = damaged_inputs.PACKS[pack](data)
+    (tmp_path / f"cut.svm{pack}").write_bytes(packed[: len(packed) // 2] + b":" * (pack == ""))
+    status, text = in_this_process([command, str(tmp_path / "m.npz"), str(tmp_path / f"cut.svm{pack}")], None)
+    assert status == 1 and f"cut.svm{pack}" in text.strip().splitlines()[-1], text
+    assert "FASTOPT_TRACEBACK" not in text and "cannot be written" not in text, text
+
+
+@pytest.mark.parametrize("content", [b"", b"text\n", b"\xff\xfe\x00", b'{"run": {}}\n'])
+def test_a_report_of_no_run(content, tmp_path):
+    (tmp_path / "run.jsonl").write_bytes(content)
+    status, text = in_this_process(
+        ["report", str(tmp_path / "run.jsonl"), "-o", str(tmp_path / "r.html")], None
+    )
+    assert status == 1 and "run.jsonl is no log of a run" in text and not (tmp_path / "r.html").exists(), text

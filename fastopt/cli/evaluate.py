@@ -36,7 +36,7 @@ def evaluate(model, data_name, threshold, positive, as_json, **reading):
     if tally.regression:
         record = _regression(labels.targets(y, data_name), scores[:, 0])
     else:
-        record = _classification(fit, y, scores, positive, threshold)
+        record = _classification(fit, y, scores, positive, threshold, data_name)
     record = {"data": data_name, "rows": len(scores), "on": tally.record()["on"]} | record
     options.echo_json(record) if as_json else _show(record)
 
@@ -82,7 +82,7 @@ def _regression(y, predicted):
     }
 
 
-def _classification(fit, y, scores, positive, threshold):
+def _classification(fit, y, scores, positive, threshold, name):
     metrics = _metrics()
 
     classes = np.arange(max(2, len(fit.W))) if fit.classes is None else fit.classes
@@ -95,6 +95,10 @@ def _classification(fit, y, scores, positive, threshold):
     if two:
         record, predicted = _two(fit, classes, truth, scores, predicted, positive, threshold)
     known = truth >= 0
+    if not known.any():
+        raise click.ClickException(
+            f"{name}: no label is one of the model's classes, {_some(classes)}; the first label is {y[0]}"
+        )
     if not known.all():
         record["unknown_labels"] = int((~known).sum())
     counts = np.bincount(truth[known], minlength=len(classes))
@@ -113,6 +117,11 @@ def _classification(fit, y, scores, positive, threshold):
         ],
         "confusion": metrics.confusion_matrix(truth[known], predicted[known], labels=numbers).tolist(),
     }
+
+
+def _some(classes, most=8):
+    shown = ", ".join(map(str, classes[:most].tolist()))
+    return f"{shown}, and {len(classes) - most} more" if len(classes) > most else shown
 
 
 def _two(fit, classes, truth, scores, predicted, positive, threshold):

@@ -56,7 +56,8 @@ def train(given):
                 raise click.UsageError(
                     "--solver local-sgd averages over partitions: say --workers N or --scheduler"
                 )
-            chosen, batch = _rule(given, source, loss), given["batch_size"] or None
+            batch = models.batch(given["batch_size"], given["rule_name"], given["base"])
+            chosen = _rule(given, source, loss, batch)
             run |= {"rule": chosen, "schedule": models.SCHEDULES[given["schedule"] or "cosine"], "seed": given["seed"],
                     "epochs": given["epochs"], "batch_size": batch, "average": given["average"],
                     "solver": solver, "local_steps": given["local_steps"]}  # fmt: skip
@@ -94,14 +95,14 @@ def _source(given):
     return fo.source(name, target=given["target"], **columns, **reading)
 
 
-def _rule(given, source, loss):
+def _rule(given, source, loss, batch):
     rule = models.rule(given["rule_name"], given["lr"], given["fields"], given["base"])
     X, y, _ = next(source.pieces(SAMPLE))
     if source.raw and loss.one_row != "real":
         y = np.unique(y, return_inverse=True)[1]
     found = _Rows(source, X, y)
     chosen, tried = rates.chosen(
-        rule, given["lr"], found, loss, given["batch_size"] or None, given["l2"], given["seed"]
+        rule, given["lr"], found, loss, batch, given["l2"], given["seed"], given["epochs"]
     )
     if tried and not given["quiet"] and not given["as_json"]:
         click.echo(tried)

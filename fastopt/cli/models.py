@@ -85,6 +85,14 @@ def _plain_rule(name, lr, options):
     return rules.checked(kind(**fields))
 
 
+def batch(size, name, base=None):
+    """Rows a step, None for all of them. size: what was asked for. Rprop grows its steps while signs stay the same, which
+    batches of some rows do by chance."""
+    if size is None:
+        return None if "rprop" in (name, base) else 128
+    return int(size) or None
+
+
 def load(path):
     """The Fit in a file, whatever is wrong with it a one-line error."""
     if not Path(path).is_file():

@@ -28,6 +28,8 @@ def in_a_directory(context, parameter, path):
     """Refuse a file that cannot be written before the work is done, not after."""
     if path is None or str(path) == "-":
         return path
+    if not str(path):
+        raise click.BadParameter("a file's name is needed")
     folder = Path(path).parent
     if not folder.is_dir():
         raise click.BadParameter(f"there is no directory {folder}")
@@ -54,12 +56,19 @@ def size(context, parameter, text):
     return int(parts[0]), int(parts[1])
 
 
+def one_character(context, parameter, text):
+    """What separates the fields of CSV."""
+    if text is not None and (len(text) != 1 or text in '\r\n"\0'):
+        raise click.BadParameter(f"{text!r}: one character is needed, such as ';'")
+    return text
+
+
 _READING = (
     click.option("--format", type=click.Choice(FORMATS), help="Of DATA.  [default: by its name and first bytes]"),
     click.option("--labels", type=click.Path(exists=True, dir_okay=False),
                  help="A .npy (or IDX) file of labels beside a .npy (or IDX) file of features."),
     click.option("--size", callback=size, help="Resize images to WIDTHxHEIGHT."),
-    click.option("--delimiter", help="CSV: what separates fields.  [default: found out]"),
+    click.option("--delimiter", callback=one_character, help="CSV: what separates fields.  [default: found out]"),
     click.option("--decimal", type=click.Choice([".", ","]), help="CSV: the decimal point.  [default: found out]"),
     click.option("--encoding", default="utf8", show_default=True, help="CSV: of the text."),
     click.option("--header/--no-header", default=None, help="CSV: whether the first line names the columns."),

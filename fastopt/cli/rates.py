@@ -7,15 +7,23 @@ import numpy as np
 import fastopt as fo
 from fastopt.readers.sources import in_parts
 
-# A learning rate that trains most data scaled to 0..1; what is not named keeps the rule's own.
-USUAL = {"SGD": 0.5, "Momentum": 0.1, "ClassicalMomentum": 0.1, "Nesterov": 0.1, "AdaGrad": 0.05}
+# A learning rate that trains most data scaled to 0..1; what is not named keeps the rule's own. Those of papers are for deep
+# networks: 40 epochs of letter (softmax) by them and by these got 59 and 73 % right with Adam, 36 and 73 % with Lion.
+USUAL = {
+    **dict.fromkeys(("SGD", "SGDW", "ASGD"), 0.5),
+    **dict.fromkeys(("Momentum", "MomentumW", "ClassicalMomentum", "Nesterov"), 0.1),
+    **dict.fromkeys(("Adam", "AdamW", "AMSGrad", "AMSGradW", "AdEMAMix", "PlainAdafactor"), 0.01),
+    **dict.fromkeys(("Adamax", "NAdam", "NAdamW"), 0.02),
+    **dict.fromkeys(("RAdam", "RAdamW", "LAMB", "ScheduleFreeAdamW"), 0.03),
+    "AdaGrad": 0.05, "Lion": 0.003, "Muon": 0.06, "LARS": 1.0, "Adafactor": 0.3,
+}  # fmt: skip
 SAMPLE = 2048  # rows of a trial
 STEPS = 32  # of a trial at least
 FACTOR = 3.0
 RUNGS = 16
 
 
-def chosen(rule, lr, found, loss, batch, l2, seed):
+def chosen(rule, lr, found, loss, batch, l2, seed, epochs=50):
     """(the rule with its learning rate, a line that says how it was found or None).
 
     lr: what the user gave, which is kept. Else from the usual one downwards by thirds, until the loss of
@@ -30,7 +38,7 @@ def chosen(rule, lr, found, loss, batch, l2, seed):
     best, ends = None, []
     for rung in range(RUNGS):
         now = _with_lr(first, usual / FACTOR**rung)
-        end, good = _trial(now, sample, found, loss, batch, l2, start)
+        end, good = _trial(now, sample, found, loss, batch, l2, start, epochs)
         ends.append((end, now))
         if best is None and good and rung == 0:
             return now, None
@@ -72,11 +80,14 @@ def _sample(found, seed):
     return found.x_train[rows], found.y_train[rows]
 
 
-def _trial(rule, sample, found, loss, batch, l2, start):
+def _trial(rule, sample, found, loss, batch, l2, start, of_run):
     """(the last epoch's loss, whether the trial trained)."""
     X, y = sample
-    batch = len(y) if batch is None else min(batch, len(y))
-    epochs = max(3, -(-STEPS * batch // len(y)))
+    if batch is None:  # an epoch is a step, and what the first few do may be far from the end
+        batch, epochs = len(y), max(3, min(STEPS, of_run))
+    else:
+        batch = min(batch, len(y))
+        epochs = max(3, -(-STEPS * batch // len(y)))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

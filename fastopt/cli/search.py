@@ -15,6 +15,8 @@ METHODS = ("grid", "random", "halving")
 
 def numbers(context, parameter, text):
     """The values of "1e-3,1e-2" or, spaced by factors, of "1e-4..1e-1" (five of them)."""
+    if text is None:
+        return [None]
     try:
         if ".." in text:
             low, high = map(float, text.split(".."))
@@ -39,7 +41,7 @@ def numbers(context, parameter, text):
 )
 @click.option("--lr", default="1e-3..1", callback=numbers, show_default=True, help="Learning rates.")
 @click.option("--l2", default="0,1e-4,1e-2", callback=numbers, show_default=True)
-@click.option("--batch-size", default="128", callback=numbers, show_default=True)
+@click.option("--batch-size", callback=numbers, help="[default: 128; 0, all rows, for rprop]")
 @click.option("--trials", type=click.IntRange(1), default=10, show_default=True, help="Of the random method.")
 @click.option(
     "--loss",
@@ -88,7 +90,7 @@ def search(data_name, method, lr, l2, batch_size, trials, loss, rule_name, epoch
     columns = {} if not hasattr(data, "columns") else {"target": target, "drop": drop, "missing": missing}
     found = dataset.training_set(data, seed=seed, regression=regression, **columns)
     loss = models.LOSSES[loss or ("squared-error" if regression else "softmax")]
-    space = {"lr": lr, "l2": l2, "batch_size": [int(size) or None for size in batch_size]}
+    space = {"lr": lr, "l2": l2, "batch_size": [models.batch(size, rule_name) for size in batch_size]}
     result = fo.search(
         space, found.x_train, found.y_train, validation=validation, method=method, keep=0.5, seed=seed,
         samples=trials if method == "random" else None, progress=not as_json, loss=loss, epochs=epochs,
@@ -108,7 +110,13 @@ def search(data_name, method, lr, l2, batch_size, trials, loss, rule_name, epoch
         options.echo_json(record)
         return
     _show(rows)
-    click.echo("best: " + ", ".join(f"{k} {'all' if v is None else f'{v:g}'}" for k, v in result.x.items()))
+    click.echo(
+        "best: "
+        + ", ".join(f"{k.replace('_', ' ')} {'all' if v is None else f'{v:g}'}" for k, v in result.x.items())
+    )
+    if len(lr) > 1 and result.x["lr"] in (min(lr), max(lr)):
+        which = "largest" if result.x["lr"] == max(lr) else "smallest"
+        click.echo(f"its learning rate is the {which} that was tried: there may be a better one beyond")
     if "test" in record:
         click.echo(f"test {key} {record['test']:.4f} on {len(found.y_test):,} rows that were not trained on")
     if out is not None:

@@ -104,7 +104,9 @@ SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual", "local-sgd")
 )
 @click.option("--epochs", type=click.IntRange(1), default=50, show_default=True)
 @click.option(
-    "--batch-size", type=click.IntRange(0), default=128, show_default=True, help="Rows a step; 0: all rows."
+    "--batch-size",
+    type=click.IntRange(0),
+    help="Rows a step; 0: all rows.  [default: 128; all of them for rprop]",
 )
 @click.option("--l2", type=click.FloatRange(0), default=0.0, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -222,9 +224,11 @@ def _of_epochs(given, found, loss, say):
             raise click.UsageError(
                 f"--{name.replace('_', '-')} is of a --solver, such as auto: epochs of a rule end with --epochs"
             )
-    lr, batch = given["lr"], given["batch_size"] or None
+    if given["early_stopping"] and not given["validation"]:
+        raise click.UsageError("--early-stopping watches rows that are held out: say --validation 0.1 too")
+    lr, batch = given["lr"], models.batch(given["batch_size"], given["rule_name"], given["base"])
     rule = models.rule(given["rule_name"], lr, given["fields"], given["base"])
-    rule, tried = rates.chosen(rule, lr, found, loss, batch, given["l2"], given["seed"])
+    rule, tried = rates.chosen(rule, lr, found, loss, batch, given["l2"], given["seed"], given["epochs"])
     if tried:
         say(tried)
     schedule = given["schedule"] or (

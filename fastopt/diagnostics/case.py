@@ -76,9 +76,10 @@ def curves_of(run):
 
 
 def read_log(path):
-    """The curves of a JSONL log: a dict of vectors, NaN where a line lacks a name. Lines cut off are left out."""
+    """The curves of a JSONL log: a dict of vectors, NaN where a line lacks a name. Lines cut off are left out; ValueError
+    for a file in which no line tells of a step."""
     columns, count = {}, 0
-    with Path(path).open(encoding="utf-8") as file:
+    with Path(path).open(encoding="utf-8", errors="replace") as file:
         while texts := list(itertools.islice(file, PART)):
             lines = [line for line in _parsed(texts) if isinstance(line, dict) and "step" in line]
             for name in {k for line in lines for k in line}:
@@ -91,6 +92,10 @@ def read_log(path):
             for column in columns.values():
                 if (short := count - sum(map(len, column))) > 0:
                     column.append(np.full(short, np.nan))
+    if not count:
+        raise ValueError(
+            f"{path} is no log of a run, or one without a step: none of its lines has a number of steps"
+        )
     return {name: np.concatenate(columns[name]) for name in sorted(columns)}
 
 

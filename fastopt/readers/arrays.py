@@ -2,6 +2,7 @@
 
 import math
 import struct
+import tokenize
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from fastopt.readers.sources import ReadError, matrix, reading
 
 _PARTS = ("x_train", "y_train", "x_test", "y_test")
 _SPARSE = ("data", "indices", "indptr", "shape")
+_NPY = b"\x93NUMPY"
 _IDX_DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
@@ -41,7 +43,9 @@ def npz(path, name, labels=None):
     elif "X" in found:
         X = found["X"]
     else:
-        raise ReadError(f"{name} has {sorted(found)}; x_train, y_train, x_test, y_test or X, y are needed")
+        raise ReadError(
+            f"{name} has {sorted(found)}; x_train, y_train, x_test, y_test or X, y are needed, or data, indices, indptr, shape of a CSR matrix"
+        )
     return _matrix(name, X, _labels(labels) if labels else found.get("y"), scale)
 
 
@@ -64,20 +68,39 @@ def _csr(found, name):
     kind = kind.decode() if isinstance(kind, bytes) else str(kind)
     if kind != "csr":
         raise ReadError(f"{name} holds a {kind} matrix: save it as CSR, matrix.tocsr()")
-    X = csr_array(tuple(found[key] for key in _SPARSE[:3]), shape=tuple(map(int, found["shape"])))
+    for key in _SPARSE[1:]:  # scipy would cut off what is no whole number
+        if found[key].dtype.kind not in "iu" or found[key].ndim != 1:
+            raise ReadError(
+                f"{name}: {key} of a CSR matrix is a vector of whole numbers, not {_shown(found[key])}"
+            )
+    shape = tuple(map(int, found["shape"]))
+    if found["data"].dtype.kind not in "iufb" or len(shape) != 2 or shape[1] < 1:
+        raise ReadError(
+            f"{name}: a CSR matrix of numbers, rows x features, is needed, not {found['data'].dtype} of shape {shape}"
+        )
+    X = csr_array(tuple(found[key] for key in _SPARSE[:3]), shape=shape)
     X.check_format(full_check=True)
     return X
 
 
 def npy(path, name, labels=None):
     """One array of rows, mapped into memory: what is not looked at is not read."""
-    X = np.load(path, mmap_mode="r", allow_pickle=False)
-    return _matrix(name, X, _labels(labels) if labels else None, 1 / 255)
+    return _matrix(name, _array(path, mmap_mode="r"), _labels(labels) if labels else None, 1 / 255)
 
 
 def _labels(path):
     with reading(path):
-        return np.load(path, allow_pickle=False)
+        return _array(path)
+
+
+def _array(path, mmap_mode=None):
+    with open(path, "rb") as file:
+        if file.read(len(_NPY)) != _NPY:
+            raise ReadError(f"{path} is no .npy file")
+    try:
+        return np.load(path, mmap_mode, allow_pickle=False)
+    except tokenize.TokenError:
+        raise ReadError(f"{path} cannot be read: its header is damaged") from None
 
 
 def idx(path, name, labels=None):

@@ -8,7 +8,7 @@ import numpy as np
 from fastopt.readers import labels
 from fastopt.readers.preparation import Preparation, prepared
 from fastopt.readers.scan import scan
-from fastopt.readers.sources import LARGE, Matrix, ReadError, Table, in_parts
+from fastopt.readers.sources import LARGE, Matrix, ReadError, Table, in_parts, reading
 
 
 class Dataset(NamedTuple):
@@ -239,6 +239,11 @@ def prepared_parts(data, record, features, dtype, scale):
 
     features, dtype, scale: of the model. Raises ReadError where the file does not fit the model.
     """
+    with reading(data.name):  # files are read on the way, and damage is met there
+        yield from _prepared(data, record, features, dtype, scale)
+
+
+def _prepared(data, record, features, dtype, scale):
     kind = (record or {}).get("kind", "matrix")
     if isinstance(data, Table):
         if kind != "table":

@@ -26,6 +26,12 @@ _MAGIC = (
     (b"PK\x03\x04", "npz"), (b"PK\x05\x06", "npz"), (b"\x93NUMPY", "npy"), (b"PAR1", "parquet"),
     (b"ARROW1", "arrow"), (b"\x00\x00\x08", "idx"),
 )  # fmt: skip
+_ARRAYS, _CSV = ("npz", "npy", "idx"), ("csv",)
+_ONLY_OF = {
+    "labels": _ARRAYS,
+    "size": ("images",),
+    **dict.fromkeys(("delimiter", "decimal", "header", "null"), _CSV),
+}
 _OPENERS: dict[str, Callable] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
@@ -44,7 +50,17 @@ def open_data(name, format=None, **options):
     with reading(shown):
         path = _path(str(name))
         kind = format or _format(path, shown)
+        _refuse_idle(options, kind, shown)
         return _READERS[kind](path, shown, options)
+
+
+def _refuse_idle(options, kind, name):
+    """ReadError for an option that this kind of file makes no use of: its user expects that it does something."""
+    for option, kinds in _ONLY_OF.items():
+        if options.get(option) not in (None, ()) and kind not in kinds:
+            raise ReadError(
+                f"{name} is read as {kind}, and --{option} is for {' and '.join(kinds)}: leave it out"
+            )
 
 
 def _path(name):

@@ -39,7 +39,7 @@ def load(path):
 
 def log_config(path):
     """The config in the first line of a log, or {}."""
-    with Path(path).open(encoding="utf-8") as file:
+    with Path(path).open(encoding="utf-8", errors="replace") as file:
         try:
             first = json.loads(file.readline())
         except json.JSONDecodeError:
