@@ -283,3 +283,36 @@ def test_the_step_in_a_ball(rng):
         assert np.linalg.norm(p) <= 1.1001 * radius
         assert promised == pytest.approx(-(g @ p + 0.5 * p @ A @ p), rel=1e-6)
         assert promised >= -0.79 * least_in_a_ball(A, g, radius)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "newton", "newton-cg", "nelder-mead"])
+@pytest.mark.parametrize(
+    "unit_x, unit_f", [(1e-12, 1e-12), (1e12, 1e12), (1e12, 1e-12), (1e-12, 1e12), (1.0, 1e12)]
+)
+def test_units_of_x_and_f_do_not_matter(method, unit_x, unit_f):
+    p = PROBLEMS["rosenbrock"]
+
+    def fun(x):
+        return unit_f * (1.0 + p.value(x / unit_x))
+
+    def jac(x):
+        return unit_f / unit_x * p.gradient(x / unit_x)
+
+    def hess(x):
+        return unit_f / unit_x**2 * p.hessian(x / unit_x)
+
+    given = {} if method == "nelder-mead" else {"jac": jac}
+    given |= {"hess": hess} if "newton" in method else {}
+    result = fo.minimize(fun, p.start * unit_x, method=method, **given)
+    assert result.success
+    np.testing.assert_allclose(result.x / unit_x, 1.0, atol=0.02)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "newton"])
+def test_a_far_minimum_from_zero_is_not_called_unbounded(method):
+    def jac(x):
+        return 2e-12 * (x / 1e12 - 1.0)
+
+    result = fo.minimize(lambda x: np.sum((x / 1e12 - 1.0) ** 2), np.zeros(3), jac=jac, method=method)
+    assert result.success
+    np.testing.assert_allclose(result.x, 1e12, rtol=1e-3)

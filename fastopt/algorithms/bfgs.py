@@ -2,8 +2,9 @@
 
 import math
 
-from fastopt.algorithms.line_search import FIRST, LONGEST, line_search
+from fastopt.algorithms.line_search import FIRST, LONGEST, in_units, line_search
 from fastopt.algorithms.state import (
+    EXPECTED,
     NEW,
     PAIRS,
     RUNNING,
@@ -25,6 +26,7 @@ from fastopt.algorithms.vectors import (
     largest_relative,
     matvec,
     norm,
+    part,
     scale,
     set_diagonal,
     subtract,
@@ -41,10 +43,9 @@ def bfgs_size(n, memory, rows):
 def bfgs(fun, x, g, bounds, head, work):
     """Iterations until head[STATUS] tells why it is over, at most head[STRETCH]."""
     n = x.size
-    parts = work[2 * n :]
-    x0, g0, d = parts[:n], parts[n : 2 * n], parts[2 * n : 3 * n]
-    s, y, hy = parts[3 * n : 4 * n], parts[4 * n : 5 * n], parts[5 * n : 6 * n]
-    H = parts[6 * n : 6 * n + n * n]
+    x0, g0, d = part(work, 2 * n, n), part(work, 3 * n, n), part(work, 4 * n, n)
+    s, y, hy = part(work, 5 * n, n), part(work, 6 * n, n), part(work, 7 * n, n)
+    H = part(work, 8 * n, n * n)
     if head[STATUS] == NEW:
         begin(fun, x, g, bounds, head, work)
     steps = 0
@@ -58,7 +59,8 @@ def bfgs(fun, x, g, bounds, head, work):
         t = 1.0
         if pairs == 0:
             copy(g, d)
-            t = min(1.0, FIRST / norm(d))
+            size = norm(d)
+            t = in_units(min(size, FIRST), x, head[F], size) / size
         else:
             matvec(H, g, d)
         scale(-1.0, d)
@@ -66,8 +68,11 @@ def bfgs(fun, x, g, bounds, head, work):
         copy(x, x0)
         copy(g, g0)
         f = head[F]
+        t_max = LONGEST * max(1.0, t)
+        if pairs > 0:
+            head[EXPECTED] = -0.5 * slope
         if slope < 0.0:
-            t, f = line_search(fun, x, g, x0, d, slope, t, LONGEST, f, CURVATURE, head, work)
+            t, f = line_search(fun, x, g, x0, d, slope, t, t_max, f, CURVATURE, head, work)
         else:
             t = 0.0
         if t == 0.0:
@@ -78,7 +83,7 @@ def bfgs(fun, x, g, bounds, head, work):
             head[PAIRS] = 0
             continue
         accept(f, head)
-        if t >= LONGEST:
+        if t >= t_max:
             head[STATUS] = UNBOUNDED
         subtract(x, x0, s)
         subtract(g, g0, y)

@@ -6,9 +6,10 @@ end point moved inside the bounds, and the line search goes no further than the 
 
 import math
 
-from fastopt.algorithms.line_search import FIRST, LONGEST, line_search
+from fastopt.algorithms.line_search import FIRST, LONGEST, in_units, line_search
 from fastopt.algorithms.state import (
     BOUNDED,
+    EXPECTED,
     MEMORY,
     NEW,
     NEWEST,
@@ -35,6 +36,7 @@ from fastopt.algorithms.vectors import (
     move,
     multiply,
     norm,
+    part,
     scale,
     subtract,
     to_bounds,
@@ -53,7 +55,7 @@ def two_loops(q, S, Y, sy, alpha, pairs, newest, memory, free, spare, bounded):
     gamma = 0.0
     for k in range(pairs):
         j = (newest - k) % memory
-        s, y = S[j * n : (j + 1) * n], Y[j * n : (j + 1) * n]
+        s, y = part(S, j * n, n), part(Y, j * n, n)
         product = sy[j]
         if bounded:
             multiply(y, free, spare)
@@ -64,7 +66,8 @@ def two_loops(q, S, Y, sy, alpha, pairs, newest, memory, free, spare, bounded):
             if bounded:
                 multiply(q, free, q)
             if gamma == 0.0:
-                gamma = product / (dot(spare, y) if bounded else dot(y, y))
+                yy = dot(spare, y) if bounded else dot(y, y)
+                gamma = product / yy if yy > 0.0 else 0.0  # it may underflow
         else:
             alpha[j] = math.nan
     if gamma > 0.0:
@@ -72,7 +75,7 @@ def two_loops(q, S, Y, sy, alpha, pairs, newest, memory, free, spare, bounded):
     for k in range(pairs - 1, -1, -1):
         j = (newest - k) % memory
         if not math.isnan(alpha[j]):
-            s, y = S[j * n : (j + 1) * n], Y[j * n : (j + 1) * n]
+            s, y = part(S, j * n, n), part(Y, j * n, n)
             product = sy[j]
             if bounded:
                 multiply(y, free, spare)
@@ -90,16 +93,70 @@ def inside(x, d, x0, bounds):
     subtract(x0, x, d)
 
 
+def iterate(fun, x, g, bounds, head, work):
+    """One iteration. Apart, or what it calls would be compiled for the kernel's own flags too."""
+    n, m = x.size, int(head[MEMORY])
+    x0, g0, d = part(work, 2 * n, n), part(work, 3 * n, n), part(work, 4 * n, n)
+    free, spare = part(work, 5 * n, n), part(work, 6 * n, n)
+    S, Y = part(work, 7 * n, m * n), part(work, (7 + m) * n, m * n)
+    sy, alpha = part(work, (7 + 2 * m) * n, m), part(work, (7 + 2 * m) * n + m, m)
+    bounded = head[BOUNDED] > 0
+    pairs, newest = int(head[PAIRS]), int(head[NEWEST])
+    copy(g, d)
+    if bounded:
+        hold(x, g, bounds, free)
+        multiply(d, free, d)
+    two_loops(d, S, Y, sy, alpha, pairs, newest, m, free, spare, bounded)
+    t = 1.0
+    if pairs == 0:
+        size = norm(d)
+        t = in_units(min(size, FIRST), x, head[F], size) / size
+    t_max = longest = LONGEST * max(1.0, t)
+    if bounded:
+        copy(d, spare)
+        scale(t, d)
+        t = 1.0
+        inside(x, d, x0, bounds)
+        if not dot(d, g) < 0.0:  # the projection spoiled it: no further than the first bound
+            copy(spare, d)
+        t_max = to_bounds(x, d, bounds)
+        t = min(t, t_max)
+    slope = dot(d, g)
+    if pairs > 0:
+        head[EXPECTED] = -0.5 * slope
+    if not slope < 0.0:
+        t = 0.0
+    copy(x, x0)
+    copy(g, g0)
+    f = head[F]
+    if t > 0.0:
+        t, f = line_search(fun, x, g, x0, d, slope, t, t_max, f, CURVATURE, head, work)
+    if t == 0.0:
+        copy(x0, x)
+        copy(g0, g)
+        if pairs == 0:
+            stuck(head)
+        head[PAIRS] = 0
+        return
+    if bounded:
+        copy_clipped(x, bounds, x)
+    accept(f, head)
+    if t >= longest:
+        head[STATUS] = UNBOUNDED
+    j = (newest + 1) % m
+    s, y = part(S, j * n, n), part(Y, j * n, n)
+    subtract(x, x0, s)
+    subtract(g, g0, y)
+    if head[XTOL] > 0:
+        head[STEP] = largest_relative(s, x)
+    product = dot(s, y)
+    if product > 1e-12 * dot(y, y) * norm_ratio(s, y):
+        sy[j] = product
+        head[NEWEST], head[PAIRS] = j, min(pairs + 1, m)
+
+
 def lbfgs(fun, x, g, bounds, head, work):
     """Iterations until head[STATUS] tells why it is over, at most head[STRETCH]."""
-    n, m = x.size, int(head[MEMORY])
-    parts = work[2 * n :]
-    x0, g0, d = parts[:n], parts[n : 2 * n], parts[2 * n : 3 * n]
-    free, spare = parts[3 * n : 4 * n], parts[4 * n : 5 * n]
-    parts = parts[5 * n :]
-    S, Y = parts[: m * n], parts[m * n : 2 * m * n]
-    sy, alpha = parts[2 * m * n : 2 * m * n + m], parts[2 * m * n + m : 2 * m * n + 2 * m]
-    bounded = head[BOUNDED] > 0
     if head[STATUS] == NEW:
         begin(fun, x, g, bounds, head, work)
     steps = 0
@@ -109,54 +166,7 @@ def lbfgs(fun, x, g, bounds, head, work):
             running(x, g, bounds, head, work)
         if finish(x, g, bounds, head, work):
             break
-        pairs, newest = int(head[PAIRS]), int(head[NEWEST])
-        copy(g, d)
-        if bounded:
-            hold(x, g, bounds, free)
-            multiply(d, free, d)
-        two_loops(d, S, Y, sy, alpha, pairs, newest, m, free, spare, bounded)
-        t, t_max = 1.0, LONGEST
-        if pairs == 0:
-            t = min(1.0, FIRST / norm(d))
-        if bounded:
-            copy(d, spare)
-            scale(t, d)
-            t = 1.0
-            inside(x, d, x0, bounds)
-            if not dot(d, g) < 0.0:  # the projection spoiled it: no further than the first bound
-                copy(spare, d)
-            t_max = to_bounds(x, d, bounds)
-            t = min(t, t_max)
-        slope = dot(d, g)
-        if not slope < 0.0:
-            t = 0.0
-        copy(x, x0)
-        copy(g, g0)
-        f = head[F]
-        if t > 0.0:
-            t, f = line_search(fun, x, g, x0, d, slope, t, t_max, f, CURVATURE, head, work)
-        if t == 0.0:
-            copy(x0, x)
-            copy(g0, g)
-            if pairs == 0:
-                stuck(head)
-            head[PAIRS] = 0
-            continue
-        if bounded:
-            copy_clipped(x, bounds, x)
-        accept(f, head)
-        if t >= LONGEST:
-            head[STATUS] = UNBOUNDED
-        j = (newest + 1) % m
-        s, y = S[j * n : (j + 1) * n], Y[j * n : (j + 1) * n]
-        subtract(x, x0, s)
-        subtract(g, g0, y)
-        if head[XTOL] > 0:
-            head[STEP] = largest_relative(s, x)
-        product = dot(s, y)
-        if product > 1e-12 * dot(y, y) * norm_ratio(s, y):
-            sy[j] = product
-            head[NEWEST], head[PAIRS] = j, min(pairs + 1, m)
+        iterate(fun, x, g, bounds, head, work)
     return head[F]
 
 

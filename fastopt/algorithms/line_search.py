@@ -9,12 +9,35 @@ import math
 
 from fastopt.algorithms.calls import evaluate
 from fastopt.algorithms.state import EPS, EVALUATIONS, MAX_EVALUATIONS, note
-from fastopt.algorithms.vectors import dot, move
+from fastopt.algorithms.vectors import dot, move, norm
 
 ARMIJO = 1e-4
 MOST_TRIALS = 40
 FIRST = 1.5  # length of the very first trial; with 1 more evaluations over Moré and Wild's problems, with 3 other minima
-LONGEST = 1e20  # a function that still falls there has no lower bound
+LONGEST = 1e20  # times the first trial: a function that still falls there has no lower bound
+SHORTEST_SHARE, LONGEST_SHARE = 1e-2, 10.0  # of the lengths that a problem shows at its start
+
+
+def in_units(length, x, f, slope):
+    """A first length for x of any unit: kept between what |x| and |f| / |g| = |f| / slope suggest, where these are not 0."""
+    size, fall = norm(x), abs(f) / slope if slope > 0.0 else 0.0
+    least = SHORTEST_SHARE * min(size, fall) if size > 0.0 else 1e-6 * fall  # the value may hold a constant
+    length = max(length, least)
+    most = LONGEST_SHARE * max(size, fall)
+    return min(length, most) if most > 0.0 else length
+
+
+def cubic(a, fa, ga, b, fb, gb):
+    """The minimum of the cubic through values and slopes at a and b."""
+    theta = 3.0 * (fa - fb) / (b - a) + ga + gb
+    s = max(abs(theta), abs(ga), abs(gb))
+    if s == 0.0:
+        s = 1.0
+    gamma = s * math.sqrt(max(0.0, (theta / s) * (theta / s) - (ga / s) * (gb / s)))
+    if b < a:
+        gamma = -gamma
+    p, q = (gamma - ga) + theta, ((gamma - ga) + gamma) + gb
+    return a + (p / q) * (b - a) if q != 0.0 else 0.5 * (a + b)
 
 
 def interpolate(best, fb, gb, other, fo, go, t, f, g, bracketed, low, high):
@@ -24,61 +47,34 @@ def interpolate(best, fb, gb, other, fo, go, t, f, g, bracketed, low, high):
     interval holds a minimum, and the next trial.
     """
     opposite = g * (gb / abs(gb)) < 0.0 if gb != 0.0 else False
-    theta = 3.0 * (fb - f) / (t - best) + gb + g
-    s = max(abs(theta), abs(gb), abs(g))
-    if s == 0.0:
-        s = 1.0
+    far = high if t > best else low
     if f > fb:  # a higher value: a minimum is between
-        gamma = s * math.sqrt(max(0.0, (theta / s) ** 2 - (gb / s) * (g / s)))
-        if t < best:
-            gamma = -gamma
-        p, q = (gamma - gb) + theta, ((gamma - gb) + gamma) + g
-        r = p / q if q != 0.0 else 0.5
-        cubic = best + r * (t - best)
+        step = cubic(best, fb, gb, t, f, g)
         curve = (fb - f) / (t - best) + gb
-        quadratic = best + (gb / curve / 2.0) * (t - best) if curve != 0.0 else cubic
-        step = cubic if abs(cubic - best) < abs(quadratic - best) else cubic + (quadratic - cubic) / 2.0
+        quadratic = best + (gb / curve / 2.0) * (t - best) if curve != 0.0 else step
+        if not abs(step - best) < abs(quadratic - best):
+            step = step + (quadratic - step) / 2.0
         bracketed = True
     elif opposite:  # a lower value and a slope of the other sign
-        gamma = s * math.sqrt(max(0.0, (theta / s) ** 2 - (gb / s) * (g / s)))
-        if t > best:
-            gamma = -gamma
-        p, q = (gamma - g) + theta, ((gamma - g) + gamma) + gb
-        r = p / q if q != 0.0 else 0.5
-        cubic = t + r * (best - t)
-        secant = t + (g / (g - gb)) * (best - t)
-        step = cubic if abs(cubic - t) > abs(secant - t) else secant
+        step, secant = cubic(t, f, g, best, fb, gb), t + (g / (g - gb)) * (best - t)
+        if not abs(step - t) > abs(secant - t):
+            step = secant
         bracketed = True
     elif abs(g) < abs(gb):  # a flatter slope of the same sign
-        gamma = s * math.sqrt(max(0.0, (theta / s) ** 2 - (gb / s) * (g / s)))
-        if t > best:
-            gamma = -gamma
-        p, q = (gamma - g) + theta, (gamma + (gb - g)) + gamma
-        r = p / q if q != 0.0 else 0.0
-        cubic = high if t > best else low
-        if r < 0.0 and gamma != 0.0:
-            cubic = t + r * (best - t)
-        secant = t + (g / (g - gb)) * (best - t)
+        step, secant = cubic(t, f, g, best, fb, gb), t + (g / (g - gb)) * (best - t)
+        if not (step - t) * (t - best) > 0.0:  # the cubic has no minimum beyond t
+            step = far
+        if (
+            abs(step - t) < abs(secant - t)
+        ) != bracketed:  # the nearer one inside an interval, else the farther one
+            step = secant
         if bracketed:
-            step = cubic if abs(cubic - t) < abs(secant - t) else secant
             edge = t + 0.66 * (other - t)
             step = min(edge, step) if t > best else max(edge, step)
         else:
-            step = cubic if abs(cubic - t) > abs(secant - t) else secant
             step = max(low, min(high, step))
-    elif bracketed:  # a lower value, a slope no flatter
-        theta = 3.0 * (f - fo) / (other - t) + go + g
-        s = max(abs(theta), abs(go), abs(g))
-        if s == 0.0:
-            s = 1.0
-        gamma = s * math.sqrt(max(0.0, (theta / s) ** 2 - (go / s) * (g / s)))
-        if t > other:
-            gamma = -gamma
-        p, q = (gamma - g) + theta, ((gamma - g) + gamma) + go
-        r = p / q if q != 0.0 else 0.5
-        step = t + r * (other - t)
-    else:
-        step = high if t > best else low
+    else:  # a lower value, a slope no flatter
+        step = cubic(t, f, g, other, fo, go) if bracketed else far
     if f > fb:
         other, fo, go = t, f, g
     else:

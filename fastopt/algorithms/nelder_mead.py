@@ -12,6 +12,7 @@ from fastopt.algorithms.state import (
     BOUNDED,
     EVALUATION_LIMIT,
     EVALUATIONS,
+    F_BEFORE,
     FTOL,
     ITERATION_LIMIT,
     ITERATIONS,
@@ -23,6 +24,7 @@ from fastopt.algorithms.state import (
     NOT_FINITE,
     REACHED,
     RUNNING,
+    SCALE,
     SIMPLEX,
     SIMPLEX_BEFORE,
     STATUS,
@@ -32,7 +34,7 @@ from fastopt.algorithms.state import (
     XTOL,
     F,
 )  # fmt: skip
-from fastopt.algorithms.vectors import copy, copy_clipped, fill, largest, move, scale
+from fastopt.algorithms.vectors import copy, copy_clipped, fill, largest, move, part, scale
 
 
 def nelder_mead_size(n, memory, rows):
@@ -51,13 +53,13 @@ def probe(fun, x, bounds, head):
 
 def start_simplex(fun, x, bounds, head, corners, values):
     """x and n corners, each 5 % away along one entry (SciPy's), the other way where a bound is in the way."""
-    n = x.size
+    n, size = x.size, largest(x)
     for i in range(n + 1):
-        corner = corners[i * n : (i + 1) * n]
+        corner = part(corners, i * n, n)
         copy(x, corner)
         if i > 0:
             k = i - 1
-            step = 0.05 * x[k] if x[k] != 0.0 else 0.00025
+            step = 0.05 * x[k] if x[k] != 0.0 else 0.00025 * (size if size > 0.0 else 1.0)
             if head[BOUNDED] and not bounds[0, k] <= x[k] + step <= bounds[1, k]:
                 step = -step
             corner[k] = x[k] + step
@@ -76,12 +78,12 @@ def insert(corners, values, n, k):
         k -= 1
 
 
-def extent(corners, n):
-    """The largest |corner - best| / max(1, |best|)."""
+def extent(corners, n, unit):
+    """The largest |corner - best| / max(unit, |best|)."""
     size = 0.0
     for k in range(1, n + 1):
         for i in range(n):
-            size = max(size, abs(corners[k * n + i] - corners[i]) / max(1.0, abs(corners[i])))
+            size = max(size, abs(corners[k * n + i] - corners[i]) / max(unit, abs(corners[i])))
     return size
 
 
@@ -89,8 +91,13 @@ def verdict(corners, values, n, head):
     f = values[0]
     head[F], head[BEST], head[NORM] = f, f, math.nan
     spread = abs(values[n] - f)
-    small = extent(corners, n) <= head[XTOL] and spread <= head[FTOL] * max(1.0, abs(f))
-    if small and not head[SIMPLEX_BEFORE] - f > head[FTOL] * max(1.0, abs(f)):
+    if head[ITERATIONS] == 0:  # the start's units, where they are below 1
+        size = largest(part(corners, 0, n))
+        head[SCALE] = size if 0.0 < size < 1.0 else 1.0
+        head[F_BEFORE] = spread if 0.0 < spread < 1.0 else 1.0
+    enough = head[FTOL] * max(head[F_BEFORE], abs(f))
+    small = extent(corners, n, head[SCALE]) <= head[XTOL] and spread <= enough
+    if small and not head[SIMPLEX_BEFORE] - f > enough:
         head[STATUS] = SIMPLEX
     elif -math.inf < f <= head[TARGET]:
         head[STATUS] = REACHED
@@ -108,10 +115,8 @@ def verdict(corners, values, n, head):
 def nelder_mead(fun, x, g, bounds, head, work):
     """Iterations until head[STATUS] tells why it is over, at most head[STRETCH]."""
     n = x.size
-    parts = work[2 * n :]
-    middle, trial, second = parts[:n], parts[n : 2 * n], parts[2 * n : 3 * n]
-    corners = parts[3 * n : 3 * n + (n + 1) * n]
-    values = parts[3 * n + (n + 1) * n : 3 * n + (n + 1) * n + n + 1]
+    middle, trial, second = part(work, 2 * n, n), part(work, 3 * n, n), part(work, 4 * n, n)
+    corners, values = part(work, 5 * n, (n + 1) * n), part(work, (n + 6) * n, n + 1)
     if head[STATUS] == NEW:
         head[STATUS] = RUNNING
         head[SIMPLEX_BEFORE] = math.inf if head[BOUNDED] else -math.inf
@@ -120,7 +125,7 @@ def nelder_mead(fun, x, g, bounds, head, work):
         start_simplex(fun, x, bounds, head, corners, values)
         for k in range(1, n + 1):
             insert(corners, values, n, k)
-    worst = corners[n * n : (n + 1) * n]
+    worst = part(corners, n * n, n)
     expand = 1.0 + 2.0 / n if n > 1 else 2.0
     contract = 0.75 - 0.5 / n if n > 1 else 0.5
     shrink = 1.0 - 1.0 / n if n > 1 else 0.5
@@ -130,14 +135,14 @@ def nelder_mead(fun, x, g, bounds, head, work):
             break
         if small:  # at bounds a simplex goes flat: once more, from a whole one
             head[SIMPLEX_BEFORE] = values[0]
-            copy(corners[:n], x)
+            copy(part(corners, 0, n), x)
             start_simplex(fun, x, bounds, head, corners, values)
             for k in range(1, n + 1):
                 insert(corners, values, n, k)
         head[ITERATIONS] += 1
         fill(0.0, middle)
         for k in range(n):
-            move(middle, 1.0 / n, corners[k * n : (k + 1) * n], middle)
+            move(middle, 1.0 / n, part(corners, k * n, n), middle)
         reflect(middle, worst, 1.0, trial)
         f = probe(fun, trial, bounds, head)
         if f < values[0]:
@@ -161,8 +166,8 @@ def nelder_mead(fun, x, g, bounds, head, work):
             values[n] = f
             insert(corners, values, n, n)
     head[F] = head[BEST] = values[0]  # of this x, should the run be ended between two stretches
-    copy(corners[:n], x)
-    copy(x, work[:n])
+    copy(part(corners, 0, n), x)
+    copy(x, part(work, 0, n))
     return values[0]
 
 
@@ -175,9 +180,9 @@ def reflect(middle, worst, t, out):
 
 def shrink_simplex(fun, bounds, head, corners, values, share):
     n = values.size - 1
-    best = corners[:n]
+    best = part(corners, 0, n)
     for k in range(1, n + 1):
-        corner = corners[k * n : (k + 1) * n]
+        corner = part(corners, k * n, n)
         scale(share, corner)
         move(corner, 1.0 - share, best, corner)
         values[k] = probe(fun, corner, bounds, head)

@@ -6,15 +6,18 @@ A step of which the function's change is lost in rounding is taken if it makes t
 import math
 
 from fastopt.algorithms.calls import evaluate, hessian, product
+from fastopt.algorithms.line_search import in_units
 from fastopt.algorithms.state import (
     EPS,
     EVALUATIONS,
+    EXPECTED,
     HESSIANS,
     MAX_EVALUATIONS,
     NEW,
     NORM,
     PAIRS,
     RADIUS,
+    ROUNDING,
     RUNNING,
     SECOND_COST,
     STATUS,
@@ -39,6 +42,7 @@ from fastopt.algorithms.vectors import (
     largest_relative,
     move,
     norm,
+    part,
     same,
     scale,
 )  # fmt: skip
@@ -55,15 +59,32 @@ def newton_cg_size(n, memory, rows):
     return 2 * n + 7 * n
 
 
+def step_by_hessian(fun, x, g, head, work):
+    """One iteration, of newton."""
+    n = x.size
+    x0, g0, p, w = part(work, 2 * n, n), part(work, 3 * n, n), part(work, 4 * n, n), part(work, 5 * n, n)
+    A, L = part(work, 6 * n, n * n), part(work, 6 * n + n * n, n * n)
+    if not affords(head, head[SECOND_COST]):
+        return
+    hessian(fun, x, A)
+    head[HESSIANS] += 1
+    copy(x, x0)
+    copy(g, g0)
+    moved = False
+    for _ in range(MOST_REJECTIONS):
+        predicted = exact_step(A, L, n, g0, head[RADIUS], p, w)
+        moved = attempt(fun, x, g, x0, g0, p, predicted, head, work)
+        if moved or head[STATUS] != RUNNING or head[RADIUS] < 1e-300:
+            break
+    if not moved and head[STATUS] == RUNNING:
+        stuck(head)
+
+
 def newton(fun, x, g, bounds, head, work):
     """Iterations until head[STATUS] tells why it is over, at most head[STRETCH]."""
-    n = x.size
-    parts = work[2 * n :]
-    x0, g0, p, w = parts[:n], parts[n : 2 * n], parts[2 * n : 3 * n], parts[3 * n : 4 * n]
-    A, L = parts[4 * n : 4 * n + n * n], parts[4 * n + n * n : 4 * n + 2 * n * n]
     if head[STATUS] == NEW:
         begin(fun, x, g, bounds, head, work)
-        head[RADIUS] = max(1.0, 0.1 * norm(x))
+        head[RADIUS] = in_units(max(1.0, 0.1 * norm(x)), x, head[F], norm(g))
     steps = 0
     while steps < head[STRETCH] or head[STATUS] != RUNNING:
         steps += 1
@@ -71,26 +92,15 @@ def newton(fun, x, g, bounds, head, work):
             running(x, g, bounds, head, work)
         if finish(x, g, bounds, head, work):
             break
-        if not affords(head, head[SECOND_COST]):
-            continue
-        hessian(fun, x, A)
-        head[HESSIANS] += 1
-        copy(x, x0)
-        copy(g, g0)
-        moved = False
-        for _ in range(MOST_REJECTIONS):
-            predicted = exact_step(A, L, n, g0, head[RADIUS], p, w)
-            moved = attempt(fun, x, g, x0, g0, p, predicted, head, work)
-            if moved or head[STATUS] != RUNNING or head[RADIUS] < 1e-300:
-                break
-        if not moved and head[STATUS] == RUNNING:
-            stuck(head)
+        step_by_hessian(fun, x, g, head, work)
     return head[F]
 
 
 def attempt(fun, x, g, x0, g0, p, predicted, head, work):
     """Try x0 + p: accept or go back, and set the radius. Whether it was accepted."""
     radius, length, f0 = head[RADIUS], norm(p), head[F]
+    inner = length < 0.8 * radius  # of a step that the ball cuts, what is expected says nothing
+    head[EXPECTED] = predicted if inner else math.inf
     move(x0, 1.0, p, x)
     if not (predicted > 0.0 and math.isfinite(length)) or same(x, x0):
         copy(x0, x)
@@ -102,7 +112,7 @@ def attempt(fun, x, g, x0, g0, p, predicted, head, work):
     if math.isfinite(f) and math.isfinite(size):
         note(f, x, g, head, work)
         actual = f0 - f
-        rounding = 10.0 * head[EPS] * abs(f0)
+        rounding = ROUNDING * head[EPS] * abs(f0)
         flat = abs(actual) <= rounding and predicted <= rounding
         head[RADIUS] = radius if flat else new_radius(radius, length, actual, predicted)
         if actual > ACCEPT * predicted or (flat and size < head[NORM]):
@@ -127,15 +137,31 @@ def spent(head):
         stuck(head)
 
 
+def step_by_products(fun, x, g, head, work):
+    """One iteration, of newton_cg."""
+    n = x.size
+    x0, g0, p, r = part(work, 2 * n, n), part(work, 3 * n, n), part(work, 4 * n, n), part(work, 5 * n, n)
+    d, hd = part(work, 6 * n, n), part(work, 7 * n, n)
+    copy(x, x0)
+    copy(g, g0)
+    moved = False
+    for _ in range(MOST_REJECTIONS):
+        predicted = steihaug(fun, x0, g0, head[RADIUS], p, r, d, hd, head)
+        if head[STATUS] != RUNNING:
+            copy(x0, x)
+            break
+        moved = attempt(fun, x, g, x0, g0, p, predicted, head, work)
+        if moved or head[STATUS] != RUNNING or head[RADIUS] < 1e-300:
+            break
+    if not moved and head[STATUS] == RUNNING:
+        stuck(head)
+
+
 def newton_cg(fun, x, g, bounds, head, work):
     """The same with the model minimized by conjugate gradients; PAIRS counts the products."""
-    n = x.size
-    parts = work[2 * n :]
-    x0, g0, p, r = parts[:n], parts[n : 2 * n], parts[2 * n : 3 * n], parts[3 * n : 4 * n]
-    d, hd = parts[4 * n : 5 * n], parts[5 * n : 6 * n]
     if head[STATUS] == NEW:
         begin(fun, x, g, bounds, head, work)
-        head[RADIUS] = max(1.0, 0.1 * norm(x))
+        head[RADIUS] = in_units(max(1.0, 0.1 * norm(x)), x, head[F], norm(g))
     steps = 0
     while steps < head[STRETCH] or head[STATUS] != RUNNING:
         steps += 1
@@ -143,19 +169,7 @@ def newton_cg(fun, x, g, bounds, head, work):
             running(x, g, bounds, head, work)
         if finish(x, g, bounds, head, work):
             break
-        copy(x, x0)
-        copy(g, g0)
-        moved = False
-        for _ in range(MOST_REJECTIONS):
-            predicted = steihaug(fun, x0, g0, head[RADIUS], p, r, d, hd, head)
-            if head[STATUS] != RUNNING:
-                copy(x0, x)
-                break
-            moved = attempt(fun, x, g, x0, g0, p, predicted, head, work)
-            if moved or head[STATUS] != RUNNING or head[RADIUS] < 1e-300:
-                break
-        if not moved and head[STATUS] == RUNNING:
-            stuck(head)
+        step_by_products(fun, x, g, head, work)
     return head[F]
 
 

@@ -8,15 +8,15 @@ dtype of the problem. `work` begins with the best point seen and the gradient th
 import numpy as np
 
 from fastopt.algorithms.calls import evaluate
-from fastopt.algorithms.vectors import copy, copy_clipped, largest, projected_norm
+from fastopt.algorithms.vectors import copy, copy_clipped, largest, part, projected_norm
 
 # Fields of head. The limits are set by the caller, the others by the solver.
 (
     STATUS, ITERATIONS, EVALUATIONS, GRADIENTS, HESSIANS, F, BEST, NORM,
     GTOL, FTOL, XTOL, TARGET, MAX_ITERATIONS, MAX_EVALUATIONS, STRETCH, BOUNDED,
     MEMORY, PAIRS, NEWEST, SCALE, RADIUS, RESTARTS, ROWS, EPS,
-    STEP, STALLED, F_BEFORE, DAMPING, SECOND_COST, SIMPLEX_BEFORE, ENOUGH,
-) = range(31)  # fmt: skip
+    STEP, STALLED, F_BEFORE, DAMPING, SECOND_COST, SIMPLEX_BEFORE, ENOUGH, EXPECTED,
+) = range(32)  # fmt: skip
 HEAD = 32
 
 NEW, RUNNING = -2, -1
@@ -29,7 +29,7 @@ GRADIENT, FUNCTION, STEP_SMALL, REACHED, SIMPLEX = range(5)  # success
 
 MESSAGES = {
     GRADIENT: "the gradient is below gtol",
-    FUNCTION: "the last step lowered the function by less than ftol allows",
+    FUNCTION: "a step lowers the function by no more than ftol or rounding allows",
     STEP_SMALL: "the last step was shorter than xtol allows",
     REACHED: "the target was reached",
     SIMPLEX: "the simplex is smaller than xtol and ftol",
@@ -48,6 +48,7 @@ MESSAGES = {
 }
 
 LOWEST = -1e100  # a function below this has no lower bound
+ROUNDING = 10.0  # units in the last place of the function's value that are its rounding
 PATIENCE = 20  # iterations without a new best value: its changes are rounding
 
 
@@ -57,14 +58,15 @@ def succeeded(status):
 
 
 def best_point(work, n):
-    return work[:n], work[n : 2 * n]
+    return part(work, 0, n), part(work, n, n)
 
 
 def begin(fun, x, g, bounds, head, work):
     """Evaluate the start, moved inside the bounds.
 
     ENOUGH, where it is not 0: a gradient is small against the start's, so that a function in other units ends at
-    the same point; where rounding ends the run before, one below ENOUGH will do.
+    the same point; where rounding ends the run before, one below ENOUGH will do, and so will a model that EXPECTS
+    no more of the best step than rounding.
     """
     n = x.size
     if head[BOUNDED]:
@@ -72,14 +74,14 @@ def begin(fun, x, g, bounds, head, work):
     f = evaluate(fun, x, g)
     head[EVALUATIONS] = 1
     head[F], head[BEST], head[F_BEFORE] = f, f, np.inf
-    copy(x, work[:n])
-    copy(g, work[n : 2 * n])
+    copy(x, part(work, 0, n))
+    copy(g, part(work, n, n))
     norm = projected_norm(x, g, bounds, head[BOUNDED])
     head[NORM] = norm
     if head[ENOUGH] > 0:
         head[GTOL] = head[ENOUGH] * min(norm, 1.0)
     head[STATUS] = RUNNING
-    head[STEP] = np.inf
+    head[STEP], head[EXPECTED] = np.inf, np.inf
     if not (np.isfinite(f) and np.isfinite(norm) and np.isfinite(largest(x))):
         head[STATUS] = NOT_FINITE
 
@@ -90,8 +92,8 @@ def note(f, x, g, head, work):
         n = x.size
         head[BEST] = f
         head[STALLED] = -1
-        copy(x, work[:n])
-        copy(g, work[n : 2 * n])
+        copy(x, part(work, 0, n))
+        copy(g, part(work, n, n))
 
 
 def running(x, g, bounds, head, work):
@@ -153,8 +155,8 @@ def finish(x, g, bounds, head, work):
         return False
     if head[BEST] < head[F] or head[STATUS] == EVALUATION_LIMIT or head[STATUS] == PRECISION:
         n = x.size
-        copy(work[:n], x)
-        copy(work[n : 2 * n], g)
+        copy(part(work, 0, n), x)
+        copy(part(work, n, n), g)
         head[F] = head[BEST]
         head[NORM] = projected_norm(x, g, bounds, head[BOUNDED])
         if head[NORM] <= head[GTOL]:
@@ -168,6 +170,9 @@ def finish(x, g, bounds, head, work):
                 head[STALLED] = 0
                 return False
             head[STATUS] = PRECISION
-    if head[STATUS] == PRECISION and head[NORM] <= head[ENOUGH]:
-        head[STATUS] = GRADIENT
+    if head[STATUS] == PRECISION and head[ENOUGH] > 0:
+        if head[NORM] <= head[ENOUGH]:
+            head[STATUS] = GRADIENT
+        elif 0.0 < head[EXPECTED] <= ROUNDING * head[EPS] * abs(head[F]):
+            head[STATUS] = FUNCTION
     return True

@@ -12,6 +12,7 @@ from fastopt.algorithms.vectors import (
     dot,
     move,
     norm,
+    part,
     scale,
     solve_lower,
     solve_upper,
@@ -104,7 +105,7 @@ def curvature(A, n, p):
     """p'Ap."""
     total = 0.0
     for i in range(n):
-        total += p[i] * dot(A[i * n : (i + 1) * n], p)
+        total += p[i] * dot(part(A, i * n, n), p)
     return total
 
 

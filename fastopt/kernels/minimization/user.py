@@ -77,11 +77,54 @@ def _call_fun(h, x, a):
     return lambda h, x, a: float(fun(point(h, x), *a))
 
 
+def taker(name):
+    """put(d, g): copy what the user's function `name` returned. A message put together at run time takes 1 s to compile."""
+    message = f"{name} must return an array of the shape that belongs to x"
+
+    def put(d, g):
+        raise NotImplementedError
+
+    @overload(put)
+    def _put(d, g):
+        if not isinstance(d, types.Array):
+            return None
+        if d.ndim != g.ndim:
+
+            def copy(d, g):
+                raise ValueError(message)
+
+        elif g.ndim == 1:
+
+            def copy(d, g):
+                if d.size != g.size:
+                    raise ValueError(message)
+                for i in range(g.size):
+                    g[i] = d[i]
+
+        else:
+
+            def copy(d, g):
+                if d.shape[0] != g.shape[0] or d.shape[1] != g.shape[1]:
+                    raise ValueError(message)
+                for i in range(g.shape[0]):
+                    for j in range(g.shape[1]):
+                        g[i, j] = d[i, j]
+
+        return copy
+
+    return put
+
+
+put_fun, put_jac, put_hess, put_hessp, put_residual = map(taker, ("fun", "jac", "hess", "hessp", "residual"))
+
+
 @register_jitable
-def put(d, g, name):
-    if d.shape != g.shape:
-        raise ValueError(name + " must return an array of the shape that belongs to x")
-    g[...] = d
+def copied(x):
+    """x to be changed; an assignment to a slice takes 1 s to compile, for its message about shapes."""
+    result = np.empty(x.size, x.dtype)
+    for i in range(x.size):
+        result[i] = x[i]
+    return result
 
 
 def call_evaluate(h, x, g, near, a):
@@ -95,7 +138,7 @@ def _call_evaluate(h, x, g, near, a):
 
         def evaluate(h, x, g, near, a):
             f, d = fun(point(h, x), *a)
-            put(d, g, "fun")
+            put_fun(d, g)
             return float(f)
 
     elif h.jac == "into":
@@ -108,7 +151,7 @@ def _call_evaluate(h, x, g, near, a):
 
         def evaluate(h, x, g, near, a):
             f = float(fun(point(h, x), *a))
-            put(jac(point(h, x), *a), g, "jac")
+            put_jac(jac(point(h, x), *a), g)
             return f
 
     else:
@@ -119,8 +162,7 @@ def _call_evaluate(h, x, g, near, a):
 @register_jitable
 def by_differences(h, x, g, near, a):
     n = x.size
-    moved = np.empty(n, x.dtype)
-    moved[:] = x
+    moved = copied(x)
     root = np.finfo(x.dtype).eps ** (1 / 3)
     for i in range(n):
         up, down = differences.ends(x[i], differences.step(x[i], near[2, i], root), near[0, i], near[1, i])
@@ -145,7 +187,7 @@ def _call_hessian(h, x, H, near, a):
     if hess is not None:
 
         def hessian(h, x, H, near, a):
-            put(hess(point(h, x), *a), H, "hess")
+            put_hess(hess(point(h, x), *a), H)
 
         return hessian
     return hessian_by_differences
@@ -154,8 +196,7 @@ def _call_hessian(h, x, H, near, a):
 @register_jitable
 def hessian_by_differences(h, x, H, near, a):
     n = x.size
-    moved, plus, minus = np.empty(n, x.dtype), np.empty(n, x.dtype), np.empty(n, x.dtype)
-    moved[:] = x
+    moved, plus, minus = copied(x), np.empty(n, x.dtype), np.empty(n, x.dtype)
     root = np.finfo(x.dtype).eps ** (1 / 3)
     for i in range(n):
         up, down = differences.ends(x[i], differences.step(x[i], near[2, i], root), near[0, i], near[1, i])
@@ -183,7 +224,7 @@ def _call_product(h, x, v, out, near, a):
     if hessp is not None:
 
         def product(h, x, v, out, near, a):
-            put(hessp(point(h, x), point(h, v), *a), out, "hessp")
+            put_hessp(hessp(point(h, x), point(h, v), *a), out)
 
     elif hess is not None:
 
@@ -227,7 +268,7 @@ def _call_residuals(h, x, r, a):
     fun = h.function("fun")
 
     def residuals(h, x, r, a):
-        put(fun(point(h, x), *a), r, "residual")
+        put_residual(fun(point(h, x), *a), r)
 
     return residuals
 
@@ -247,13 +288,14 @@ def _call_jacobian(h, x, r, J, near, a):
     elif h.jac == "given":
 
         def jacobian(h, x, r, J, near, a):
-            put(jac(point(h, x), *a), J, "jac")
+            put_jac(jac(point(h, x), *a), J)
 
     elif h.jac == "complex":
 
         def jacobian(h, x, r, J, near, a):
             z = np.empty(x.size, np.complex128)
-            z[:] = x
+            for j in range(x.size):
+                z[j] = x[j]
             for j in range(x.size):
                 z[j] = complex(x[j], 1e-200)
                 d = fun(z, *a)
@@ -269,8 +311,7 @@ def _call_jacobian(h, x, r, J, near, a):
 @register_jitable
 def jacobian_by_differences(h, x, r, J, near, a):
     n, m = x.size, r.size
-    moved, plus, minus = np.empty(n, x.dtype), np.empty(m, x.dtype), np.empty(m, x.dtype)
-    moved[:] = x
+    moved, plus, minus = copied(x), np.empty(m, x.dtype), np.empty(m, x.dtype)
     root = np.finfo(x.dtype).eps ** (1 / 3)
     for j in range(n):
         up, down = differences.ends(x[j], differences.step(x[j], near[2, j], root), near[0, j], near[1, j])

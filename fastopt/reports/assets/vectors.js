@@ -8,6 +8,7 @@ const V = {
     for (const v of a) sum += (v / most) ** 2;
     return most * Math.sqrt(sum);
   },
+  part: (a, begin, size) => a.subarray(begin, begin + size),
   copy: (a, out) => out.set(a),
   fill: (value, out) => out.fill(value),
   move: (a, t, d, out) => { for (let i = 0; i < out.length; i++) out[i] = a[i] + t * d[i]; },
