@@ -93,70 +93,14 @@ def inside(x, d, x0, bounds):
     subtract(x0, x, d)
 
 
-def iterate(fun, x, g, bounds, head, work):
-    """One iteration. Apart, or what it calls would be compiled for the kernel's own flags too."""
+def lbfgs(fun, x, g, bounds, head, work):
+    """Iterations until head[STATUS] tells why it is over, at most head[STRETCH]."""
     n, m = x.size, int(head[MEMORY])
     x0, g0, d = part(work, 2 * n, n), part(work, 3 * n, n), part(work, 4 * n, n)
     free, spare = part(work, 5 * n, n), part(work, 6 * n, n)
     S, Y = part(work, 7 * n, m * n), part(work, (7 + m) * n, m * n)
     sy, alpha = part(work, (7 + 2 * m) * n, m), part(work, (7 + 2 * m) * n + m, m)
     bounded = head[BOUNDED] > 0
-    pairs, newest = int(head[PAIRS]), int(head[NEWEST])
-    copy(g, d)
-    if bounded:
-        hold(x, g, bounds, free)
-        multiply(d, free, d)
-    two_loops(d, S, Y, sy, alpha, pairs, newest, m, free, spare, bounded)
-    t = 1.0
-    if pairs == 0:
-        size = norm(d)
-        t = in_units(min(size, FIRST), x, head[F], size) / size
-    t_max = longest = LONGEST * max(1.0, t)
-    if bounded:
-        copy(d, spare)
-        scale(t, d)
-        t = 1.0
-        inside(x, d, x0, bounds)
-        if not dot(d, g) < 0.0:  # the projection spoiled it: no further than the first bound
-            copy(spare, d)
-        t_max = to_bounds(x, d, bounds)
-        t = min(t, t_max)
-    slope = dot(d, g)
-    if pairs > 0:
-        head[EXPECTED] = -0.5 * slope
-    if not slope < 0.0:
-        t = 0.0
-    copy(x, x0)
-    copy(g, g0)
-    f = head[F]
-    if t > 0.0:
-        t, f = line_search(fun, x, g, x0, d, slope, t, t_max, f, CURVATURE, head, work)
-    if t == 0.0:
-        copy(x0, x)
-        copy(g0, g)
-        if pairs == 0:
-            stuck(head)
-        head[PAIRS] = 0
-        return
-    if bounded:
-        copy_clipped(x, bounds, x)
-    accept(f, head)
-    if t >= longest:
-        head[STATUS] = UNBOUNDED
-    j = (newest + 1) % m
-    s, y = part(S, j * n, n), part(Y, j * n, n)
-    subtract(x, x0, s)
-    subtract(g, g0, y)
-    if head[XTOL] > 0:
-        head[STEP] = largest_relative(s, x)
-    product = dot(s, y)
-    if product > 1e-12 * dot(y, y) * norm_ratio(s, y):
-        sy[j] = product
-        head[NEWEST], head[PAIRS] = j, min(pairs + 1, m)
-
-
-def lbfgs(fun, x, g, bounds, head, work):
-    """Iterations until head[STATUS] tells why it is over, at most head[STRETCH]."""
     if head[STATUS] == NEW:
         begin(fun, x, g, bounds, head, work)
     steps = 0
@@ -166,7 +110,58 @@ def lbfgs(fun, x, g, bounds, head, work):
             running(x, g, bounds, head, work)
         if finish(x, g, bounds, head, work):
             break
-        iterate(fun, x, g, bounds, head, work)
+        pairs, newest = int(head[PAIRS]), int(head[NEWEST])
+        copy(g, d)
+        if bounded:
+            hold(x, g, bounds, free)
+            multiply(d, free, d)
+        two_loops(d, S, Y, sy, alpha, pairs, newest, m, free, spare, bounded)
+        t = 1.0
+        if pairs == 0:
+            size = norm(d)
+            t = in_units(min(size, FIRST), x, head[F], size) / size
+        t_max = longest = LONGEST * max(1.0, t)
+        if bounded:
+            copy(d, spare)
+            scale(t, d)
+            t = 1.0
+            inside(x, d, x0, bounds)
+            if not dot(d, g) < 0.0:  # the projection spoiled it: no further than the first bound
+                copy(spare, d)
+            t_max = to_bounds(x, d, bounds)
+            t = min(t, t_max)
+        slope = dot(d, g)
+        if pairs > 0:
+            head[EXPECTED] = -0.5 * slope
+        if not slope < 0.0:
+            t = 0.0
+        copy(x, x0)
+        copy(g, g0)
+        f = head[F]
+        if t > 0.0:
+            t, f = line_search(fun, x, g, x0, d, slope, t, t_max, f, CURVATURE, head, work)
+        if t == 0.0:
+            copy(x0, x)
+            copy(g0, g)
+            if pairs == 0:
+                stuck(head)
+            head[PAIRS] = 0
+            continue
+        if bounded:
+            copy_clipped(x, bounds, x)
+        accept(f, head)
+        if t >= longest:
+            head[STATUS] = UNBOUNDED
+        j = (newest + 1) % m
+        s, y = part(S, j * n, n), part(Y, j * n, n)
+        subtract(x, x0, s)
+        subtract(g, g0, y)
+        if head[XTOL] > 0:
+            head[STEP] = largest_relative(s, x)
+        product = dot(s, y)
+        if product > 1e-12 * dot(y, y) * norm_ratio(s, y):
+            sy[j] = product
+            head[NEWEST], head[PAIRS] = j, min(pairs + 1, m)
     return head[F]
 
 

@@ -59,29 +59,11 @@ def newton_cg_size(n, memory, rows):
     return 2 * n + 7 * n
 
 
-def step_by_hessian(fun, x, g, head, work):
-    """One iteration, of newton."""
+def newton(fun, x, g, bounds, head, work):
+    """Iterations until head[STATUS] tells why it is over, at most head[STRETCH]."""
     n = x.size
     x0, g0, p, w = part(work, 2 * n, n), part(work, 3 * n, n), part(work, 4 * n, n), part(work, 5 * n, n)
     A, L = part(work, 6 * n, n * n), part(work, 6 * n + n * n, n * n)
-    if not affords(head, head[SECOND_COST]):
-        return
-    hessian(fun, x, A)
-    head[HESSIANS] += 1
-    copy(x, x0)
-    copy(g, g0)
-    moved = False
-    for _ in range(MOST_REJECTIONS):
-        predicted = exact_step(A, L, n, g0, head[RADIUS], p, w)
-        moved = attempt(fun, x, g, x0, g0, p, predicted, head, work)
-        if moved or head[STATUS] != RUNNING or head[RADIUS] < 1e-300:
-            break
-    if not moved and head[STATUS] == RUNNING:
-        stuck(head)
-
-
-def newton(fun, x, g, bounds, head, work):
-    """Iterations until head[STATUS] tells why it is over, at most head[STRETCH]."""
     if head[STATUS] == NEW:
         begin(fun, x, g, bounds, head, work)
         head[RADIUS] = in_units(max(1.0, 0.1 * norm(x)), x, head[F], norm(g))
@@ -92,7 +74,20 @@ def newton(fun, x, g, bounds, head, work):
             running(x, g, bounds, head, work)
         if finish(x, g, bounds, head, work):
             break
-        step_by_hessian(fun, x, g, head, work)
+        if not affords(head, head[SECOND_COST]):
+            continue
+        hessian(fun, x, A)
+        head[HESSIANS] += 1
+        copy(x, x0)
+        copy(g, g0)
+        moved = False
+        for _ in range(MOST_REJECTIONS):
+            predicted = exact_step(A, L, n, g0, head[RADIUS], p, w)
+            moved = attempt(fun, x, g, x0, g0, p, predicted, head, work)
+            if moved or head[STATUS] != RUNNING or head[RADIUS] < 1e-300:
+                break
+        if not moved and head[STATUS] == RUNNING:
+            stuck(head)
     return head[F]
 
 
@@ -137,28 +132,11 @@ def spent(head):
         stuck(head)
 
 
-def step_by_products(fun, x, g, head, work):
-    """One iteration, of newton_cg."""
+def newton_cg(fun, x, g, bounds, head, work):
+    """The same with the model minimized by conjugate gradients; PAIRS counts the products."""
     n = x.size
     x0, g0, p, r = part(work, 2 * n, n), part(work, 3 * n, n), part(work, 4 * n, n), part(work, 5 * n, n)
     d, hd = part(work, 6 * n, n), part(work, 7 * n, n)
-    copy(x, x0)
-    copy(g, g0)
-    moved = False
-    for _ in range(MOST_REJECTIONS):
-        predicted = steihaug(fun, x0, g0, head[RADIUS], p, r, d, hd, head)
-        if head[STATUS] != RUNNING:
-            copy(x0, x)
-            break
-        moved = attempt(fun, x, g, x0, g0, p, predicted, head, work)
-        if moved or head[STATUS] != RUNNING or head[RADIUS] < 1e-300:
-            break
-    if not moved and head[STATUS] == RUNNING:
-        stuck(head)
-
-
-def newton_cg(fun, x, g, bounds, head, work):
-    """The same with the model minimized by conjugate gradients; PAIRS counts the products."""
     if head[STATUS] == NEW:
         begin(fun, x, g, bounds, head, work)
         head[RADIUS] = in_units(max(1.0, 0.1 * norm(x)), x, head[F], norm(g))
@@ -169,7 +147,19 @@ def newton_cg(fun, x, g, bounds, head, work):
             running(x, g, bounds, head, work)
         if finish(x, g, bounds, head, work):
             break
-        step_by_products(fun, x, g, head, work)
+        copy(x, x0)
+        copy(g, g0)
+        moved = False
+        for _ in range(MOST_REJECTIONS):
+            predicted = steihaug(fun, x0, g0, head[RADIUS], p, r, d, hd, head)
+            if head[STATUS] != RUNNING:
+                copy(x0, x)
+                break
+            moved = attempt(fun, x, g, x0, g0, p, predicted, head, work)
+            if moved or head[STATUS] != RUNNING or head[RADIUS] < 1e-300:
+                break
+        if not moved and head[STATUS] == RUNNING:
+            stuck(head)
     return head[F]
 
 
