@@ -203,7 +203,7 @@ def check(made, methods, rng):
         assert success == (0 <= status <= 4), what
         if success:
             assert math.isfinite(f) and np.isfinite(x).all(), what
-        if method == "lm" or status == 13:
+        if method == "lm" or status == 13 or (status == 7 and f != f):  # f is NaN: its turn never came
             continue
         known = float(value(x.copy(), kind, a))
         assert known == f or (known != known and not math.isfinite(f)), (what, known)
