@@ -49,16 +49,25 @@ static void NAME(fill_table)(const fo_problem *p, int64_t *table, int64_t begin,
     for (int64_t i = rows; i < count; i++) table[i] = address;
 }
 
+/* The label of a row to place r of a block, or its soft labels, one a class. */
+static inline void NAME(load_label)(const fo_problem *p, int64_t row, int64_t r, T *targets)
+{
+    if (!p->shares) targets[r] = NAME(label)(p, row);
+    for (int64_t c = 0; c < p->shares; c++) targets[c * ROWS + r] = AT(const T, p->y)[row * p->shares + c];
+}
+
 /* Labels and weights of a block; the weight past the end is 0. */
 static void NAME(load_rows)(const fo_problem *p, int64_t begin, int64_t end, const NAME(memory) *m)
 {
     int64_t rows = end - begin;
     for (int64_t r = 0; r < rows; r++) {
         int64_t row = NAME(row_at)(p, begin + r);
-        m->targets[r] = NAME(label)(p, row);
+        NAME(load_label)(p, row, r, m->targets);
         m->weights[r] = NAME(weight)(p, row);
     }
-    for (int64_t r = rows; r < ROWS; r++) m->targets[r] = m->weights[r] = 0;
+    for (int64_t r = rows; r < ROWS; r++) m->weights[r] = 0;
+    for (int64_t c = 0; c < (p->shares ? p->shares : 1); c++)
+        for (int64_t r = rows; r < ROWS; r++) m->targets[c * ROWS + r] = 0;
 }
 
 /* Features [first, last) of uint8 rows, scaled; `widened` is the table of the copies' addresses. */

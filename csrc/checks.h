@@ -4,7 +4,7 @@
 
 #include "fastopt.h"
 
-enum { LOSSES = FO_POISSON + 1, STORAGES = FO_CSR64 + 1 };
+enum { LOSSES = FO_LOGISTIC_OF_SHARES + 1, STORAGES = FO_CSR64 + 1 };
 
 static inline int fo_range_status(int64_t begin, int64_t end)
 {
@@ -17,8 +17,14 @@ static inline int fo_fits(int64_t a, int64_t b)
     return a >= 0 && b >= 0 && (b == 0 || a <= INT64_MAX / 64 / b);
 }
 
+/* Whether the targets are a probability of each class. */
+static inline int fo_takes_shares(int loss) { return loss >= FO_SOFTMAX_OF_SHARES; }
+
 /* Whether y may be real numbers. */
-static inline int fo_is_real(int loss) { return loss == FO_SQUARED_ERROR || loss >= FO_HUBER; }
+static inline int fo_is_real(int loss)
+{
+    return loss == FO_SQUARED_ERROR || (loss >= FO_HUBER && loss <= FO_POISSON);
+}
 
 /* Whether the loss cannot do without hyperparameters. */
 static inline int fo_needs_h(int loss)
@@ -34,8 +40,9 @@ static inline int fo_data_status(const fo_data *data)
     if (data->storage < 0 || data->storage >= STORAGES) return FO_UNKNOWN_STORAGE;
     if (data->classes < 1 || data->classes > INT32_MAX || !fo_fits(data->classes, data->features))
         return FO_BAD_SIZE;
-    if (data->targets && (!fo_is_real(data->loss) || data->classes != 1)) return FO_BAD_SIZE;
-    if (!data->y && !data->targets) return FO_NULL_POINTER;
+    int shares = fo_takes_shares(data->loss);
+    if (data->targets && !shares && (!fo_is_real(data->loss) || data->classes != 1)) return FO_BAD_SIZE;
+    if (!data->targets && (shares || !data->y)) return FO_NULL_POINTER;
     if (fo_needs_h(data->loss) && !data->h) return FO_NULL_POINTER;
     if (data->storage == FO_CSR32 || data->storage == FO_CSR64)
         return data->indptr && (data->features == 0 || (data->x && data->indices)) ? FO_OK : FO_NULL_POINTER;

@@ -40,7 +40,7 @@ static int64_t row_groups(int64_t n, int64_t partial_bytes, int sparse, int64_t 
 
 static int64_t scratch_bytes(const fo_problem *p, int64_t size)
 {
-    int64_t bytes = 4 * FO_ROWS * 8 + (2 * p->classes + 2) * FO_ROWS * size + 192;
+    int64_t bytes = 4 * FO_ROWS * 8 + (2 * p->classes + 1 + most(1, p->shares)) * FO_ROWS * size + 192;
     if (p->x_kind == 1) bytes += FO_ROWS * (rounded_up(p->features * size, 64) + 64);
     else if (p->x_kind) bytes += FO_ROWS * (most(64, p->width * size) + 6 * 8);
     return rounded_up(bytes, LINE) + LINE;
@@ -63,6 +63,7 @@ static fo_problem problem_of(const fo_data *data, int64_t size, double *numbers)
         .y = data->targets ? ADDRESS(data->targets) : ADDRESS(data->y),
         .y_kind = data->targets ? 0 : 8,
         .y_shift = one_row && binary,
+        .shares = fo_takes_shares(data->loss) ? data->classes : 0,
         .weights = ADDRESS(data->weight),
         .order = ADDRESS(data->order),
         .classes = data->classes,
@@ -221,7 +222,8 @@ static int scaled_status(const fo_data *data, const fo_scaled_training *t)
         fo_problem p = problem_of(data, sizeof(T), table);                                                               \
         int64_t size = sizeof(T), elements = p.width * p.features;                                                       \
         int64_t batch = rounded_up(least(t->batch, most(t->rows, 1)), FO_ROWS);                                          \
-        int64_t scratch = (2 * p.classes + 2) * FO_ROWS * size + (batch + FO_ROWS + 3) * 16 + batch * most(64, p.width * size) + 192; \
+        int64_t scratch = (2 * p.classes + 1 + most(1, p.shares)) * FO_ROWS * size + (batch + FO_ROWS + 3) * 16 +          \
+                          batch * most(64, p.width * size) + 192;                                                        \
         memory m;                                                                                                        \
         if (!memory_open(&m, scratch + 2 * elements * size + p.classes * size, 4)) return FO_NO_MEMORY;                  \
         fo_worker worker = {.batch = t->batch, .n = t->rows, .group_rows = t->batch, .scratch = piece(&m, scratch)};     \
@@ -234,7 +236,8 @@ static int scaled_status(const fo_data *data, const fo_scaled_training *t)
         fo_run run = {.K = ADDRESS(t->coefficients), .k_count = 3, .p = &parameters, .g = &gradients, .worker = &worker, \
                       .others = &worker, .numbers = &numbers};                                                           \
         const fo_loops *loops = &fo_kernels()->linear->F;                                                                \
-        int64_t stopped = (t->batch == 1 ? loops->single_row_steps : loops->scaled_steps)(&p, &run, begin, end);         \
+        int64_t stopped =                                                                                                \
+            (t->batch == 1 && !p.shares ? loops->single_row_steps : loops->scaled_steps)(&p, &run, begin, end);          \
         for (int64_t f = 0; f < p.features; f++) memcpy(V + f * p.classes, held + f * p.width, sizeof(T) * (size_t)p.classes); \
         t->loss = numbers.loss, t->gradient_norm = numbers.norm, t->alpha = numbers.alpha, t->squares = numbers.squares; \
         free(m.all);                                                                                                     \

@@ -203,7 +203,8 @@ FO_API int64_t fo_first_nonfinite_f64(const double *const *x, const int64_t *chu
 
 enum {
     FO_SOFTMAX, FO_MULTICLASS_HINGE, FO_SQUARED_ERROR, FO_LOGISTIC, FO_HINGE, FO_SQUARED_HINGE,
-    FO_MODIFIED_HUBER, FO_HUBER, FO_EPSILON_INSENSITIVE, FO_QUANTILE, FO_POISSON
+    FO_MODIFIED_HUBER, FO_HUBER, FO_EPSILON_INSENSITIVE, FO_QUANTILE, FO_POISSON,
+    FO_SOFTMAX_OF_SHARES, FO_LOGISTIC_OF_SHARES
 };
 enum { FO_DENSE, FO_UINT8, FO_CSR32, FO_CSR64 };
 
@@ -222,7 +223,8 @@ typedef struct fo_data {
     const int64_t *y;      /* labels in [0, classes); {0, 1} where W has one row and the loss is logistic,
                               a hinge, modified Huber or one of the residual */
     const void *targets;   /* losses of the residual (squared error, Huber, ..., Poisson) with a one-row W:
-                              real targets in the place of y, which may then be NULL */
+                              real targets in the place of y, which may then be NULL; losses of shares:
+                              (rows x classes), the probability of each class */
     const void *weight;    /* of each row, or NULL */
     const int64_t *order;  /* position -> row, or NULL */
 } fo_data;

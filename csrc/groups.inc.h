@@ -29,7 +29,8 @@ static void NAME(do_group)(fo_problem *p, const fo_worker *w, int64_t step, int6
     NAME(place_of)(p, w, group, &dw, &db);
     if (db) memset(AT(T, db), 0, sizeof(T) * (size_t)p->classes);
     int64_t begin = first + group * w->group_rows, end = begin + w->group_rows < last ? begin + w->group_rows : last;
-    AT(double, w->losses)[group] = NAME(add_rows)(p, begin, end, coming, w->n, dw, 1, AT(T, db), w->scratch, 0);
+    AT(double, w->losses)[group] = p->pass_kind ? NAME(pass_rows)(p, begin, end, coming, w->n, dw, AT(T, db), w->scratch)
+                                                : NAME(add_rows)(p, begin, end, coming, w->n, dw, 1, AT(T, db), w->scratch, 0);
 }
 
 /* Groups of the only step, until none is left that nobody has taken. */

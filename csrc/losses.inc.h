@@ -1,7 +1,7 @@
 /* The losses of LANES rows: scores s[c * ROWS + r] and labels y[r] in, derivatives d[c * ROWS + r] and a loss a row out.
  *
- * The operations of `rows` in fastopt/losses in the same order. Labels are numbers of type T, class numbers too. The loops
- * run over rows, which are the vector's lanes. */
+ * The operations of `rows` in fastopt/losses in the same order. Labels are numbers of type T, class numbers too; soft ones
+ * are y[c * ROWS + r]. The loops run over rows, which are the vector's lanes. */
 #define ROWS_OF_LOSS const T *RESTRICT s, const T *RESTRICT y, T *RESTRICT d, int64_t classes, T *RESTRICT loss
 #define EACH_ROW LANEWISE for (int r = 0; r < LANES; r++)
 #define EACH_CLASS for (int64_t c = 0; c < classes; c++, s += ROWS, d += ROWS)
@@ -159,6 +159,36 @@ static void NAME(poisson)(ROWS_OF_LOSS)
     }
 }
 
+static void NAME(softmax_of_shares)(ROWS_OF_LOSS)
+{
+    T top[LANES], total[LANES], below[LANES], mass[LANES], scale[LANES];
+    EACH_ROW top[r] = s[r], total[r] = below[r] = mass[r] = 0;
+    for (int64_t c = 1; c < classes; c++)
+        EACH_ROW top[r] = NAME(larger)(top[r], s[c * ROWS + r]);
+    for (int64_t c = 0; c < classes; c++)
+        EACH_ROW {
+            T share = y[c * ROWS + r], e = NAME(vexp)(s[c * ROWS + r] - top[r]);
+            total[r] += e;
+            mass[r] += share;
+            below[r] += share * (top[r] - s[c * ROWS + r]);
+            d[c * ROWS + r] = e;
+        }
+    EACH_ROW scale[r] = mass[r] / total[r], loss[r] = mass[r] * NAME(vlog)(total[r]) + below[r];
+    for (int64_t c = 0; c < classes; c++)
+        EACH_ROW d[c * ROWS + r] = d[c * ROWS + r] * scale[r] - y[c * ROWS + r];
+}
+
+static void NAME(logistic_of_shares)(ROWS_OF_LOSS)
+{
+    EACH_ROW loss[r] = 0;
+    EACH_CLASS EACH_ROW {
+        T share = y[c * ROWS + r], e = NAME(vexp)(-FABS(s[r])), less = NAME(vlog1p)(e);
+        loss[r] += share * (NAME(larger)(-s[r], 0) + less) + (1 - share) * (NAME(larger)(s[r], 0) + less);
+        T low = e / (1 + e), high = 1 / (1 + e);
+        d[r] = (1 - share) * (s[r] > 0 ? high : low) - share * (s[r] > 0 ? low : high);
+    }
+}
+
 /* h: the loss's hyperparameters. */
 static void NAME(loss_rows)(int64_t kind, const double *h, const T *s, const T *y, T *d, int64_t classes, T *loss)
 {
@@ -184,6 +214,8 @@ static void NAME(loss_rows)(int64_t kind, const double *h, const T *s, const T *
         break;
     case FO_QUANTILE: NAME(quantile)(s, y, d, classes, loss, NAME(narrow)(h[0])); break;
     case FO_POISSON: NAME(poisson)(s, y, d, classes, loss); break;
+    case FO_SOFTMAX_OF_SHARES: NAME(softmax_of_shares)(s, y, d, classes, loss); break;
+    case FO_LOGISTIC_OF_SHARES: NAME(logistic_of_shares)(s, y, d, classes, loss); break;
     default: break; /* refused in fo_data_status */
     }
 }

@@ -37,7 +37,9 @@ static double NAME(row_slopes)(const fo_problem *p, const fo_run *run, int64_t p
     T *db = AT(T, run->g->b);
     const int64_t row = NAME(row_at)(p, position), features = p->features, n = run->worker->n;
     const int64_t reach = features * NAME(feature_bytes)(p) - 1;
-    NAME(store_first)(m.block.targets, NAME(label)(p, row));
+    if (!p->shares) NAME(store_first)(m.block.targets, NAME(label)(p, row));
+    for (int64_t c = 0; c < p->shares; c++)
+        NAME(store_first)(m.block.targets + c * ROWS, AT(const T, p->y)[row * p->shares + c]);
     NAME(store_first)(m.block.weights, NAME(weight)(p, row));
     NAME(fill_table)(p, m.spans, position, position + 1, 1, reach);
     NAME(fill_table)(p, m.following, position + 1, position + 2 < n ? position + 2 : n, 1, reach);

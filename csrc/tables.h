@@ -41,4 +41,7 @@ typedef struct {
 /* fastopt/kernels/gradient/division.py and block.py. */
 enum { FO_MOST_GROUPS = 32, FO_ROWS = 32 };
 
+/* What a solver's pass does: see passes.inc.h. */
+enum { FO_SCORED = 1, FO_LOST = 2, FO_SUMMED = 8, FO_LINE = 16 };
+
 #endif

@@ -19,7 +19,7 @@ except ImportError:  # a source tree that was never built
 
 LOSSES = (
     "Softmax", "MulticlassHinge", "SquaredError", "Logistic", "Hinge", "SquaredHinge", "ModifiedHuber", "Huber",
-    "EpsilonInsensitive", "Quantile", "Poisson",
+    "EpsilonInsensitive", "Quantile", "Poisson", "SoftmaxOfShares", "LogisticOfShares",
 )  # fmt: skip
 DENSE, UINT8, CSR32, CSR64 = range(4)
 _NO_MEMORY = -1

@@ -292,18 +292,28 @@ def _shares(loss, y, n, classes, dtype):
             f"y must have shape {wanted}, the share of each class in each row, or ({n},), class numbers, not {y.shape}"
         )
     shares = np.ascontiguousarray(y, dtype)
-    bad = ~((shares >= 0) & (shares <= 1))
+    if loss.one_row == "class" or y.shape[1] == 2 and own:
+        check_distributions(shares, ": pass classes=2 for two labels of their own" if own else "")
+    else:
+        _check_shares(shares)
+    return (np.ascontiguousarray(shares[:, -1:]) if own else shares), count
+
+
+def _check_shares(y):
+    bad = ~((y >= 0) & (y <= 1))
     if bad.any():
         row, c = map(int, np.unravel_index(int(np.argmax(bad)), bad.shape))
         raise ValueError(f"y[{row}, {c}] is {y[row, c]}: shares of classes lie between 0 and 1")
-    if loss.one_row == "class" or y.shape[1] == 2 and own:
-        total = shares.sum(axis=1, dtype=np.float64)
-        off = np.abs(total - 1) > SHARES_OFF
-        if off.any():
-            row = int(np.argmax(off))
-            labels = ": pass classes=2 for two labels of their own" if own else ""
-            raise ValueError(f"y[{row}] sums to {total[row]:.6g}, not 1: divide each row by its sum{labels}")
-    return (np.ascontiguousarray(shares[:, -1:]) if own else shares), count
+
+
+def check_distributions(y, otherwise=""):
+    """ValueError where a row of y (n, classes) is no distribution; otherwise: what else it may be."""
+    _check_shares(y)
+    total = y.sum(axis=1, dtype=np.float64)
+    off = np.abs(total - 1) > SHARES_OFF
+    if off.any():
+        row = int(np.argmax(off))
+        raise ValueError(f"y[{row}] sums to {total[row]:.6g}, not 1: divide each row by its sum{otherwise}")
 
 
 def labels_or_shares(y, n):

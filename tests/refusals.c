@@ -30,7 +30,7 @@ static void linear(void)
 {
     fo_data d = good();
     EXPECT(rows(d), FO_OK);
-    for (int bad = -1; bad <= FO_POISSON + 1; bad += FO_POISSON + 2) d.loss = bad, EXPECT(rows(d), FO_UNKNOWN_LOSS);
+    for (int bad = -1; bad <= FO_LOGISTIC_OF_SHARES + 1; bad += FO_LOGISTIC_OF_SHARES + 2) d.loss = bad, EXPECT(rows(d), FO_UNKNOWN_LOSS);
     d = good();
     for (int bad = -3; bad <= 4; bad += 7) d.storage = bad, EXPECT(rows(d), FO_UNKNOWN_STORAGE);
     d = good(), d.classes = 0, EXPECT(rows(d), FO_BAD_SIZE);
@@ -88,7 +88,7 @@ static void training(void)
     t.rule = FO_SGD, t.batch = 0, EXPECT(fo_epoch_f64(&d, &t, 0, 1), FO_BAD_SIZE);
     t.batch = 3, t.rows = -8, EXPECT(fo_epoch_f64(&d, &t, 0, 1), FO_BAD_SIZE);
     t.rows = 8, t.coefficients = 0, EXPECT(fo_epoch_f64(&d, &t, 0, 1), FO_NULL_POINTER);
-    t.coefficients = k, d.loss = FO_POISSON + 1, EXPECT(fo_epoch_f64(&d, &t, 0, 1), FO_UNKNOWN_LOSS);
+    t.coefficients = k, d.loss = FO_LOGISTIC_OF_SHARES + 1, EXPECT(fo_epoch_f64(&d, &t, 0, 1), FO_UNKNOWN_LOSS);
     fo_scaled_training s = {.coefficients = k, .batch = 3, .rows = 8, .V = W, .alpha = 1};
     d = good(), EXPECT(fo_scaled_epoch_f64(&d, &s, 0, 3), FO_UNKNOWN_STORAGE);
     d.storage = FO_CSR64, d.indices = indices, d.indptr = indptr;

@@ -50,7 +50,7 @@ def test_value_and_gradient_are_those_of_the_definition(loss, classes, dtype, fo
     W, b = rng.normal(size=(classes, 11)).astype(dtype), rng.normal(size=classes).astype(dtype)
     exact = by_definition(loss, W, b, X / 255 if form == "uint8" else X, y, weight, 0.01)
     close = 1e-12 if dtype == np.float64 else 2e-5
-    for backend in ("numba", "numpy"):
+    for backend in ("numba", "c", "numpy"):
         try:
             found = fo.value_and_grad(loss, W, X, y, b, l2=0.01, sample_weight=weight, backend=backend)
         except ImportError:
@@ -95,22 +95,40 @@ def test_certain_labels_give_what_class_numbers_do(loss, classes, form, rng):
 @pytest.mark.parametrize("batch", [1, 7, 64, None])
 def test_training_by_rules_agrees_between_back_ends(form, batch, rng, need):
     need("numba")
+    need("c")
     for (loss, classes), rule in zip(
         LOSSES, (fo.SGD(0.05), fo.Momentum(0.05), fo.Adam(0.01), fo.SGD(0.1)), strict=True
     ):
         X, y, _ = cases(rng, loss, classes, np.float32, form)
         options = {"epochs": 2, "batch_size": batch, "l2": 1e-3, "validation": 0.2}
-        fits = [fo.train(X, y, loss, rule, backend=name, **options) for name in ("numba", "numpy")]
+        fits = [fo.train(X, y, loss, rule, backend=name, **options) for name in ("numba", "numpy", "c")]
+        assert np.array_equal(fits[0].W, fits[2].W) and np.array_equal(fits[0].b, fits[2].b)
+        assert fits[0].history["loss_train"].tolist() == fits[2].history["loss_train"].tolist()
         assert np.allclose(fits[0].W, fits[1].W, atol=2e-5)
         for name in ("loss_train", "loss_validation", "accuracy_validation"):
             assert np.allclose(fits[0].history[name], fits[1].history[name], atol=1e-4)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=str)
+@pytest.mark.parametrize(("loss", "classes"), [*LOSSES, (fo.Softmax(), 19)])
+def test_bits_of_c_and_numba_are_the_same(loss, classes, dtype, form, rng, need):
+    need("numba")
+    need("c")
+    if form == "uint8" and dtype == np.float64:
+        pytest.skip("bytes are computed in float32")
+    X, y, weight = cases(rng, loss, classes, dtype, form, n=301)
+    W, b = rng.normal(size=(classes, 11)).astype(dtype) * 30, rng.normal(size=classes).astype(dtype)
+    for given in ({}, {"sample_weight": weight, "l2": 0.01}):
+        numba, c = (fo.value_and_grad(loss, W, X, y, b, backend=name, **given) for name in ("numba", "c"))
+        assert all(np.array_equal(u, v, equal_nan=True) for u, v in zip(numba, c, strict=True))
 
 
 @pytest.mark.parametrize("solver", ["lbfgs", "newton", "prox-newton"])
 @pytest.mark.parametrize(("loss", "classes"), LOSSES)
 def test_solvers_end_where_the_gradient_of_the_definition_is_0(loss, classes, solver, rng):
     X, y, weight = cases(rng, loss, classes)
-    for backend in ("auto", "numpy"):
+    for backend in ("auto", "numpy", "c"):
         fit = fo.train(X, y, loss, solver=solver, l2=0.01, sample_weight=weight, tol=1e-9, backend=backend)
         assert fit.report.converged
         value, dW, db = by_definition(loss, fit.W, fit.b, X, y, weight, 0.01)
@@ -189,10 +207,143 @@ def test_what_is_refused(loss, y, error, words):
         fo.train(X, y, loss)
 
 
-def test_what_does_not_take_them_says_so(need):
+def test_what_does_not_take_them_says_so():
     X, y = np.ones((6, 2)), np.full((6, 2), 0.5)
     with pytest.raises(ValueError, match="class_weight is for class numbers"):
         fo.train(X, y, class_weight="balanced")
-    need("c")
-    with pytest.raises(ValueError, match="soft labels.*not in the C library"):
-        fo.Objective(fo.Softmax(), X, y, backend="c")
+
+
+# ---- the estimator ----
+
+
+@pytest.fixture
+def classifier():
+    pytest.importorskip("sklearn")
+    from fastopt.estimators import LinearClassifier
+
+    return LinearClassifier
+
+
+@pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton", "prox-newton"])
+@pytest.mark.parametrize("form", ["dense", "csr"])
+@pytest.mark.parametrize(("loss", "name", "classes"), [(fo.Softmax(), "softmax", 3), (fo.Logistic(), "logistic", 3),
+                                                      (fo.Logistic(), "softmax", 2), (fo.Logistic(), "logistic", 2)])  # fmt: skip
+def test_the_classifier_ends_at_the_optimum(loss, name, classes, form, solver, classifier, rng):
+    X, _, weight = cases(rng, fo.Softmax(), classes, form=form)
+    y = rng.dirichlet(np.ones(classes), X.shape[0])
+    model = classifier(name, solver=solver, l2=0.01, tol=1e-9).fit(X, y, sample_weight=weight)
+    own = y[:, 1:] if classes == 2 else y
+    value, dW, db = by_definition(loss, model.coef_, model.intercept_, X, own, weight, 0.01)
+    assert max(np.abs(dW).max(), np.abs(db).max()) <= 1.1e-9
+    assert model.history_["objective"][-1] == pytest.approx(value, rel=1e-9)
+    assert model.classes_.tolist() == list(range(classes))
+    assert np.allclose(model.predict_proba(X).sum(axis=1), 1)
+    assert model.score(X, y) == model.score(X, y.argmax(axis=1)) > 1 / classes
+
+
+def test_the_classifier_by_epochs_and_in_parts(classifier, rng):
+    X, y, _ = cases(rng, fo.Softmax(), 3)
+    labels = np.eye(3)[y.argmax(axis=1)]
+    for options in ({}, {"average": True}, {"l1": 1e-3}, {"early_stopping": True}):
+        models = [classifier(solver="sgd", epochs=3, random_state=0, **options).fit(X, t)
+                  for t in (labels, labels.argmax(axis=1))]  # fmt: skip
+        assert np.allclose(models[0].coef_, models[1].coef_, atol=1e-10)
+    parts = [classifier(rule=fo.SGD(0.1)) for _ in range(2)]
+    for begin in (0, 150):
+        rows = slice(begin, begin + 150)
+        parts[0].partial_fit(X[rows], labels[rows], classes=[0, 1, 2])
+        parts[1].partial_fit(X[rows], labels[rows].argmax(axis=1), classes=[0, 1, 2])
+    assert np.allclose(parts[0].coef_, parts[1].coef_, atol=1e-12)
+
+
+def test_columns_of_a_table_are_the_classes(classifier, rng):
+    pd = pytest.importorskip("pandas")
+    X, y, _ = cases(rng, fo.Softmax(), 3)
+    model = classifier().fit(X, pd.DataFrame(y, columns=["cat", "dog", "owl"]))
+    assert model.classes_.tolist() == ["cat", "dog", "owl"] and model.predict(X[:1])[0] in model.classes_
+
+
+@pytest.mark.parametrize(("options", "y", "words"), [
+    ({"loss": "hinge"}, np.full((6, 3), 1 / 3), "soft labels: loss"),
+    ({}, np.full((6, 3), 0.5), r"y\[0\] sums to 1.5"),
+    ({"loss": "logistic"}, np.array([[1, 1, 0]] * 6), "sums to 2"),
+    ({"class_weight": "balanced"}, np.full((6, 2), 0.5), "class_weight is for labels"),
+    ({}, np.full((6, 2), "a"), "must hold numbers"),
+    ({}, np.full((5, 2), 0.5), "inconsistent numbers of samples"),
+    ({}, np.full((6, 2), np.nan), "NaN"),
+], ids=range(7))  # fmt: skip
+def test_what_the_classifier_refuses(options, y, words, classifier):
+    with pytest.raises(ValueError, match=words):
+        classifier(**options).fit(np.ones((6, 2)), y)
+
+
+# ---- the command line ----
+
+
+@pytest.fixture
+def table(tmp_path, rng):
+    """(path, X, y) of a CSV file with the shares of three classes beside features."""
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    X, y = rng.normal(size=(120, 4)), rng.dirichlet(np.ones(3), 120)
+    path = tmp_path / "shares.csv"
+    pd.DataFrame(np.column_stack([X, y]), columns=[*"abcd", "cat", "dog", "owl"]).to_csv(path, index=False)
+    return path, X, y
+
+
+def run(*arguments):
+    from click.testing import CliRunner
+
+    from fastopt.cli import main
+
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.mark.parametrize("solver", ["sgd", "newton", "lbfgs"])
+@pytest.mark.parametrize("backend", ["auto", "c"])
+def test_the_command_takes_columns_of_shares(solver, backend, table, tmp_path):
+    path, X, y = table
+    out = tmp_path / "model.npz"
+    given = (
+        "--soft-labels",
+        "cat,dog,owl",
+        "--test",
+        0,
+        "--l2",
+        0.01,
+        "--no-standardize",
+        "--backend",
+        backend,
+    )
+    done = run("train", path, *given, "--solver", solver, "--out", out)
+    assert done.exit_code == 0, done.output
+    fit = fo.Fit.load(out)
+    assert fit.classes.tolist() == ["cat", "dog", "owl"] and fit.W.shape == (3, 4)
+    _, dW, db = by_definition(fo.Softmax(), fit.W, fit.b, X.astype("f4"), y, np.ones(120), 0.01)
+    assert max(np.abs(dW).max(), np.abs(db).max()) < (2e-5 if solver != "sgd" else 2e-2)
+    others = tmp_path / "others.csv"
+    others.write_text("\n".join(path.read_text().splitlines()[:60]))
+    measured = run("eval", out, others, "--json")
+    assert measured.exit_code == 0, measured.output
+    done = run("predict", out, path)
+    assert done.exit_code == 0, done.output
+
+
+def test_a_file_of_arrays_may_hold_shares(tmp_path, rng):
+    y = rng.dirichlet(np.ones(3), 90)
+    np.savez(tmp_path / "a.npz", X=rng.normal(size=(90, 4)), y=y)
+    done = run("train", tmp_path / "a.npz", "--solver", "newton")
+    assert done.exit_code == 0 and "3 classes" in done.output, done.output
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["--soft-labels", "cat,cow"], "no column 'cow'"), (["--soft-labels", "cat"], "two columns or more"),
+    (["--soft-labels", "a,cat"], "shares of classes lie between 0 and 1"),
+    (["--soft-labels", "cat,dog"], "divide each row by its sum"),
+    (["--soft-labels", "cat,dog", "--target", "owl"], "give one of them"),
+    (["--soft-labels", "cat,dog,owl", "--loss", "hinge"], "hinge"),
+    (["--soft-labels", "cat,dog,owl", "--balanced"], "class_weight is for class numbers"),
+], ids=range(7))  # fmt: skip
+def test_what_the_command_refuses(options, words, table):
+    done = run("train", table[0], *options)
+    assert done.exit_code and words in done.output and "Traceback" not in done.output, done.output

@@ -15,7 +15,14 @@ from fastopt.parts import Source
 from fastopt.readers.sources import ReadError
 
 SAMPLE = 4096  # rows of the beginning, on which a learning rate is tried
-NO_USE = ("test", "validation", "early_stopping", "log_file", "balanced")  # options that want rows in memory
+NO_USE = (
+    "test",
+    "validation",
+    "early_stopping",
+    "log_file",
+    "balanced",
+    "soft_labels",
+)  # options that want rows in memory
 CHUNK = 64 << 20  # bytes of X in a worker's partition, about
 
 

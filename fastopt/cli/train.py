@@ -31,6 +31,12 @@ SOLVERS = ("sgd", "auto", "lbfgs", "newton", "prox-newton", "dual", "local-sgd")
     "--target", help="Table: the column of labels.  [default: label, target, class, y, or the last]"
 )
 @click.option(
+    "--soft-labels",
+    metavar="A,B,...",
+    callback=lambda _, __, text: [] if text is None else _columns(text),
+    help="Table: the columns with the probability of each class, in the place of one of labels.",
+)
+@click.option(
     "--drop", multiple=True, metavar="COLUMN", help="Table: leave a column out; may be given several times."
 )
 @click.option(
@@ -161,7 +167,8 @@ def train(**given):
     \b
     CSV, Parquet, Arrow     a row a row; text becomes categories
     LIBSVM / SVMlight       plain, .gz, .bz2 or .xz
-    .npz                    x_train, y_train, x_test, y_test; or X and y; or a CSR matrix
+    .npz                    x_train, y_train, x_test, y_test; or X and y; or a CSR matrix;
+                            y of (rows, classes) has the probability of each class
     .npy, IDX               with --labels, or IDX labels beside it
     a folder                of images, a folder a class
 
@@ -180,6 +187,8 @@ def train(**given):
     say = (lambda text: None) if given["quiet"] or given["as_json"] else click.echo
     say("\n".join(found.notes))
     loss = models.LOSSES[given["loss"] or ("squared-error" if given["regression"] else "softmax")]
+    if found.y_train.ndim == 2 and type(loss) not in fo.losses.OF_SHARES:
+        raise click.UsageError(f"--loss {given['loss']} has no soft labels: softmax and logistic have")
     run = {
         "loss": loss, "scale": found.scale, "classes": found.classes, "validation": given["validation"] or None,
         "class_weight": "balanced" if given["balanced"] else None,
@@ -209,10 +218,22 @@ def _read(given):
     """The rows to train on and to test on."""
     data = open_data(given["data_name"], **{name: given[name] for name in options.READING})
     columns = {name: given[name] for name in ("categorical", "missing", "unknown")}
+    if given["soft_labels"]:
+        if given["target"] is not None or given["regression"]:
+            other = "--regression" if given["regression"] else "--target"
+            raise click.UsageError(f"--soft-labels and {other}: give one of them")
+        columns["shares"] = given["soft_labels"]
     if given["target"] is not None or given["drop"]:
         columns |= {"target": given["target"], "drop": given["drop"]}
     kind = {name: given[name] for name in ("seed", "test", "regression", "standardize")}
     return dataset.training_set(data, **kind, **columns)
+
+
+def _columns(text):
+    names = [name.strip() for name in text.split(",")]
+    if len(names) < 2 or not all(names) or len(set(names)) < len(names):
+        raise click.BadParameter(f"{text!r}: two columns or more, a,b,c, each once")
+    return names
 
 
 def _of_epochs(given, found, loss, say):

@@ -111,7 +111,7 @@ class Slot:
 
 
 class RemotePasses:
-    """See fastopt.kernels.solvers.bound.Passes."""
+    """See fastopt.kernels.solvers.kept.KeptPasses."""
 
     def __init__(self, rows):
         self.rows, self.reads = rows, 0

@@ -16,7 +16,7 @@
         and row i - begin of the coefficients K; its gradient is sum_i w_i dL_i / rows of the batch. It stops
         before a step whose loss is not finite. The losses of the batches are added to the one given, so that
         where a stretch ends does not show in the sum's bits; the norm is that of the last batch's gradient.
-    bind_passes(loss, rows, threads) -> what solvers do to the rows: kernels/solvers/bound.py says what.
+    bind_passes(loss, rows, threads) -> what solvers do to the rows: kernels/solvers/kept.py says what.
 
 `choose.py` says which; `get` gives the module. `handover` begins a rule's steps with one of them and goes over to Numba.
 """

@@ -36,18 +36,17 @@ def bind_look(table, threads):
 def bind_gradient(loss, rows, threads, unchecked=False):
     from fastopt.engines import c_entries
 
-    return bound_gradient(c_entries, rows, loss, threads, unchecked)
+    return bound_gradient(c_entries, rows, rows.formula(loss), threads, unchecked)
 
 
 def bind_passes(loss, rows, threads):
-    """NumPy's: the C library keeps no scores."""
-    from fastopt.engines.passes import Passes
+    from fastopt.engines.c_passes import Passes  # not by those who take a step only
 
-    return Passes(rows, loss)
+    return Passes(rows, loss, threads)
 
 
 def bind_epoch(rows, loss, rule, parameters, batch, l2, threads):
     from fastopt.engines import c_entries  # not by those who take a step only
     from fastopt.kernels.training.epoch import bind
 
-    return bind(c_entries, rows, loss, rule, parameters, batch, l2, threads)
+    return bind(c_entries, rows, rows.formula(loss), rule, parameters, batch, l2, threads)

@@ -14,6 +14,7 @@ from fastopt.exactness import is_exact
 PARALLEL_NUMBERS = 6 << 20
 
 BACKENDS = ("auto", "numba", "c", "numpy")
+_LOSSES_IN_C = frozenset((*losses.IN_C, *map(type, losses.OF_SHARES.values())))
 _default = None
 
 
@@ -44,8 +45,7 @@ def resolve(name=None, rule=None, loss=None):
     _check(name)
     _require(name)
     if name == "c" and own is not None:
-        what = "the formula of soft labels" if getattr(own, "one_row", "") == "shares" else type(own).__name__
-        raise ValueError(f'{what} is not in the C library: use backend "numba" or "numpy"')
+        raise ValueError(f'{type(own).__name__} is not in the C library: use backend "numba" or "numpy"')
     return name
 
 
@@ -73,7 +73,7 @@ def _of_users_own(rule, loss):
     """The first of the two, where they are given, that the C library does not have."""
     if rule is not None and not rules.is_in_c(rule):
         return rule
-    return loss if loss is not None and type(loss) not in losses.IN_C else None
+    return loss if loss is not None and type(loss) not in _LOSSES_IN_C else None
 
 
 def _named(name):

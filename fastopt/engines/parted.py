@@ -89,7 +89,7 @@ class Slots:
 
 
 class PartedPasses:
-    """See fastopt.kernels.solvers.bound.Passes; a slot is Slots."""
+    """See fastopt.kernels.solvers.kept.KeptPasses; a slot is Slots."""
 
     def __init__(self, bind, loss, rows, threads):
         self._bind, self.loss, self.rows, self._threads = bind, loss, rows, threads

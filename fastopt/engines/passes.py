@@ -6,7 +6,7 @@ from fastopt.engines.numpy import BLOCK, block_scores
 
 
 class Passes:
-    """See fastopt.kernels.solvers.bound.Passes; kept scores are (classes, n)."""
+    """See fastopt.kernels.solvers.kept.KeptPasses; kept scores are (classes, n)."""
 
     def __init__(self, rows, loss, threads=1):
         self.rows, self.loss, self.reads = rows, rows.formula(loss), 0

@@ -6,11 +6,13 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
+from fastopt import losses
 from fastopt.estimators import names, sources, workers
 from fastopt.estimators.linear import LinearModel
 from fastopt.estimators.progress import with_callbacks
 from fastopt.fit import class_numbers
 from fastopt.parts import classes_of, is_source
+from fastopt.rows import check_distributions
 from fastopt.weights import class_weights
 
 
@@ -22,6 +24,12 @@ def _has_probabilities(estimator):
             'loss="softmax" or "logistic", or calibrate: sklearn.calibration.CalibratedClassifierCV'
         )
     return True
+
+
+def _is_soft(y):
+    """Whether y has the share of each class: several columns."""
+    shape = getattr(y, "shape", None)
+    return shape is not None and len(shape) == 2 and shape[1] > 1
 
 
 class LinearClassifier(ClassifierMixin, LinearModel):
@@ -96,6 +104,8 @@ class LinearClassifier(ClassifierMixin, LinearModel):
     def fit(self, X, y=None, sample_weight=None):
         """Fit to X (n, features), dense, CSR or a table, and labels y (n,) of any kind. Returns self.
 
+        With "softmax" and "logistic" y may be soft labels, (n, classes): the probability of each class in each row.
+        classes_ are the columns of a table then, else numbers.
         A Dask array or dataframe (y: the same, or the name of a column) is fitted by a solver on the workers of the
         current client, and predictions of one are Dask collections. A source (fo.source), which has its labels and
         weights, is read part by part, also by what predicts.
@@ -104,11 +114,38 @@ class LinearClassifier(ClassifierMixin, LinearModel):
             return self._fit_on_workers(X, y, sample_weight)
         if is_source(X):
             return self._fit_to_source(X, y, sample_weight)
+        if _is_soft(y):
+            return self._fit_shares(X, y, sample_weight)
         X, y, weight = self._checked_rows(X, y, sample_weight)
         check_classification_targets(y)
         classes, numbers = np.unique(y, return_inverse=True)
         loss, rows = self._loss_of(classes)
         return self._fit(X, numbers, self._weights(y, weight), loss, rows)
+
+    def _fit_shares(self, X, y, weight):
+        if self.class_weight is not None:
+            raise ValueError("class_weight is for labels; y has shares of classes: pass sample_weight")
+        names_of = getattr(y, "columns", None)
+        X, y, weight = self._checked_rows(X, y, weight, soft=True)
+        self.classes_ = np.arange(y.shape[1]) if names_of is None else np.asarray(names_of)
+        loss, rows = self._loss_of_shares(y)
+        return self._fit(X, y, weight, loss, rows)
+
+    def _loss_of_shares(self, y):
+        """(loss, rows of W); ValueError where y is not a distribution a row, or the loss takes none."""
+        loss, rows = names.classification(self.loss, len(self.classes_))
+        if type(loss) not in losses.OF_SHARES:
+            raise ValueError(
+                f'y has shape {y.shape}, soft labels: loss "softmax" and "logistic" take them, not {self.loss!r}'
+            )
+        if y.shape[1] != len(self.classes_):
+            raise ValueError(f"y has the shares of {y.shape[1]} classes, and there are {len(self.classes_)}")
+        if y.dtype.kind not in "biuf":
+            raise ValueError(
+                f"y of several columns must hold numbers, the share of each class, not {y.dtype}"
+            )
+        check_distributions(y)
+        return loss, rows
 
     def _fit_to_source(self, source, y, weight):
         numbers, weight, classes = classes_of(source, y, weight)
@@ -138,8 +175,8 @@ class LinearClassifier(ClassifierMixin, LinearModel):
 
         classes: all labels there will be; needed in the first call. Returns self.
         """
-        first = not hasattr(self, "classes_")
-        X, y, weight = self._checked_rows(X, y, sample_weight, reset=first)
+        first, soft = not hasattr(self, "classes_"), _is_soft(y)
+        X, y, weight = self._checked_rows(X, y, sample_weight, reset=first, soft=soft)
         if first:
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
@@ -152,6 +189,10 @@ class LinearClassifier(ClassifierMixin, LinearModel):
             raise ValueError(
                 'class_weight="balanced" needs all of y: pass the weights as a dict to partial_fit'
             )
+        if soft:
+            if self.class_weight is not None:
+                raise ValueError("class_weight is for labels; y has shares of classes: pass sample_weight")
+            return self._partial_fit(X, y, weight, *self._loss_of_shares(y))
         numbers = class_numbers(y, self.classes_)
         loss, rows = names.classification(self.loss, len(self.classes_))
         return self._partial_fit(X, numbers, self._weights(y, weight), loss, rows)
@@ -189,9 +230,14 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         return np.asarray(loss.probabilities(s)).T
 
     def score(self, X, y=None, sample_weight=None):
-        """The share of rows whose label is predicted; a source has labels and weights of its own."""
+        """The share of rows whose label is predicted; a source has labels and weights of its own.
+
+        Soft labels count as the class with the largest share.
+        """
         if is_source(X):
             y, sample_weight = sources.truth(X, y, sample_weight)
+        if _is_soft(y):
+            y = self.classes_[np.asarray(y).argmax(axis=1)]
         return super().score(X, y, sample_weight)
 
     @available_if(_has_probabilities)

@@ -30,10 +30,15 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
             checked_matrix(X)
         return X
 
-    def _checked_rows(self, X, y, sample_weight, reset=True):
+    def _checked_rows(self, X, y, sample_weight, reset=True, soft=False):
         if is_source(X):
             raise TypeError("partial_fit takes rows in memory: fit takes a source, and reads it part by part")
-        accept = {"accept_sparse": "csr", "accept_large_sparse": True, "y_numeric": self._is_regression}
+        accept = {
+            "accept_sparse": "csr",
+            "accept_large_sparse": True,
+            "y_numeric": self._is_regression,
+            "multi_output": soft,
+        }
         X, y = validate_data(self, X, y, reset=reset, ensure_all_finite=_searched(X), **accept)
         X = features.readable(_finite(X, self))
         if sample_weight is not None:

@@ -60,6 +60,7 @@ class Table:
 # by which the second half lies further on than it would.  pass_kind, kept, out, line: of solvers, see
 # kernels/solvers/passes.py.  add_rows, scores, loss, gradient: kernels by address; in C loss is the loss's number and the
 # others are not read.
+SCORED, LOST, CURVED, SUMMED, LINE = 1, 2, 4, 8, 16  # what pass_kind is the sum of
 PROBLEM = Table(
     "problem",
     "W b X x_stride x_kind y y_kind y_shift shares weights order classes features numbers block_rows"

@@ -168,7 +168,7 @@ def features(x, name, what):
 
 
 def label_vector(y, n, name, what="y"):
-    """y as a vector of n labels that are numbers or strings; None stays None."""
+    """y as a vector of n labels that are numbers or strings, or soft ones (n, classes); None stays None."""
     if y is None:
         return None
     y = np.asarray(y)
@@ -176,6 +176,8 @@ def label_vector(y, n, name, what="y"):
         raise ReadError(f"{name}: {what} must hold numbers or strings, not {y.dtype}")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
+    if y.ndim == 2 and len(y) == n and y.dtype.kind == "f":
+        return y  # shares of classes
     if y.shape != (n,):
         raise ReadError(f"{name}: {what} has shape {y.shape}; ({n},) is needed, a label for each row of X")
     return np.char.decode(y, "utf-8") if y.dtype.kind == "S" else y

@@ -12,7 +12,7 @@ from fastopt.readers.sources import LARGE, Matrix, ReadError, Table, in_parts, r
 
 
 class Dataset(NamedTuple):
-    """Prepared rows. y: class numbers, or float64 targets where `classes` is None. record: what the model
+    """Prepared rows. y: class numbers, shares (n, classes), or float64 targets where `classes` is None. record: what the model
     file keeps, so that `prepared_parts` takes the raw file again. notes: lines that say what was read."""
 
     name: str
@@ -45,10 +45,22 @@ def training_set(data, *, seed=0, test=0.2, regression=False, standardize=None, 
     name = data.name
     y = labels.vector(y, name)
     everything = y if named is None else labels.joined(y, labels.vector(named[1], name), name)
-    classes = None if regression else labels.classes_of(everything, name)
+    soft = everything.ndim == 2
+    if soft and regression:
+        raise ReadError(
+            f"{name}: labels of {everything.shape[1]} columns are shares of classes, and --regression has one"
+        )
+    classes = (
+        None
+        if regression
+        else labels.classes_of(everything, name)
+        if not soft
+        else _of_shares(record, everything)
+    )
     if classes is not None and len(classes) < 2:
         raise ReadError(f"{name}: all labels are {classes[0]}: at least two classes are needed")
     number = (lambda v: labels.targets(v, name)) if regression else lambda v: labels.class_numbers(v, classes)
+    number = number if not soft else lambda v: v.astype(np.float64)
     if named is not None:
         parts = X, number(y), named[0], number(labels.vector(named[1], name))
     else:
@@ -57,6 +69,11 @@ def training_set(data, *, seed=0, test=0.2, regression=False, standardize=None, 
         raise ReadError(f"{name} has no rows to train on")
     return Dataset(name, *parts, classes, _scale(data, X), record,
                    notes + _class_notes(y, classes))  # fmt: skip
+
+
+def _of_shares(record, y):
+    """The classes of soft labels: the names of their columns, or numbers."""
+    return np.array(record.get("shares") or range(y.shape[1]))
 
 
 def _scale(data, X):
@@ -119,11 +136,13 @@ def _table_rows(table, standardize, regression, columns):
         if labels_here is None:
             raise ReadError(f"{table.name} has no column {preparation.target!r}")
         keep = whole
-        if preparation.missing == "drop":
+        if preparation.missing == "drop" and not preparation.shares:
             keep = whole & np.array([v is not None for v in labels_here], bool)
         left_out += int((~keep).sum())
         blocks.append(X if keep.all() else X[keep])
         y += [v for v, kept in zip(labels_here, keep, strict=True) if kept]
+    if preparation.shares:
+        y = np.array(y).reshape(-1, len(preparation.shares))
     if hasattr(blocks[0], "indptr"):
         from scipy.sparse import csr_array, vstack
 
@@ -228,7 +247,11 @@ def _check_values(X, name):
 def _class_notes(y, classes):
     if classes is None:
         return [f"targets from {np.min(y):g} to {np.max(y):g}"]
-    counts = np.bincount(labels.class_numbers(y, classes), minlength=len(classes))
+    counts = (
+        y.sum(axis=0)
+        if y.ndim == 2
+        else np.bincount(labels.class_numbers(y, classes), minlength=len(classes))
+    )
     shown = [f"{c} {100 * k / len(y):.3g} %" for c, k in zip(classes[:10], counts, strict=False)]
     more = f", and {len(classes) - 10} more" if len(classes) > 10 else ""
     return [f"{len(classes)} classes: {', '.join(shown)}{more}"]

@@ -1,4 +1,4 @@
-"""Labels of a file as class numbers or as targets of regression."""
+"""Labels of a file as class numbers, as shares of classes or as targets of regression."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def classes_of(y, name):
 
 
 def vector(y, name):
-    """Labels as an array of int64, float64, bool or strings; a missing one is a ReadError."""
+    """Labels as an array of int64, float64, bool or strings, soft ones (n, classes); a missing one is a ReadError."""
     if isinstance(y, np.ndarray) and y.dtype.kind in "iubUf":
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise ReadError(
@@ -52,7 +52,9 @@ def joined(y, others, name):
 
 
 def class_numbers(y, classes):
-    """The place of each label in `classes`, -1 for one that is none of them or missing."""
+    """The place of each label in `classes`, -1 for one that is none of them or missing; of soft ones the largest share's."""
+    if len(y) and np.ndim(y[0]) == 1:
+        return np.asarray(y).argmax(axis=1)
     wanted = _like(y, classes)
     place = np.clip(np.searchsorted(classes, wanted), 0, len(classes) - 1)
     return np.where(classes[place] == wanted, place, -1).astype(np.int64)

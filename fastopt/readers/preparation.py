@@ -36,7 +36,7 @@ class Feature:
 @dataclass
 class Preparation:
     """How a Table becomes X and y. missing: one of MISSING; unknown: of UNKNOWN, for categories that
-    the training rows did not have."""
+    the training rows did not have. shares: columns with the share of each class, where labels are soft."""
 
     features: list[Feature]
     target: str
@@ -44,6 +44,7 @@ class Preparation:
     missing: str
     unknown: str
     regression: bool
+    shares: list[str] = field(default_factory=list)
 
     @property
     def width(self):
@@ -102,7 +103,9 @@ class Preparation:
             else:
                 blocks.append(self._category(feature, text, gone, where, begin, whole))
         y = None
-        if self.target in table.columns:
+        if self.shares and set(self.shares) <= set(table.columns):
+            y = np.column_stack([_share(table, batch, name, begin) for name in self.shares])
+        elif not self.shares and self.target in table.columns:
             y = _labels(batch.column(batch.schema.get_field_index(self.target)), table)
         return _joined(blocks, self.width, batch.num_rows), y, whole
 
@@ -122,6 +125,20 @@ class Preparation:
             raise ReadError(f"{where} has the new category {array[row].as_py()!r} in row {begin + row + 1}")
         whole &= there | (self.missing != "drop")
         return found, len(feature.values)
+
+
+def _share(table, batch, name, begin):
+    """The column of a class's share in each row."""
+    text, numbers = as_numbers(batch.column(batch.schema.get_field_index(name)), table.text, table.decimal)
+    where = f"{table.name}: column {name!r}"
+    if numbers is None:
+        raise ReadError(f"{where} holds something that is no number: {_odd(text, begin)}")
+    bad = ~((numbers >= 0) & (numbers <= 1))
+    if bad.any():
+        row = int(np.argmax(bad))
+        said = "has no value" if np.isnan(numbers[row]) else f"is {numbers[row]:g}"
+        raise ReadError(f"{where} {said} in row {begin + row + 1}: shares of classes lie between 0 and 1")
+    return numbers
 
 
 HINT_MISSING = "say --missing mean, zero or drop"
@@ -198,16 +215,19 @@ def feature_names(record):
 
 
 def prepared(scanned, *, target=None, drop=(), categorical=(), missing="refuse", unknown="ignore",
-             standardize=True, regression=False):  # fmt: skip
-    """The Preparation of a Scan, or a ReadError that says which column does not fit and what would help."""
+             standardize=True, regression=False, shares=()):  # fmt: skip
+    """The Preparation of a Scan, or a ReadError that says which column does not fit and what would help.
+
+    shares: columns in the place of the target, see Preparation.
+    """
     table, columns = scanned.table, scanned.columns
-    for name in (*drop, *categorical, *([] if target is None else [target])):
+    for name in (*drop, *categorical, *shares, *([] if target is None else [target])):
         if name not in columns:
             raise ReadError(f"{table.name} has no column {name!r}; it has {', '.join(list(columns)[:20])}")
-    target = target or guessed_target(list(columns), set(drop))
+    target = ",".join(shares) or target or guessed_target(list(columns), set(drop))
     dropped, features = list(drop), []
     for name, column in columns.items():
-        if name == target or name in drop:
+        if name in (shares or [target]) or name in drop:
             continue
         if column.kind == "empty":
             dropped.append(name)
@@ -217,7 +237,7 @@ def prepared(scanned, *, target=None, drop=(), categorical=(), missing="refuse",
         raise ReadError(
             f"{table.name} has no columns but the labels {target!r}: there is nothing to learn from"
         )
-    return Preparation(features, target, dropped, missing, unknown, regression)
+    return Preparation(features, target, dropped, missing, unknown, regression, list(shares))
 
 
 def guessed_target(columns, dropped):

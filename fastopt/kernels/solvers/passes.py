@@ -27,8 +27,7 @@ from fastopt.kernels.language.memory import (
     write_element,
 )
 from fastopt.kernels.step.elementwise import read_coefficients
-
-SCORED, LOST, CURVED, SUMMED = 1, 2, 4, 8
+from fastopt.kernels.tables import CURVED, LOST, SCORED, SUMMED
 
 
 def loss_curvature(k, s, y, v, d):
