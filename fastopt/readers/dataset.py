@@ -131,7 +131,9 @@ def _label_text(value):
 def _table_rows(table, standardize, regression, columns):
     scanned = scan(table)
     preparation = prepared(scanned, standardize=standardize, regression=regression, **columns)
-    blocks, y, left_out = [], [], 0
+    blocks: list[Any] = []
+    y: Any = []
+    left_out = 0
     for X, labels_here, whole in preparation.parts(table):
         if labels_here is None:
             raise ReadError(f"{table.name} has no column {preparation.target!r}")
