@@ -139,6 +139,7 @@ def _grid(objective, vary, count, standardize):
     W, b, _ = solve(objective(HUGE), "auto")  # no weight, and the best b
     dW = objective(0.0).value_and_grad(W, b)[1] if b is not None else objective(0.0).value_and_grad(W)[1]
     largest = float(np.abs(dW / _scales(objective(0.0)) if standardize else dW).max()) or 1.0
+    largest *= 1 + 1e-8  # b, of which it is made, is exact to 1e-9
     return np.geomspace(largest, SPAN * largest, count)
 
 

@@ -62,6 +62,16 @@ def choose_solver(objective, bounded=False):
     return "newton" if _newton_pays(objective) else "lbfgs"
 
 
+def relief(name, problem):
+    """The solver that goes on where L-BFGS takes long or ends early; None where none would do better."""
+    objective = problem.objective
+    if name != "lbfgs" or not has_curvature(objective.loss) or not objective.rows.in_memory:
+        return None
+    if problem.l1 or problem.bounds is not None:
+        return "prox-newton"
+    return "newton" if problem.size <= FACTORED else None
+
+
 def _newton_pays(objective):
     """Whether Newton's steps, some eight, take less than the reads of L-BFGS."""
     size = objective.classes * (objective.features + 1)

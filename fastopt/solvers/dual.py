@@ -8,11 +8,13 @@ from fastopt import losses
 from fastopt.arrays import aligned_zeros
 from fastopt.engines import choose
 from fastopt.native import address
+from fastopt.solvers.interior import WIDEST, Interior
 from fastopt.threads import share
 
 # rows looked at before the first measurement of the gap, in all rows, doubled each time; at most
 FIRST, MOST_VISITED = 4, 16
 LESS = 0.1  # of the violation: fewer passes do
+SLOW = 10  # iterations in which the gap should fall to so much
 OF_TARGETS = (losses.Quantile, losses.EpsilonInsensitive)
 
 
@@ -38,16 +40,28 @@ def dual(problem, x):
     b is not penalised, which in the dual is an equality constraint. Instead b has rho*(b - centre)^2, and the
     centre follows b (the proximal point method, Rockafellar 1976), which leaves the optimum where it is.
     What is left of the constraint is counted in the gap as if b were off by 1 + |b|, of targets by their spread + |b|.
+    Where the gap hardly falls, an interior point method goes on.
     """
-    parts, kept = _parts(problem), problem.slot()
+    parts, kept, gaps = _parts(problem), problem.slot(), []
     while True:
+        if _is_slow(gaps):
+            rows = _in_double(problem.objective.rows, parts[0].data)
+            parts, gaps = [part.interior(rows) for part in parts], []
         share(lambda part: part.advance(), parts, problem.objective.threads)
         W, b = np.concatenate([part.W for part in parts]), np.concatenate([part.b for part in parts])
         x = problem.join(W, b if problem.objective.fit_intercept else None)
         value = problem.value(x, kept)
-        yield x, value, value - sum(part.lower_bound() for part in parts)
+        gap = value - sum(part.lower_bound() for part in parts)
+        yield x, value, gap
+        if isinstance(parts[0], _OneRow) and not parts[0].bend.any() and problem.shape[1] <= WIDEST:
+            gaps.append(gap)
         for part in parts:
             part.move_centre()
+
+
+def _is_slow(gaps):
+    """Whether the smallest gap of SLOW iterations is not LESS of that of as many before."""
+    return len(gaps) >= 2 * SLOW and min(gaps[-SLOW:]) > LESS * min(gaps[-2 * SLOW : -SLOW])
 
 
 def _parts(problem):
@@ -73,7 +87,8 @@ class _Ascent:
         from fastopt.kernels.solvers.ascent import ASCENT, NUMBERS
         from fastopt.kernels.solvers.ascent_classes import squares_entry
 
-        objective, self.data = problem.objective, data
+        self.objective, self.data, self.start = problem.objective, data, 0.0
+        objective = self.objective
         rows, self.l2 = objective.rows, objective.penalty.l2
         weight = np.ones(rows.n) if rows.weight is None else rows.weight.astype(np.float64)
         C = weight * rows.one_over_weights
@@ -138,7 +153,22 @@ class _Ascent:
         return self.bias.copy()
 
 
-class _Binary(_Ascent):
+class _OneRow(_Ascent):
+    """Of one row of W: what Interior goes on with."""
+
+    y: np.ndarray
+
+    def terms(self):
+        """(c, t, s) of Interior."""
+        raise NotImplementedError
+
+    def interior(self, rows):
+        """rows: of `_in_double`."""
+        b = float(self.start) if self.objective.fit_intercept else None
+        return Interior(self.objective, rows, *self.terms(), self.l2, b, self.reach)
+
+
+class _Binary(_OneRow):
     """z: -1 or 1, one a row."""
 
     def __init__(self, problem, data, z, seed):
@@ -146,6 +176,7 @@ class _Binary(_Ascent):
 
         squared = isinstance(problem.objective.loss, losses.SquaredHinge)
         super().__init__(problem, data, 1, squared, 1.0, seed)
+        self.z = z
         self.rows = aligned_zeros(ROW // 8 * len(z), np.float64).reshape(len(z), -1)
         self.table[ASCENT.rows] = address(self.rows)
         q = self.squares * self.one_over_l2 + self.one_over_rho + self.bend
@@ -159,12 +190,15 @@ class _Binary(_Ascent):
     def _one_pass(self):
         self._run(None, address(self.table))
 
+    def terms(self):
+        return self.most[None], np.full((1, len(self.z)), self.margin), self.z[None]
+
     def lower_bound(self):
         squares = float(self.bend @ self.alpha**2) if self.bend.any() else 0.0
         return self._bound(self.margin * float(self.alpha.sum()), squares, self._pull())
 
 
-class _Targets(_Ascent):
+class _Targets(_OneRow):
     """y: a target a row."""
 
     def __init__(self, problem, data, y, seed):
@@ -182,9 +216,9 @@ class _Targets(_Ascent):
         loss = problem.objective.loss
         wide = isinstance(loss, losses.EpsilonInsensitive)
         super().__init__(problem, data, 1, False, float(loss.epsilon) if wide else 0.0, seed)
-        self.y, self.reach = y, float(np.std(y))
+        self.y, self.reach, self._most, self._least = y, float(np.std(y)), MOST, LEAST
         if problem.objective.fit_intercept:
-            self.bias[:] = self.centre[:] = np.median(y)
+            self.bias[:] = self.centre[:] = self.start = np.median(y)
         self.rows = aligned_zeros(ROW // 8 * len(y), np.float64).reshape(len(y), -1)
         self.table[ASCENT.rows] = address(self.rows)
         up, down = (1.0, 1.0) if wide else (loss.quantile, 1 - loss.quantile)
@@ -196,6 +230,11 @@ class _Targets(_Ascent):
 
     def _one_pass(self):
         self._run(None, address(self.table))
+
+    def terms(self):
+        c = np.stack([self.rows[:, self._most], -self.rows[:, self._least]])
+        t = np.stack([self.y - self.margin, -self.y - self.margin])
+        return c, t, np.stack([np.ones(len(self.y)), -np.ones(len(self.y))])
 
     def lower_bound(self):
         gain = float(np.sum(self.y * self.alpha)) - self.margin * float(np.abs(self.alpha).sum())
@@ -240,3 +279,18 @@ def _triple(rows, scaling):
     if scaling is not None:
         X = ((X - scaling.mean) / scaling.scale).astype(rows.dtype)
     return np.ascontiguousarray(X).reshape(-1), np.zeros(0, np.int32), np.zeros(0, np.int64)
+
+
+def _in_double(own, data):
+    """The float64 Rows of one class that `_triple` gave."""
+    values, indices, indptr = data
+    values, X, triple = values.astype(np.float64, copy=False), None, None
+    if own.is_sparse:
+        kind = np.int32 if len(values) < 1 << 31 else np.int64
+        triple = values, indices.astype(kind, copy=False), indptr.astype(kind)
+    else:
+        X = values.reshape(own.n, own.features)
+    y = np.zeros(own.n, np.float64 if own.y.dtype.kind == "f" else np.int64)
+    return own._replace(
+        X=X, sparse=triple, y=y, weight=None, classes=1, dtype=np.dtype(np.float64), scale=1.0
+    )

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fastopt.losses import has_curvature
 from fastopt.solvers.dots import dot
-from fastopt.solvers.precondition import ByMatrix, precondition
+from fastopt.solvers.precondition import ByMatrix, by_columns, precondition
 from fastopt.solvers.searches import Patience, falls, search
 
 MEMORY = 10  # pairs of steps and changes of the gradient
@@ -98,7 +97,7 @@ def lbfgs(problem, x, state):
     if problem.l1 or problem.bounds is not None:
         yield from _projected(problem, x, state)
         return
-    inverse = precondition(problem, x) if has_curvature(problem.objective.loss) else None
+    inverse = precondition(problem, x)
     pairs, kept, trial = Pairs(inverse), problem.slot(), problem.slot()
     if state.found:
         x, f, g, patience, kept = state.taken_up(problem)
@@ -154,7 +153,8 @@ def _projected(problem, x, state):
 
     Source: Andrew & Gao 2007; for bounds Bertsekas 1982. A trial is a read of X.
     """
-    pairs = Pairs()
+    inverse = by_columns(problem, x)
+    pairs = Pairs(inverse)
     if state.found:
         x, f, g, patience, _ = state.taken_up(problem)
         pairs.take_up(state.found)
@@ -176,16 +176,10 @@ def _projected(problem, x, state):
             pairs.clear()
             continue
         sign = np.where(x != 0, np.sign(x), -np.sign(pseudo))
-        t = 1.0 if pairs else min(1.0, 1 / float(np.abs(pseudo).sum()))
+        t = 1.0 if pairs or inverse is not None else min(1.0, 1 / float(np.abs(pseudo).sum()))
         for _ in range(40):
-            x_new = x + t * d
-            if problem.l1:
-                x_new[problem.weights & (x_new * sign < 0)] = 0
-            x_new = problem.within(x_new)
-            f_new, g_new = problem.evaluate(x_new)
-            moved = (x_new - x) / t
-            slope, slope_new = dot(pseudo, moved), dot(problem.steepest(x_new, g_new), moved)
-            if falls(problem.whole(f_new, x_new), slope_new, whole, slope, t, problem.rounding):
+            x_new, f_new, g_new, fell, steep = _trial(problem, x, d, sign, pseudo, whole, t)
+            if fell:
                 break
             t /= 2
         else:
@@ -193,6 +187,12 @@ def _projected(problem, x, state):
                 return
             pairs.clear()
             continue
+        while steep and not pairs:  # nothing is known of the curvature, and little seen of it
+            t *= 10
+            further = _trial(problem, x, d, sign, pseudo, whole, t)
+            if not (further[3] and problem.whole(further[1], further[0]) < problem.whole(f_new, x_new)):
+                break
+            x_new, f_new, g_new, _, steep = further
         if not (x_new - x).any():
             if not pairs:
                 return
@@ -205,3 +205,16 @@ def _projected(problem, x, state):
         yield x, f, g
         if over:
             return
+
+
+def _trial(problem, x, d, sign, pseudo, whole, t):
+    """(x + t d within its orthant and bounds, f and its gradient there, whether it fell, whether it still falls as fast)."""
+    x_new = x + t * d
+    if problem.l1:
+        x_new[problem.weights & (x_new * sign < 0)] = 0
+    x_new = problem.within(x_new)
+    f_new, g_new = problem.evaluate(x_new)
+    moved = (x_new - x) / t
+    slope, slope_new = dot(pseudo, moved), dot(problem.steepest(x_new, g_new), moved)
+    fell = falls(problem.whole(f_new, x_new), slope_new, whole, slope, t, problem.rounding)
+    return x_new, f_new, g_new, fell, slope_new < 0.9 * slope

@@ -8,6 +8,7 @@ instead of 276, and MNIST (C = 1) 25 to the value that scikit-learn's has after 
 import numpy as np
 
 from fastopt import engines
+from fastopt.losses import has_curvature
 from fastopt.solvers.factors import inverse_of
 from fastopt.solvers.scaling import column_moments, sampled, spread_out, unweighted
 
@@ -26,9 +27,7 @@ def precondition(problem, x):
     """A function v -> M^-1 v for vectors like x, or None where the loss has no curvature."""
     objective = problem.objective
     rows, features = objective.rows, objective.features
-    if not rows.n or not features:
-        return None
-    bend = float(np.mean(_curvature_of(problem, sampled(rows, 1000), x)))
+    bend = _mean_curvature(problem, x)
     if not bend > 0:
         return None
     if features <= WIDEST and features**2 <= WORTH * rows.n * rows.classes:
@@ -36,6 +35,20 @@ def precondition(problem, x):
         if found.is_there:
             return found
     return _by_columns(problem, bend)
+
+
+def by_columns(problem, x):
+    """The same with the diagonal of M: what has signs or bounds to keep."""
+    bend = _mean_curvature(problem, x)
+    return _by_columns(problem, bend) if bend > 0 else None
+
+
+def _mean_curvature(problem, x):
+    """0 without rows, features or a formula of it."""
+    rows, loss = problem.objective.rows, problem.objective.loss
+    if not rows.n or not rows.features or not has_curvature(loss):
+        return 0.0
+    return float(np.mean(_curvature_of(problem, sampled(rows, 1000), x)))
 
 
 def _curvature_of(problem, part, x):
@@ -97,11 +110,11 @@ class ByMatrix:
         if bias:
             M[features, :features] = M[:features, features] = D @ part.matrix(slice(None))
             M[features, features] = D.sum()
-        return M if self.problem.scaling is None else self.problem.scaling.hessian(M)
+        return M if self.problem.scaling is None else self.problem.scaling.hessian(M, int(bias))
 
     def _invert(self, M):
-        at = np.arange(len(M))
-        M[at, at] += RIDGE * np.trace(M) / len(M)
+        at, own = np.arange(len(M)), np.diagonal(M).copy()
+        M[at, at] += RIDGE * np.where(own > 0, own, own.max(initial=0.0))  # of each: units do not matter
         at = at[: self.problem.shape[1]]
         M[at, at] += 2 * self.problem.l2
         inverse = inverse_of(M)

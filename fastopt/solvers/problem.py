@@ -38,6 +38,7 @@ class Problem:
         self.entry_sizes = None  # what `measure` divides the gradient by
         self.rounding = 4 * float(np.finfo(objective.dtype).eps)
         self._dW, self._db = objective.zeros()
+        self._steepest = (None, None, None)
 
     @property
     def reads(self):
@@ -91,6 +92,10 @@ class Problem:
         self.scores(x, out)
         W = x[: self.count]
         return self.passes.value_at(out.slot) * self.factor + self.l2 * dot(W, W)
+
+    def of_zeros(self):
+        """f where all scores are 0. No read."""
+        return self.passes.value_at(self.slot().slot) * self.factor
 
     def evaluate(self, x, out=None):
         """(f, its gradient) at x; its scores to `out`. One read."""
@@ -173,17 +178,32 @@ class Problem:
             column = self.join(self._dW, self._db)
             H[self.count + c], H[:, self.count + c] = column, column
         if self.scaling is not None:
-            H = self.scaling.hessian(H)
+            H = self.scaling.hessian(H, self.size - self.count)
         H[np.arange(self.count), np.arange(self.count)] += 2 * self.l2
         return H
 
     def _grams(self, kept, pairs):
         """weighted_grams of every part of the rows."""
-        rows, loss, kept = self.objective.rows, self.objective.loss, kept.slot
-        if rows.is_remote:
-            return self.passes.grams(kept, pairs, self.factor)
-        each = self.passes.each(kept) if isinstance(kept, parted.Slots) else [(self.passes, rows, kept)]
+        loss = self.objective.loss
+        if self.objective.rows.is_remote:
+            return self.passes.grams(kept.slot, pairs, self.factor)
+        each = self._each(kept)
         return (weighted_grams(loss, part, own, scores, pairs, self.factor) for own, part, scores in each)
+
+    def _each(self, kept):
+        """(its passes, its rows, its scores) of every part of the rows."""
+        slot = kept.slot
+        return (
+            self.passes.each(slot)
+            if isinstance(slot, parted.Slots)
+            else [(self.passes, self.objective.rows, slot)]
+        )
+
+    def curvature(self, kept):
+        """The second derivative of each row's part of f by its score, (n,), of one class."""
+        loss = self.objective.loss
+        each = [curvatures(loss, part, own.by_row(scores))[0, 0] for own, part, scores in self._each(kept)]
+        return np.concatenate(each).astype(np.float64) * self.factor
 
     def along(self, x, d, kept, direction):
         """t -> (f, df/dt) at x + t d, from kept scores of x and d. No read."""
@@ -203,11 +223,21 @@ class Problem:
         return f + self.l1 * float(np.abs(x[: self.count]).sum()) if self.l1 else f
 
     def steepest(self, x, g):
-        """The gradient of the whole objective: the subgradient nearest to 0, without what bounds stop."""
+        """The gradient of the whole objective: the subgradient nearest to 0, without what bounds stop. Not to be changed."""
+        if self._steepest[0] is x and self._steepest[1] is g:  # it is asked for four times an iteration
+            return self._steepest[2]
+        found = self._made_steepest(x, g)
+        self._steepest = x, g, found
+        return found
+
+    def _made_steepest(self, x, g):
         if self.l1:
             g = g.copy()
             W, part = x[: self.count], g[: self.count]
-            at_zero = np.sign(part) * np.maximum(np.abs(part) - self.l1, 0)
+            held = self.l1 * (
+                1 + self.rounding
+            )  # or rounding leads away from 0 at the largest l1 with a weight
+            at_zero = part - np.clip(part, -held, held)
             part[:] = np.where(W != 0, part + self.l1 * np.sign(W), at_zero)
         if self.bounds is not None:
             low, high = self.bounds

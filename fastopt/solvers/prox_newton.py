@@ -1,8 +1,12 @@
 """Proximal Newton with working sets: l1, elastic net and bounds, with zeros that are exact."""
 
+import itertools
+
 import numpy as np
 
+from fastopt.engines import choose
 from fastopt.objective import Objective
+from fastopt.solvers.columns import Columns
 from fastopt.solvers.dots import dot
 from fastopt.solvers.lbfgs import lbfgs
 from fastopt.solvers.newton import grounded
@@ -12,6 +16,10 @@ from fastopt.solvers.searches import Patience
 from fastopt.solvers.state import State
 
 GRAM = 2500  # coefficients up to which the Hessian of the working set is formed: 50 MB
+RELIEF = 20  # iterations of OWL-QN where Newton's steps lead no further
+BY_COLUMNS = (
+    400  # features that come in at a step where no Hessian is formed; 100 and 3,000 take half as long again
+)
 FIRST, ALL = 100, 200  # features of the first working set; up to so many all of them are in it
 
 
@@ -23,6 +31,14 @@ def prox_newton(problem, x):
     features are looked at anew. Source: Lee, Sun & Saunders 2014; working sets as Johnson & Guestrin 2015.
     """
     x = problem.within(x)
+    if (
+        problem.shape[1] > ALL
+        and problem.shape[0] == 1
+        and problem.objective.rows.is_sparse
+        and choose.has_numba()
+    ):
+        yield from _steps_by_columns(problem, x)
+        return
     f, g = problem.evaluate(x)
     yield x, f, g
     if problem.shape[1] <= ALL:
@@ -89,20 +105,57 @@ class _Part:
 
 
 def _newton_steps(problem, x):
-    """Iterates of proximal Newton steps, or of OWL-QN where the Hessian is too large to be formed."""
+    """Iterates of proximal Newton steps, or of OWL-QN where the Hessian is too large to be formed.
+
+    Where no step leads on (a Huber loss whose rows are all in its tails has no curvature), RELIEF of OWL-QN's do.
+    """
     if problem.size > GRAM:
         yield from lbfgs(problem, x, State())
         return
+    while True:
+        for at in _steps_by_hessian(problem, x):
+            yield at
+            x = at[0]
+        before = problem.whole(at[1], x)
+        for at in itertools.islice(lbfgs(problem, x, State()), RELIEF):
+            yield at
+            x = at[0]
+        if not problem.whole(at[1], x) < before:
+            return
+
+
+def _steps_by_columns(problem, x):
+    """Iterates of proximal Newton steps on the features in use and those that break the conditions most."""
+    columns = Columns(problem)
+
+    def model(x, g, kept, tol):
+        return columns.minimize(x, g, kept, _working_set(problem, x, g, BY_COLUMNS), tol)
+
+    yield from _steps(problem, x, model)
+
+
+def _steps_by_hessian(problem, x):
+    """The same of all coefficients, with the Hessian."""
+    l1 = np.where(problem.weights, problem.l1, 0.0)
+    low, high = problem.limits()
+
+    def model(x, g, kept, tol):
+        return minimize_quadratic(grounded(problem, problem.hessian(kept)), g, x, l1, low, high, tol)
+
+    yield from _steps(problem, x, model)
+
+
+def _steps(problem, x, model):
+    """Iterates of proximal Newton steps, until none leads on. model: (x, g, kept, tol) -> where it has its minimum."""
     kept, trial = problem.slot(), problem.slot()
     f, g = problem.evaluate(x, kept)
     yield x, f, g
     l1 = np.where(problem.weights, problem.l1, 0.0)
-    low, high = problem.limits()
     rounding = max(1e-12, problem.rounding)
     patience = Patience(problem.whole(f, x), problem.steepest(x, g), 5)
     while True:
-        norm, H = problem.norm(x, g), grounded(problem, problem.hessian(kept))
-        z = minimize_quadratic(H, g, x, l1, low, high, max(norm * min(0.1, norm**0.5), 1e-16))
+        norm = problem.norm(x, g)
+        z = model(x, g, kept, max(norm * min(0.1, norm**0.5), 1e-16))
         d, whole = z - x, problem.whole(f, x)
         gain = dot(g, d) + dot(l1, np.abs(z) - np.abs(x))
         if not d.any():

@@ -29,18 +29,17 @@ class Scaling(NamedTuple):
             dW = dW - np.outer(db, self.mean)
         return dW / self.scale, db
 
-    def hessian(self, H):
-        """The same of second derivatives, (p, p) with W row by row, then b."""
-        classes = len(H) // (len(self.scale) + 1) if len(H) % len(self.scale) or self.mean.any() else 0
-        half = self._rows(H, classes)
-        return self._rows(half.T, classes).T
+    def hessian(self, H, biases):
+        """The same of second derivatives, (p, p) with W row by row, then b, of so many numbers."""
+        half = self._rows(H, biases)
+        return self._rows(half.T, biases).T
 
-    def _rows(self, H, classes):
+    def _rows(self, H, biases):
         features = len(self.scale)
-        count = len(H) - classes
+        count = len(H) - biases
         result = H.copy()
         weights = result[:count].reshape(-1, features, H.shape[1])
-        if classes:
+        if biases:
             weights -= self.mean[None, :, None] * H[count:][:, None, :]
         weights /= self.scale[None, :, None]
         return result

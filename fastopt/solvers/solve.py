@@ -9,7 +9,7 @@ import numpy as np
 from fastopt.arrays import checked_number, checked_whole
 from fastopt.parts import SourceLost
 from fastopt.rows import check_all_finite
-from fastopt.solvers.choose import check_choice, choose_solver
+from fastopt.solvers.choose import check_choice, choose_solver, relief
 from fastopt.solvers.dual import dual
 from fastopt.solvers.lbfgs import lbfgs
 from fastopt.solvers.newton import newton
@@ -21,12 +21,10 @@ from fastopt.solvers.state import State
 from fastopt.solvers.stopping import default_tolerance, entry_sizes
 
 _SMOOTH: dict[str, Any] = {"lbfgs": lbfgs, "newton": newton, "prox-newton": prox_newton}
+ENOUGH = 200  # iterations of L-BFGS after which "auto" goes on with a Newton method
 RESUMED = ("lbfgs", "newton")  # from a State
 NOT_FINITE = "the objective is not finite"
-GAP, NOTHING = (
-    1e-6,
-    1e-12,
-)  # and of the objective, for dual ascent; what is 0 where hinges are about 1 at first
+GAP = 1e-6  # and of the objective, for dual ascent
 
 
 class Report(NamedTuple):
@@ -34,13 +32,13 @@ class Report(NamedTuple):
 
     objective and gradient_norm (the largest entry of the gradient, with l1 or bounds of the subgradient nearest
     to 0) are computed anew there from the data. gap: how far above the optimum the objective is at most,
-    relative to it; nan where the solver knows no dual. converged: whether gradient_norm <= tol, or the gap; where no
+    relative to it, or to what rounding leaves of the objective of zeros; nan where the solver knows no dual. converged: whether gradient_norm <= tol, or the gap; where no
     tol was given, gradient_by_size, in which each entry is divided by the size of its feature.
     reason: why it stopped. reads: passes over X, the last included, not those over some of its columns.
     history: dict of arrays, an entry an iteration. notes: what the data made difficult.
     """
 
-    solver: str
+    solver: str  # of "auto" those that took part: "lbfgs, newton"
     converged: bool
     reason: str
     objective: float
@@ -118,6 +116,11 @@ def solve(
     if name == "dual":
         measure, iterates = "gap", dual(problem, x)
     run = _Run(problem, tol, max_iter, max_seconds, callback, began, measure, watch, state, file)
+    if name == "dual":
+        run.least += problem.of_zeros() * float(np.finfo(objective.dtype).eps) / GAP
+    takes_part = [name]
+    if solver == "auto" and file is None and iterates is None:
+        iterates = _patient(problem, name, x, state, takes_part)
     try:
         x, lower, reason = run.follow(iterates or _measured(problem, name, x, state))
     except SourceLost as error:
@@ -125,7 +128,7 @@ def solve(
         raise
     if reason == NOT_FINITE and not objective.rows.is_remote:
         check_all_finite(objective.rows, None)
-    report = _report(problem, name, x, lower, reason, run, sizes)
+    report = _report(problem, ", ".join(takes_part), x, lower, reason, run, sizes)
     if not report.converged:
         warnings.warn(str(report), stacklevel=2)
     return Solution(*problem.split(x), report)
@@ -147,11 +150,24 @@ def _measured(problem, name, x, state):
         yield at, problem.whole(f, at), problem.measure(at, g)
 
 
+def _patient(problem, name, x, state, takes_part):
+    """A solver's iterates, and where they end or go on for long those of another one, which is added to `takes_part`."""
+    for i, at in enumerate(_measured(problem, name, x, state)):
+        yield at
+        x = at[0]
+        if name == "lbfgs" and i >= ENOUGH:
+            break
+    other = relief(name, problem)
+    if other is not None:
+        takes_part.append(other)
+        yield from _measured(problem, other, x, State())
+
+
 def _report(problem, name, x, lower, reason, run, sizes):
     """The end, measured anew with the weights as they are returned."""
     f, g = problem.evaluate(x)
     value, norm = problem.whole(f, x), problem.norm(x, g)
-    gap = (value - lower) / max(abs(value), NOTHING) if lower is not None else float("nan")
+    gap = (value - lower) / max(abs(value), run.least) if lower is not None else float("nan")
     measured = problem.measure(x, g)
     converged = (gap if name == "dual" else measured) <= run.tol
     notes = notes_of(problem, sizes, *problem.split(x))
@@ -191,6 +207,7 @@ class _Run:
         self.best, self.best_value, self.lower = np.zeros(problem.size), np.inf, None
         self.iterations, self.history = -1, {k: [] for k in ("objective", measure, "reads", "seconds")}
         self.state, self.file = state, file
+        self.least = 1e-300  # what the gap is relative to where the objective is smaller
 
     def follow(self, iterates):
         """(the best x, a lower bound of the optimum or None, why it ended)."""
@@ -215,11 +232,11 @@ class _Run:
         if self.measure == "gap":
             lower = value - measure
             self.lower = lower if self.lower is None else max(self.lower, lower)
-            measure = (min(self.best_value, value) - self.lower) / max(abs(value), NOTHING)
+            measure = (min(self.best_value, value) - self.lower) / max(abs(value), self.least)
         self._record(value, measure)
         if not np.isfinite(value):
             return NOT_FINITE
-        if value <= self.best_value or measure <= self.tol:
+        if value <= self.best_value or (self.measure != "gap" and measure <= self.tol):
             self.best, self.best_value = x, value
         return self._stop(self.iterations, measure) or self._watched(x)
 

@@ -62,7 +62,10 @@ def _all_of_a_row(scores, own, most, bend, margin, q, alpha, moves):
             if c == own:
                 continue
             slope = scores[own] - scores[c] - margin + alpha[c] * bend
-            new = min(max(alpha[c] - slope / (2 * q + bend), 0.0), most) if q > 0 else alpha[c]
+            if 2 * q + bend > 0:
+                new = min(max(alpha[c] - slope / (2 * q + bend), 0.0), most)
+            else:  # a row of zeros, without b: nothing but the bound holds it
+                new = most if slope < 0 else 0.0
             move = new - alpha[c]
             if move != 0:
                 alpha[c] = new
@@ -83,9 +86,10 @@ def _one_of_a_row(scores, own, most, margin, q, alpha, moves, sorted_):
 
     Here alpha_own = sum of the others and w_c falls with alpha_c. Source: Keerthi et al. 2008, as in liblinear.
     """
-    if not q > 0:
-        return 0.0
     classes = len(scores)
+    if not q > 0:  # a row of zeros, without b: all of one class's, whichever that is
+        alpha[own] = alpha[1 if own == 0 else 0] = most
+        return 0.0
     for c in range(classes):  # B: what scores would be without this row, plus the margin
         sorted_[c] = scores[c] + q * alpha[c] + margin if c != own else scores[c] - q * alpha[c]
     lowered = sorted_[own] + q * most
