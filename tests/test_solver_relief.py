@@ -143,7 +143,7 @@ def test_conditions_of_wide_sparse_rows(bounds, standardize, dtype, rng):
     sides = (-np.inf, np.inf) if bounds is None else [np.inf if side is None else side for side in bounds]
     low, high = map(dtype, sides)
     W = W[0].astype(float)
-    off[(low >= W) & (off > 0) | (high <= W) & (off < 0)] = 0
+    off[np.isclose(W, low) & (off > 0) | np.isclose(W, high) & (off < 0)] = 0
     assert report.converged and max(np.abs(off).max(), abs(d.sum())) <= 2 * tol
     assert (low <= W).all() and (high >= W).all() and (W != 0).any()
     assert bounds == (-0.1, 0.2) or (W == 0).sum() > 60

@@ -39,6 +39,7 @@ class Problem:
         self.rounding = 4 * float(np.finfo(objective.dtype).eps)
         self._dW, self._db = objective.zeros()
         self._steepest = (None, None, None)
+        self.given_bounds = None  # those of the features as they are
 
     @property
     def reads(self):
@@ -77,6 +78,8 @@ class Problem:
         W, b = x[: self.count].reshape(self.shape), x[self.count :] if self.objective.fit_intercept else None
         if self.scaling is not None:
             W, b = self.scaling.weights(W, b)
+            if self.given_bounds is not None:  # what was scaled and back may be off by a rounding
+                W = np.clip(W, *(side.reshape(self.shape) for side in self.given_bounds))
         dtype = self.objective.dtype
         return W.astype(dtype), None if b is None else b.astype(dtype)
 

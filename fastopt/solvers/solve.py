@@ -98,9 +98,11 @@ def solve(
     max_iter = checked_whole(max_iter, "max_iter", 0)
     scaling = column_scaling(objective.rows, objective.fit_intercept) if standardize else None
     bounds = _bounds(bounds, objective)
+    given_bounds = bounds
     if bounds is not None and scaling is not None:
         bounds = tuple((side.reshape(-1, objective.features) * scaling.scale).reshape(-1) for side in bounds)
     problem = Problem(objective, scaling, bounds)
+    problem.given_bounds = given_bounds
     name = choose_solver(objective, bounds is not None) if solver == "auto" else solver
     check_choice(name, objective, bounds is not None)
     if file is not None and name not in RESUMED:
