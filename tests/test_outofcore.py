@@ -221,6 +221,45 @@ def test_a_table_with_categories_and_missing_values(tmp_path):
     assert fit.W.shape == (1, 4) and fit.report.objective < 1
 
 
+def test_files_of_one_table(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import csv, parquet
+
+    X, y = data()
+    whole = pa.table({f"x{j}": X[:, j] for j in range(FEATURES)} | {"label": y})
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for i, begin in enumerate(range(0, N, 2500)):
+        parquet.write_table(whole.slice(begin, 2500), folder / f"part-{i}.parquet")
+    (folder / "_SUCCESS").write_text("")
+    wanted = fo.train(X, y, solver="lbfgs", l2=1e-3)
+    for given in (folder, sorted(map(str, folder.glob("*.parquet")))):
+        fit = fo.train(fo.source(given, target="label"), solver="lbfgs", l2=1e-3)
+        same([fit.W, fit.b], [wanted.W, wanted.b])
+    assert fo.train(fo.source(folder, target="label"), epochs=3).evaluate(X, y)[1] > 0.6
+    # categories that only one of the files has, and values that only one lacks
+    kinds = np.array(["a", "b", "c", "d"])[np.arange(N) // 2000 + (np.arange(N) % 2)]
+    mixed = pa.table({"kind": kinds, "size": np.where(np.arange(N) % 7, X[:, 0], np.nan), "label": y})
+    csv.write_csv(mixed, tmp_path / "whole.csv")
+    for i, begin in enumerate(range(0, N, 3000)):
+        csv.write_csv(mixed.slice(begin, 3000), tmp_path / f"part-{i}.csv")
+    options = {"target": "label", "missing": "mean", "standardize": True}
+    one = fo.train(fo.source(tmp_path / "whole.csv", **options), solver="lbfgs", l2=1e-3)
+    two = fo.train(
+        fo.source([tmp_path / f"part-{i}.csv" for i in range(2)], **options), solver="lbfgs", l2=1e-3
+    )
+    assert one.W.shape == (CLASSES, 5)
+    same([two.W, two.b], [one.W, one.b])
+    csv.write_csv(mixed.drop_columns(["size"]), tmp_path / "other.csv")
+    refused(
+        lambda: fo.source([tmp_path / "whole.csv", tmp_path / "other.csv"]), ReadError, "other columns.*size"
+    )
+    parquet.write_table(
+        whole.select([*whole.column_names[1::-1], *whole.column_names[2:]]), folder / "z.parquet"
+    )
+    refused(lambda: fo.source(folder, target="label"), ValueError, "another order")
+
+
 def test_svmlight(tmp_path):
     datasets = pytest.importorskip("sklearn.datasets")
     X, y = sparse_data()

@@ -11,7 +11,6 @@ import numpy as np
 import fastopt as fo
 from fastopt.cli import models, options, progress, rates
 from fastopt.outofcore.zarrs import is_zarr
-from fastopt.parts import Source
 from fastopt.readers.sources import ReadError
 
 SAMPLE = 4096  # rows of the beginning, on which a learning rate is tried
@@ -150,17 +149,19 @@ def _client(given):
 
 
 def _loads(given, source):
+    """The rows of a file, or of the files of a folder, in pieces that workers read."""
     from fastopt.distributed import Load
 
-    if source.n is None or type(source).between is Source.between:
-        raise ReadError(
-            f"{source.name}: workers read .npy files and Parquet files of numbers by rows; others must be made so first"
-        )
-    rows = max(1, CHUNK // (source.features * source.dtype.itemsize))
-    rows = max(rows, -(-source.n // 4096))
-    path = given["data_name"]
     labels = {"y": given["labels"]} if given["labels"] else {"target": given["target"]}
-    return [Load(path, i, min(i + rows, source.n), **labels) for i in range(0, source.n, rows)]
+    found = []
+    for own in getattr(source, "sources", [source]):
+        if own.n is None or not hasattr(own, "path"):
+            raise ReadError(
+                f"{own.name}: workers read .npy files, zarr arrays and Parquet files of numbers by rows; others must be made so first"
+            )
+        rows = max(1, CHUNK // (own.features * own.dtype.itemsize), -(-own.n // 4096))
+        found += [Load(own.path, i, min(i + rows, own.n), **labels) for i in range(0, own.n, rows)]
+    return found
 
 
 def _say(given, source, fit, out, seconds):

@@ -27,7 +27,8 @@ def source(
 
     data: the path of a file: .npy (X alone, C-ordered float32, float64 or uint8), or Parquet, Arrow, CSV, SVMlight,
         packed or not, or a zarr array; an array, an open zarr array or memory map, or scipy CSR; a function without arguments that returns an iterator of
-        (X, y) or (X, y, weight) with any number of rows each; or a list of any of these, taken one after the other.
+        (X, y) or (X, y, weight) with any number of rows each; or a list of any of these, taken one after the other
+        (columns of tables become features together), or a folder of Parquet files.
     y, weight: (n,) arrays or paths of .npy files, where the data hold none; y also (n, classes), soft labels. target: a table's column of labels
         [label, target, class, y, or the last]. weight_column: a table's column of weights.
     dtype: "float32" or "float64", of tables (float32; columns of numbers alone, all of them float64: float64).
@@ -60,9 +61,19 @@ def _found(data, y, weight, target, weight_column, dtype, columns):
         return data
     for_tables = {"target": target, "weight_column": weight_column, "dtype": dtype, **columns}
     given = {k: v for k, v in for_tables.items() if v is not None}
+    if _may_be_tables(data) and os.path.isdir(data):
+        from fastopt.outofcore.tables import files_of_folder
+
+        data = files_of_folder(data) or data
     if isinstance(data, (list, tuple)):
         if y is not None or weight is not None:
             raise ValueError("y and weight of a list: let each of its sources have its own")
+        if len(data) > 1 and all(map(_may_be_tables, data)):
+            from fastopt.outofcore.tables import tables_together
+
+            whole = tables_together(data, **given)
+            if whole is not None:
+                return whole
         return Several([_found(d, None, None, target, weight_column, dtype, columns) for d in data])
     if is_zarr(data):
         kind: Any = ZarrSource
@@ -81,3 +92,10 @@ def _found(data, y, weight, target, weight_column, dtype, columns):
     if given:
         raise ValueError(f"{next(iter(given))} is for tables, such as Parquet or CSV files: leave it out")
     return kind(data, y, weight)
+
+
+def _may_be_tables(data):
+    """Whether it is a path, and none of what holds one array."""
+    from fastopt.outofcore.zarrs import is_zarr
+
+    return isinstance(data, (str, os.PathLike)) and Path(data).suffix != ".npy" and not is_zarr(data)

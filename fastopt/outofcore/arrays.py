@@ -76,7 +76,7 @@ class NpySource(OfArrays):
     past_cache = False
 
     def __init__(self, path, y=None, weight=None):
-        self.name, self._path = str(path), path
+        self.name, self.path = str(path), path
         with reading(self.name), open(path, "rb") as file:
             version = np.lib.format.read_magic(file)
             header = {
@@ -123,7 +123,7 @@ class NpySource(OfArrays):
         """The rows from each of these on, `size` of them; an array's memory is used again."""
         size, row_bytes = min(size, max(1, self.n)), self.features * self.dtype.itemsize
         rooms = [disk.room(size * row_bytes) for _ in range(min(self.in_flight, len(begins)))]
-        with disk.File(self._path, self.past_cache) as file:
+        with disk.File(self.path, self.past_cache) as file:
             for i, begin in enumerate(begins):
                 rows = min(size, self.n - begin)
                 found = file.read(self._offset + begin * row_bytes, rows * row_bytes, rooms[i % len(rooms)])

@@ -15,12 +15,17 @@ class Several(Source):
     def __init__(self, sources):
         if not sources:
             raise ValueError("an empty list: there is no source in it")
-        self._sources, first = sources, sources[0]
+        self.sources, first = sources, sources[0]
         self.name = f"{first.name} and {len(sources) - 1} more"
         self.features, self.dtype, self.is_sparse = first.features, first.dtype, first.is_sparse
         self.classes, self.scale, self.raw = first.classes, first.scale, any(s.raw for s in sources)
         for other in sources[1:]:
             mine = (self.features, self.dtype, self.is_sparse)
+            if getattr(other, "preparation", None) != getattr(first, "preparation", None):
+                raise ValueError(
+                    f"{other.name} has other columns than {first.name}, or in another order, or they become features otherwise: "
+                    "pass the paths of such tables as a list"
+                )
             if (other.features, other.dtype, other.is_sparse) != mine:
                 raise ValueError(
                     f"{other.name} has {other.features} features of {other.dtype}"
@@ -33,20 +38,25 @@ class Several(Source):
 
     @property
     def entries(self):
-        return sum(s.entries for s in self._sources)
+        return sum(s.entries for s in self.sources)
+
+    @property
+    def preparation(self):
+        """That of files of numbers, which all have the same."""
+        return getattr(self.sources[0], "preparation", None)
 
     def pieces(self, size):
-        return regrouped((piece for s in self._sources for piece in s.pieces(size)), size)
+        return regrouped((piece for s in self.sources for piece in s.pieces(size)), size)
 
     def shuffled(self, size, rng):
-        counts = [sum(count for count, _, _ in s.labels()) if s.n is None else s.n for s in self._sources]
+        counts = [sum(count for count, _, _ in s.labels()) if s.n is None else s.n for s in self.sources]
         firsts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        for i in rng.permutation(len(self._sources)):
-            for X, numbers, _ in self._sources[i].shuffled(size, rng):
+        for i in rng.permutation(len(self.sources)):
+            for X, numbers, _ in self.sources[i].shuffled(size, rng):
                 yield X, numbers + firsts[i], None
 
     def labels(self):
-        for s in self._sources:
+        for s in self.sources:
             yield from s.labels()
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
@@ -35,12 +36,50 @@ def table_source(path, *, target=None, weight_column=None, dtype=None, **options
         return _matrix_source(data)
     if dtype is not None and np.dtype(dtype) not in FLOATS:
         raise TypeError(f"dtype must be float32 or float64, not {dtype}")
-    schema = None if options else _parquet_schema(path)
+    schema = None if options else _plain_schema(path, data, target, weight_column)
     if schema is not None:
-        beside = (_target(data.columns, target, weight_column, name), weight_column)
-        if all(_is_number(schema.field(c).type) for c in data.columns if c not in beside):
-            return ParquetSource(path, data, schema, target, weight_column, dtype)
+        return ParquetSource(path, data, schema, target, weight_column, dtype)
     return TableSource(data, target, weight_column, dtype, options)
+
+
+def tables_together(paths, *, target=None, weight_column=None, dtype=None, **options):
+    """The source of tables whose columns become features together, fitted in one pass over all; None where each of the
+    files stands for itself: matrices, and Parquet files of numbers."""
+    _reserve_nothing()
+    dialect = {k: options.pop(k) for k in DIALECT if k in options}
+    tables = [open_data(path, **dialect) for path in paths]
+    if any(isinstance(table, Matrix) for table in tables):
+        return None
+    pairs = zip(paths, tables, strict=True)
+    if not options and all(_plain_schema(*pair, target, weight_column) is not None for pair in pairs):
+        return None
+    return TableSource(_chained(tables), target, weight_column, dtype, options)
+
+
+def _chained(tables):
+    """Tables of the same columns, one after the other, as one."""
+    first = tables[0]
+    for other in tables[1:]:
+        if set(other.columns) != set(first.columns) or other.text != first.text:
+            odd = sorted(set(other.columns) ^ set(first.columns))
+            about = (
+                f"has other columns than {first.name}: {', '.join(odd[:5])}"
+                if odd
+                else "is another kind of file"
+            )
+            raise ReadError(f"{other.name} {about}")
+    return first._replace(
+        name=f"{first.name} and {len(tables) - 1} more",
+        batches=lambda: (batch.select(first.columns) for table in tables for batch in table.batches()),
+    )
+
+
+def files_of_folder(path):
+    """The Parquet files of a folder that holds such, as Dask, Spark and pyarrow write a data set; else None."""
+    return (
+        sorted(p for p in Path(path).rglob("*.parquet") if p.is_file() and not p.name.startswith(("_", ".")))
+        or None
+    )
 
 
 def _reserve_nothing():
@@ -91,6 +130,15 @@ class MatrixSource(Source):
         self.entries = entries
 
 
+def _plain_schema(path, data, target, weight_column):
+    """The schema of a Parquet file whose features are all numbers, as they are; None for others."""
+    schema = _parquet_schema(path)
+    if schema is None:
+        return None
+    beside = (_target(data.columns, target, weight_column, data.name), weight_column)
+    return schema if all(_is_number(schema.field(c).type) for c in data.columns if c not in beside) else None
+
+
 def _parquet_schema(path):
     """The schema of a Parquet file; None for others."""
     from fastopt.readers.formats import opened
@@ -125,7 +173,7 @@ class ParquetSource(Source):
     def __init__(self, path, data, schema, target, weight_column, dtype):
         from pyarrow import parquet
 
-        self.name, self._path, self._weight = data.name, path, weight_column
+        self.name, self.path, self._weight = data.name, path, weight_column
         self._target = _target(data.columns, target, weight_column, data.name)
         self._columns = [c for c in data.columns if c not in (self._target, weight_column)]
         if not self._columns:
@@ -149,7 +197,7 @@ class ParquetSource(Source):
         """The first row of each row group, and where the last one ends."""
         from pyarrow import parquet
 
-        metadata = parquet.ParquetFile(self._path).metadata
+        metadata = parquet.ParquetFile(self.path).metadata
         counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
@@ -172,7 +220,7 @@ class ParquetSource(Source):
     def _batches(self, columns, groups=None):
         from pyarrow import parquet
 
-        with reading(self.name), parquet.ParquetFile(self._path) as file:
+        with reading(self.name), parquet.ParquetFile(self.path) as file:
             for group in range(file.num_row_groups) if groups is None else groups:
                 with reading(f"{self.name}, row group {group} of {file.num_row_groups}"):
                     batches = list(file.iter_batches(BATCH, row_groups=[group], columns=columns))

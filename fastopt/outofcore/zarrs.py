@@ -25,6 +25,8 @@ class ZarrSource(OfArrays):
     def __init__(self, data, y=None, weight=None):
         self.name = str(data) if isinstance(data, (str, os.PathLike)) else f"the zarr array {data.name or ''}"
         self._array = array = self._opened(data)
+        if self._array is not data:
+            self.path = data
         self.dtype = np.dtype(array.dtype)
         if array.ndim != 2 or self.dtype not in (np.float32, np.float64, np.uint8):
             raise ReadError(
