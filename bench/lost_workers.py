@@ -87,7 +87,7 @@ def main():
             print(f"{name}: {wanted[name][1]:.2f} s undisturbed", flush=True)
         for run in range(given.runs):
             name = list(RUNS)[run % len(RUNS)]
-            client.wait_for_workers(WORKERS, timeout=60)
+            client.wait_for_workers(WORKERS, timeout=300)
             whole, usual = wanted[name]
             after = float(rng.uniform(0, usual))
             thread = killed_after(client, after, rng)

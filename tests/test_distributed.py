@@ -496,17 +496,8 @@ def test_the_command_line_on_workers(kind, client, tmp_path):
         zarr.create_array(store=str(path), shape=X.shape, chunks=(500, FEATURES), dtype=X.dtype)[:] = X
 
     def run(*options):
-        given = [
-            "train",
-            path,
-            "--labels",
-            labels,
-            "--scheduler",
-            client.scheduler.address,
-            *options,
-            "--out",
-            model,
-        ]
+        of_labels = ["--target", "label"] if kind == "parquet" else ["--labels", labels]
+        given = ["train", path, *of_labels, "--scheduler", client.scheduler.address, *options, "--out", model]
         result = CliRunner().invoke(main, [*map(str, given)])
         return result.exit_code, result.output
 

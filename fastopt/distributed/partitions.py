@@ -99,16 +99,22 @@ class Data:
 
     def run(self, function, live, backend, loss, threads):
         """[(partition, results of its parts)] in order; a task for each worker that holds some of them."""
+        import dask
 
-        def submit(address, mine, work):
-            return self.client.submit(
-                worker.run, [self.futures[i] for i in mine], work, live, backend, loss, threads,
-                workers=address and [address], allow_other_workers=bool(address), pure=False, key=_task_name(function),
-            )  # fmt: skip
+        def submit(work, groups):
+            """A future a group, all in one message: each by itself would be as many, and W would travel as often."""
+            keys = [_task_name(function) for _ in groups]
+            places = {
+                key: [address] if address else [] for key, (address, _) in zip(keys, groups, strict=True)
+            }
+            held = [[self.futures[i] for i in mine] for _, mine in groups]
+            same = ([value] * len(groups) for value in (work, live, backend, loss, threads))
+            with dask.annotate(workers=places.__getitem__, allow_other_workers=True):
+                return self.client.map(worker.run, held, *same, key=keys, pure=False)
 
         def called(first):
             groups = list(self._by_worker().items())
-            return self._raced(partial(submit, work=first), partial(submit, work=function), groups)
+            return self._raced(partial(submit, first), partial(submit, function), groups)
 
         try:
             found = self._answered(lambda: called(worker.light(function)))
@@ -119,28 +125,33 @@ class Data:
         return sorted((result for results in found for result in results), key=lambda pair: pair[0])
 
     def _raced(self, submit, again, groups):
-        """What submit(address, partitions) gives for all groups. What a slow worker holds is done by another one too,
-        which is told how to make what that one has kept: again(address, partitions).
+        """What submit([(address, partitions)]) gives. What a slow worker holds is done by another one too, which is told
+        how to make what that one has kept: again([(address, partitions)]).
 
         Slow is who takes LATE times as long as half of the tasks took. The two results have the same bits: the first
         one is taken.
         """
+        from distributed import wait
+
         _send_at_once(self.client)
-        futures, began, half = [submit(*group) for group in groups], time.monotonic(), None
+        futures, began, half = submit(groups), time.monotonic(), None
         # Let go of the last call's results now: said to the scheduler by itself, it would hold up what is sent next.
         self._results = futures
         while True:
             try:
-                gather = partial(self.client.gather, futures, asynchronous=True)
-                return self.client.sync(gather, callback_timeout=LOOK if len(futures) > 1 else None)
+                with self.client.as_current():  # wait asks that one
+                    wait(futures, timeout=LOOK if len(futures) > 1 else None)
+                break
             except TimeoutError:
                 if any(future.status == "error" for future in futures):
-                    return self.client.gather(futures)
+                    break
             took, done = time.monotonic() - began, [future.status == "finished" for future in futures]
             if half is None and 2 * sum(done) >= len(done):
                 half = took
             if half is not None and took > LATE * half and not all(done):
-                return self.client.gather(self._twice(again, groups, futures, done))
+                futures = self._twice(again, groups, futures, done)
+                break
+        return self.client.gather(futures)
 
     def _twice(self, submit, groups, futures, done):
         """The futures, those that are not done or the same by another worker: who is first."""
@@ -150,7 +161,7 @@ class Data:
         twins = {}
         for i in [i for i, is_done in enumerate(done) if not is_done]:
             self._slow.add(groups[i][0])
-            twins[i] = submit(quick[len(twins) % len(quick)], groups[i][1])
+            (twins[i],) = submit([(quick[len(twins) % len(quick)], groups[i][1])])
         self._groups = None  # what was copied for it stays where it is now
         first = list(futures)
         while twins:
