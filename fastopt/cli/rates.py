@@ -13,8 +13,8 @@ USUAL = {
     **dict.fromkeys(("SGD", "SGDW", "ASGD"), 0.5),
     **dict.fromkeys(("Momentum", "MomentumW", "ClassicalMomentum", "Nesterov"), 0.1),
     **dict.fromkeys(("Adam", "AdamW", "AMSGrad", "AMSGradW", "AdEMAMix", "PlainAdafactor"), 0.01),
-    **dict.fromkeys(("Adamax", "NAdam", "NAdamW"), 0.02),
-    **dict.fromkeys(("RAdam", "RAdamW", "LAMB", "ScheduleFreeAdamW"), 0.03),
+    **dict.fromkeys(("Adamax", "NAdam", "NAdamW", "LAMB"), 0.02),
+    **dict.fromkeys(("RAdam", "RAdamW", "ScheduleFreeAdamW"), 0.03),
     "AdaGrad": 0.05, "Lion": 0.003, "Muon": 0.06, "LARS": 1.0, "Adafactor": 0.3,
 }  # fmt: skip
 SAMPLE = 2048  # rows of a trial
