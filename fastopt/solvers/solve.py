@@ -128,6 +128,8 @@ def solve(
     except SourceLost as error:
         error.W, error.b = problem.split(run.best)
         raise
+    if problem.l1:  # what a sum that should be 0 has left, 1e-17 on a9a
+        x = np.where(problem.weights & (np.abs(x) <= 1e-15 * np.abs(x).max(initial=0.0)), 0.0, x)
     if reason == NOT_FINITE and not objective.rows.is_remote:
         check_all_finite(objective.rows, None)
     report = _report(problem, ", ".join(takes_part), x, lower, reason, run, sizes)
