@@ -156,6 +156,25 @@ def test_a_wide_sparse_problem_by_working_sets():
     assert 0 < (W != 0).sum() < 500 and report.reads < 40
 
 
+@pytest.mark.parametrize("standardize", [False, True])
+@pytest.mark.parametrize("loss", [fo.Logistic(), fo.SquaredError(), fo.Huber()], ids=str)
+def test_wide_sparse_problems_column_by_column(loss, standardize):
+    """Nearly equal columns too, which sweeps alone do not solve."""
+    X, y = random_sparse(7, 300, 4000, 2)
+    X = sparse.csr_matrix(sparse.hstack([X, X[:, :40] * 1.0001, X[:, :40]]))
+    if not isinstance(loss, fo.Logistic):
+        y = np.asarray(X[:, :30].sum(axis=1)).ravel() + 0.1 * y
+    objective = fo.Objective(loss, X, y, penalty=fo.ElasticNet(3e-3, 1e-5))
+    W, b, report = solve(objective, "prox-newton", tol=1e-7, standardize=standardize)
+    assert report.converged and report.iterations < 60
+    if not standardize:
+        assert kkt(objective, W, b) <= 1.01e-7
+    other = solve(objective, "lbfgs", max_iter=100, standardize=standardize)[2]
+    assert report.objective <= other.objective * (1 + 1e-7)
+    again = fo.Objective(loss, X, y, penalty=objective.penalty, threads=2)
+    assert np.array_equal(solve(again, "prox-newton", tol=1e-7, standardize=standardize)[0], W)
+
+
 @pytest.mark.parametrize("loss", [fo.Logistic(), fo.Softmax()], ids=str)
 @pytest.mark.parametrize("solver", ["prox-newton", "lbfgs"])
 def test_bounds(loss, solver):

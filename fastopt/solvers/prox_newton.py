@@ -6,7 +6,7 @@ import numpy as np
 
 from fastopt.engines import choose
 from fastopt.objective import Objective
-from fastopt.solvers.columns import Columns
+from fastopt.solvers.columns import GRAM, Columns
 from fastopt.solvers.dots import dot
 from fastopt.solvers.lbfgs import lbfgs
 from fastopt.solvers.newton import grounded
@@ -15,7 +15,6 @@ from fastopt.solvers.quadratic import minimize_quadratic
 from fastopt.solvers.searches import Patience
 from fastopt.solvers.state import State
 
-GRAM = 2500  # coefficients up to which the Hessian of the working set is formed: 50 MB
 RELIEF = 20  # iterations of OWL-QN where Newton's steps lead no further
 BY_COLUMNS = (
     400  # features that come in at a step where no Hessian is formed; 100 and 3,000 take half as long again
@@ -131,7 +130,7 @@ def _steps_by_columns(problem, x):
     def model(x, g, kept, tol):
         return columns.minimize(x, g, kept, _working_set(problem, x, g, BY_COLUMNS), tol)
 
-    yield from _steps(problem, x, model)
+    yield from _steps(problem, x, model, columns.took)
 
 
 def _steps_by_hessian(problem, x):
@@ -145,8 +144,11 @@ def _steps_by_hessian(problem, x):
     yield from _steps(problem, x, model)
 
 
-def _steps(problem, x, model):
-    """Iterates of proximal Newton steps, until none leads on. model: (x, g, kept, tol) -> where it has its minimum."""
+def _steps(problem, x, model, took=lambda step: None):
+    """Iterates of proximal Newton steps, until none leads on. model: (x, g, kept, tol) -> where it has its minimum.
+
+    took: told the length of each step.
+    """
     kept, trial = problem.slot(), problem.slot()
     f, g = problem.evaluate(x, kept)
     yield x, f, g
@@ -165,6 +167,7 @@ def _steps(problem, x, model):
             problem.norm(z, g_new) < norm and problem.whole(f_new, z) <= whole + rounding * abs(whole)
         ):
             kept, trial = trial, kept
+            took(1.0)
         elif not gain < 0:
             return
         else:
@@ -174,6 +177,7 @@ def _steps(problem, x, model):
                 t /= 2
             if t <= 1e-10:
                 return
+            took(t)
             problem.move(kept, trial, t)
             z = x + t * d
             f_new, g_new = problem.gradient_at(z, kept)

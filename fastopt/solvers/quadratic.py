@@ -20,7 +20,7 @@ def minimize_quadratic(H, g, x, l1, low, high, tol):
     for _ in range(ROUNDS):
         if descend(H, q, z, l1, low, high, float(tol), PASSES) < PASSES:
             break
-        z = _together(H, q, z, l1, low, high)
+        z = together(H, q, z, l1, low, high)
         q = g + H @ (z - x)
     return z
 
@@ -50,7 +50,7 @@ def _descend_in_python(H, q, z, l1, low, high, tol, most):
     return most
 
 
-def _together(H, q, z, l1, low, high):
+def together(H, q, z, l1, low, high):
     """z with its free entries moved to their common minimum, or to where the first of them meets 0 or a bound."""
     free = np.flatnonzero(((z != 0) | (l1 == 0)) & (z > low) & (z < high))
     if not free.size:

@@ -82,11 +82,13 @@ def _column_step(values, rows, ends, D, pull, bend, slope, z, l1, low, high, j):
 
 
 @kernel
-def descend_by_columns(values, rows, ends, D, g, x, z, l1, l2, low, high, which, tol, most):
-    """As descend, over the coordinates `which`, of the Hessian X' D X + diag(l2) and the gradient g at x."""
+def descend_by_columns(values, rows, ends, D, pull, g, x, z, l1, l2, low, high, which, tol, most):
+    """As descend, over the coordinates `which`, of the Hessian X' D X + diag(l2) and the gradient g at x.
+
+    pull: D X (z - x), kept up with z.
+    """
     count = len(which)
     bends, used = np.empty(count), np.empty(count, np.int64)
-    pull = np.zeros(len(D))
     for at in range(count):
         j, bend = which[at], 0.0
         for k in range(ends[j], ends[j + 1]):
@@ -129,7 +131,7 @@ def columns_entry():
         vector,
         types.Array(types.int32, 1, "C"),
         long,
-        *[vector] * 8,
+        *[vector] * 9,
         long,
         types.float64,
         types.int64,
