@@ -1,4 +1,4 @@
-/* Adafactor of a whole array, as fastopt/rules/matrix.py: the same order of every sum. Included by rules.c once for each T.
+/* Adafactor and PlainAdafactor of a whole array, as fastopt/rules/matrix.py: the same order of every sum. Included by rules.c once for each T.
  *
  * One pass over g and p for the sums, one over g for the size of the step, one that updates. */
 
@@ -51,6 +51,21 @@ static T NAME(factored_sums)(const fo_whole *a, const T *g, const T *f, double *
         for (int64_t i = b * a->height; i < (b + 1) * a->height; i++)
             rows[i] = NAME(gradient_squares)(g + i * a->width, a->width, f, columns + b * a->width, &largest);
     memcpy(&found, &largest, sizeof found);
+    return found;
+}
+
+static T NAME(largest_of)(const T *g, int64_t n, const T *f)
+{
+    BITS top = 0;
+    T found;
+    for (int64_t i = 0; i < n; i++) {
+        T x = NAME(taken)(g[i], f);
+        BITS bits;
+        memcpy(&bits, &x, sizeof bits);
+        bits &= (BITS)-1 >> 1;
+        top = bits > top ? bits : top;
+    }
+    memcpy(&found, &top, sizeof found);
     return found;
 }
 
@@ -131,16 +146,7 @@ static void NAME(adafactor)(const fo_whole *a, const double *coefficients, const
         for (int64_t i = 0; i < rows; i++)
             squares_u += NAME(squares_of_u)(g + i * width, f, of_row[i], of_column + i / a->height * width, width);
     } else {
-        BITS top = 0;
-        T largest, u[BLOCK];
-        for (int64_t i = 0; i < n; i++) {
-            T x = NAME(taken)(g[i], f);
-            BITS bits;
-            memcpy(&bits, &x, sizeof bits);
-            bits &= (BITS)-1 >> 1;
-            top = bits > top ? bits : top;
-        }
-        memcpy(&largest, &top, sizeof largest);
+        T largest = NAME(largest_of)(g, n, f), u[BLOCK];
         if (largest > most) f[3] = most / largest;
         double part[PARTS] = {0};
         for (int64_t i = 0; i < n; i += BLOCK) {
@@ -171,6 +177,52 @@ static void NAME(adafactor)(const fo_whole *a, const double *coefficients, const
             }
             NAME(move)(p + at, m ? m + at : 0, u, size, keep, step, beta1);
         }
+    }
+    fo_restore_denormals(control);
+}
+
+/* room: of rows and columns of all matrices, twice. */
+static void NAME(plain_adafactor)(const fo_whole *a, const double *coefficients, const double *factors, T *p, const T *g, T *r,
+                                  T *c, T *m, double *room)
+{
+    T k[6], f[4] = {(T)factors[0], (T)factors[1], (T)factors[2], 1};
+    (void)m;
+    for (int j = 0; j < 6; j++) k[j] = NAME(coefficient)(coefficients[j]);
+    T lr = k[0], beta2 = k[1], share = k[2], root = k[3], eps = k[4], tiny = k[5];
+    int64_t rows = a->matrices * a->height, columns = a->matrices * a->width, width = a->width, n = rows * width;
+    T most = SQRT(tiny) / tiny / SQRT((T)(n > 0 ? n : 1)), *of_row = (T *)(room + rows + columns), *of_column = of_row + rows;
+    unsigned control = fo_flush_denormals();
+    T largest = a->factored ? NAME(factored_sums)(a, g, f, room, room + rows) : NAME(largest_of)(g, n, f);
+    if (largest > most) {
+        f[3] = most / largest;
+        if (a->factored) NAME(factored_sums)(a, g, f, room, room + rows);
+    }
+    if (!a->factored) {
+        for (int64_t i = 0; i < n; i++) {
+            T x = NAME(taken)(g[i], f);
+            r[i] = beta2 * r[i] + share * x * x;
+            p[i] = p[i] - lr * x / (SQRT(r[i]) * root + eps);
+        }
+        fo_restore_denormals(control);
+        return;
+    }
+    for (int64_t b = 0; b < a->matrices; b++) {
+        double sum = 0;
+        for (int64_t i = b * a->height; i < (b + 1) * a->height; i++) {
+            r[i] = beta2 * r[i] + share * (T)room[i];
+            sum += (double)r[i];
+        }
+        T total = (T)sum;
+        for (int64_t i = b * a->height; i < (b + 1) * a->height; i++) of_row[i] = SQRT(total > 0 ? r[i] / total : r[i]);
+    }
+    for (int64_t j = 0; j < columns; j++) {
+        c[j] = beta2 * c[j] + share * (T)room[rows + j];
+        of_column[j] = SQRT(c[j]) * root;
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        const T *column = of_column + i / a->height * width, *from = g + i * width;
+        T row = of_row[i], *to = p + i * width;
+        for (int64_t j = 0; j < width; j++) to[j] = to[j] - lr * NAME(taken)(from[j], f) / (row * column[j] + eps);
     }
     fo_restore_denormals(control);
 }

@@ -143,10 +143,10 @@ static void squares_stored(intptr_t plan, double unit, intptr_t out, int64_t beg
     }
 }
 
-/* Adafactor's step of whole arrays. forms: for each an fo_whole, whether it has the slot m, and whether it has a gradient.
+/* A step of Adafactor (which = 0) or PlainAdafactor (1) on whole arrays. forms: for each an fo_whole, whether it has the slot m, and whether it has a gradient.
  * The first array with NaN or inf, -1 when all is done, or FO_NO_MEMORY - 1, and nothing is changed. */
 #define WHOLE(T, F)                                                                                  \
-    static int64_t adafactor_##F(intptr_t plan, int check, intptr_t forms, int64_t chunks)           \
+    static int64_t whole_##F(intptr_t plan, int which, int check, intptr_t forms, int64_t chunks)    \
     {                                                                                                \
         const int64_t *a = (const int64_t *)plan, *form = (const int64_t *)forms, n = a[ARRAYS];     \
         T *const *s = (T *const *)a[S];                                                              \
@@ -162,7 +162,7 @@ static void squares_stored(intptr_t plan, double unit, intptr_t out, int64_t beg
             const int64_t *of = form + 6 * x;                                                        \
             const fo_whole whole = {of[0], of[1], of[2], of[3]};                                     \
             if (of[5])                                                                               \
-                fo_kernels()->rules->adafactor_##F(                                                  \
+                fo_kernels()->rules->whole_##F[which](                                               \
                     &whole, ((const double *const *)a[K])[x], (const double *)a[FACTORS] + 3 * x,    \
                     ((T *const *)a[P])[x], ((const T *const *)a[G])[x], s[x], s[n + x],              \
                     of[4] ? s[2 * n + x] : 0, room);                                                 \

@@ -76,6 +76,11 @@ typedef void fo_update_f32_fn(const double *k, float *p, const float *g, float *
 typedef void fo_update_f64_fn(const double *k, double *p, const double *g, double *s0, double *s1,
                               double *s2, int64_t begin, int64_t end);
 
+typedef void fo_whole_f32_fn(const fo_whole *a, const double *k, const double *factors, float *p, const float *g, float *r,
+                             float *c, float *m, double *room);
+typedef void fo_whole_f64_fn(const fo_whole *a, const double *k, const double *factors, double *p, const double *g,
+                             double *r, double *c, double *m, double *room);
+
 /* What one instruction set offers; rules.c is compiled once for each. */
 typedef struct {
     fo_update_f32_fn *update_f32[FO_RULE_COUNT];
@@ -89,11 +94,8 @@ typedef struct {
                         int64_t begin, int64_t end, double *out);
     void (*measure_f64)(int rule, const double *k, const double *p, const double *g, double *const *s,
                         const double *factors, int64_t begin, int64_t end, double *out);
-    /* see adafactor.inc.h */
-    void (*adafactor_f32)(const fo_whole *a, const double *k, const double *factors, float *p, const float *g, float *r,
-                          float *c, float *m, double *room);
-    void (*adafactor_f64)(const fo_whole *a, const double *k, const double *factors, double *p, const double *g, double *r,
-                          double *c, double *m, double *room);
+    fo_whole_f32_fn *whole_f32[2]; /* Adafactor, PlainAdafactor: adafactor.inc.h */
+    fo_whole_f64_fn *whole_f64[2];
     int (*all_finite_f32)(const float *x, int64_t n);
     int (*all_finite_f64)(const double *x, int64_t n);
     double (*squares_f32)(const float *x, int64_t n, double unit);

@@ -105,9 +105,9 @@ def step_together_function(dtype):
     return getattr(lib, f"step_together_{_SUFFIX[dtype]}")
 
 
-def adafactor_function(dtype):
-    """step(plan, check, forms, chunks), see csrc/prelude.h."""
-    return getattr(lib, f"adafactor_{_SUFFIX[dtype]}")
+def whole_function(dtype):
+    """step(plan, which, check, forms, chunks), see csrc/prelude.h."""
+    return getattr(lib, f"whole_{_SUFFIX[dtype]}")
 
 
 def measure_function(dtype):

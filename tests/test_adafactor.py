@@ -1,4 +1,4 @@
-"""Adafactor's compiled step: NumPy's bits on arrays of any form."""
+"""The compiled step of Adafactor and PlainAdafactor: NumPy's bits on arrays of any form."""
 
 import os
 
@@ -30,6 +30,7 @@ RULES = [
     fo.Adafactor(beta1=0.9, weight_decay=0.1),
     fo.Adafactor(relative=False, threshold=0.3, weight_decay=0.1, decay_by_lr=True),
     fo.Adafactor(eps1=0.0),
+    fo.PlainAdafactor(),
 ]
 
 

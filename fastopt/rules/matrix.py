@@ -49,10 +49,12 @@ class PlainAdafactor(NamedTuple):
         if not _factored(p.shape):
             r = beta2 * r + share * g * g
             return p - lr * g / (np.sqrt(r) * root + eps), (r, c)
-        squares = share * g * g
-        r = beta2 * r + squares.sum(axis=-1)
-        c = beta2 * c + squares.sum(axis=-2)
-        return p - lr * g / (_root_of_product(r, c, r.sum(axis=-1)) * root + eps), (r, c)
+        rows, columns = _sums_of_squares(g)
+        r = beta2 * r + share * rows.astype(p.dtype)
+        c = beta2 * c + share * columns.astype(p.dtype)
+        total = _in_turn(r).astype(p.dtype)[..., None]
+        of_row = np.sqrt(np.where(total > 0, r / np.where(total > 0, total, 1), r))[..., None]
+        return p - lr * g / (of_row * (np.sqrt(c) * root)[..., None, :] + eps), (r, c)
 
 
 def _most(p, tiny):
@@ -64,12 +66,6 @@ def _within(g, most):
     """g in another unit where an element is beyond `most`: the array's step does not look at the unit."""
     largest = np.abs(g).max(initial=0)
     return g * (most / largest) if largest > most else g
-
-
-def _root_of_product(r, c, total):
-    """sqrt(r c / total) of all pairs; 0 where total is."""
-    rows = np.sqrt(r / np.where(total > 0, total, 1)[..., None])
-    return rows[..., :, None] * np.sqrt(c)[..., None, :]
 
 
 class Adafactor(NamedTuple):
