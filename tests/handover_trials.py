@@ -94,6 +94,7 @@ def train(rng, rule):
     """A training run that goes over where the compiler happens to be ready."""
     n, features = 2000, int(rng.integers(5, 200))
     X, y = rng.random((n, features), np.float32), rng.integers(0, 4, n)
+    X /= np.float32(features**0.5)  # else squared errors with batches of one row diverge
     over, began = threading.Event(), time.monotonic()
     options = {"batch_size": int(rng.choice([1, 32, 500])), "loss": LOSSES[rng.integers(3)], "l2": 1e-4}
     options["rule"] = (fo.SGD(0.01), fo.Momentum(0.01), fo.Adam(0.001))[rng.integers(3)]

@@ -88,7 +88,7 @@ def test_pkg_config(prefix, tmp_path):
 SOURCES = ("rules", "around", "coefficients", "dispatch", "epoch", "linear", "stored")
 
 
-@pytest.fixture(scope="module", params=["none", "undefined,address"])
+@pytest.fixture(scope="module", params=["none", pytest.param("undefined,address", marks=pytest.mark.long)])
 def compiled(request, tmp_path_factory):
     """compiled(program): the library's sources, compiled once for each sanitizer, with a program of the tests."""
     require((ROOT / "csrc").is_dir(), "the C sources are not here")

@@ -103,7 +103,11 @@ def same(ours, theirs):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("rule, options", CASES, ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize(
+    "rule, options",
+    [c if i < 4 else pytest.param(*c, marks=pytest.mark.long) for i, c in enumerate(CASES)],
+    ids=lambda x: type(x).__name__,
+)
 def test_the_place_shows_in_no_bit(rule, options, dtype, jobs, rng):
     if dtype == "float64" and rule not in (Own(), fo.Lookahead(fo.Rprop())):
         pytest.skip("float32 is enough")
@@ -271,6 +275,7 @@ def cache(tmp_path_factory):
     return str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["forks", "exit"])  # the others: handover_trials.py
 def test_trials(how, cache):
     """The real thing in processes of their own, the first with an empty cache of kernels; handover_trials.py runs many."""
@@ -309,7 +314,9 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("case", RUNS)
+@pytest.mark.parametrize(
+    "case", [c if c in ("whole batches", "scaled") else pytest.param(c, marks=pytest.mark.long) for c in RUNS]
+)
 def test_a_run_goes_over_between_two_stretches(case, jobs, monkeypatch, rng):
     kind, options = RUNS[case]
     same_bits_wherever_it_goes_over(rows_of(kind), options, jobs, monkeypatch, rng)

@@ -113,7 +113,9 @@ def test_instruction_sets_and_threads_show_in_no_bit(rule, many_threads):
         native.select_features(os.environ.get("FASTOPT_DISABLE_CPU_FEATURES", ""))
 
 
-@pytest.mark.parametrize("rule", SOME, ids=name_of)
+@pytest.mark.parametrize(
+    "rule", [*SOME[:2], *(pytest.param(r, marks=pytest.mark.long) for r in SOME[2:])], ids=name_of
+)
 def test_numba_has_their_bits(rule, need):
     need("numba")
     assert run(rule, "numba") == run(rule, "c")

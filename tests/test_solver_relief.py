@@ -18,6 +18,7 @@ def badly_conditioned(rng, kind, n=300, features=20):
     return X, (unit - unit.mean(axis=0))[:, :3] @ [1.0, -1, 1] + rng.logistic(size=n)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["offset", "scaled", "tiny", "csr"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=str)
 def test_hinge_is_libsvms(kind, dtype, rng):

@@ -177,7 +177,14 @@ def label_vector(y, n, name, what="y"):
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim == 2 and len(y) == n and y.dtype.kind == "f":
-        return y  # shares of classes
+        bad = ~((y >= 0) & (y <= 1))
+        if bad.any():
+            row = int(np.argmax(bad.any(axis=1)))
+            raise ReadError(
+                f"{name}: {what} has shape {y.shape}, and in row {row + 1} what is no share of a class, between 0 and 1; "
+                f"({n},) is needed, a label for each row of X, or ({n}, classes), shares"
+            )
+        return y
     if y.shape != (n,):
         raise ReadError(f"{name}: {what} has shape {y.shape}; ({n},) is needed, a label for each row of X")
     return np.char.decode(y, "utf-8") if y.dtype.kind == "S" else y
