@@ -175,6 +175,13 @@ def test_wide_sparse_problems_column_by_column(loss, standardize):
     assert np.array_equal(solve(again, "prox-newton", tol=1e-7, standardize=standardize)[0], W)
 
 
+def test_a_small_weight_of_a_large_feature_is_no_rounding(rng):
+    a, b = rng.normal(size=(2, 200))
+    X = np.stack([1e-9 * a, 1e9 * b], axis=1)
+    W, _, report = solve(fo.Objective(fo.SquaredError(), X, a + b, penalty=fo.L1(1e-13)), "prox-newton")
+    assert np.allclose(W, [[1e9, 1e-9]], rtol=1e-3, atol=0)
+
+
 @pytest.mark.parametrize("loss", [fo.Logistic(), fo.Softmax()], ids=str)
 @pytest.mark.parametrize("solver", ["prox-newton", "lbfgs"])
 def test_bounds(loss, solver):

@@ -9,15 +9,19 @@ from fastopt.kernels.language.compile import entry, kernel
 
 
 @kernel
+def _lowest(t, limit, low, high):
+    """Where (z - t)^2/2 + limit*|z| is smallest between low and high."""
+    new = t - limit if t > limit else t + limit if t < -limit else 0.0
+    return min(max(new, low), high)
+
+
+@kernel
 def _step(H, q, z, l1, low, high, j):
     """Minimize over z_j; returns how far the slope was from none."""
     bend = H[j, j]
     if not bend > 0:
         return 0.0
-    t = z[j] - q[j] / bend
-    limit = l1[j] / bend
-    new = t - limit if t > limit else t + limit if t < -limit else 0.0
-    new = min(max(new, low[j]), high[j])
+    new = _lowest(z[j] - q[j] / bend, l1[j] / bend, low[j], high[j])
     move = new - z[j]
     if move == 0:
         return 0.0
@@ -67,10 +71,7 @@ def _column_step(values, rows, ends, D, pull, bend, slope, z, l1, low, high, j):
         return 0.0
     for k in range(ends[j], ends[j + 1]):
         slope += values[k] * pull[rows[k]]
-    t = z[j] - slope / bend
-    limit = l1[j] / bend
-    new = t - limit if t > limit else t + limit if t < -limit else 0.0
-    new = min(max(new, low[j]), high[j])
+    new = _lowest(z[j] - slope / bend, l1[j] / bend, low[j], high[j])
     move = new - z[j]
     if move == 0:
         return 0.0
