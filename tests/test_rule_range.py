@@ -114,23 +114,76 @@ WIDE = [
 ]
 
 
-@pytest.mark.parametrize("rule, reference", WIDE, ids=[type(r).__name__ for r, _ in WIDE])
-def test_range_of_wide_rules(rule, reference, rng):
-    """Matrices of 3 x 4 whose gradients are of one size each; Muon's constant of 1e-7 lets it stand still below."""
-    form, sizes = rng.uniform(0.5, 1, (3, 4)) * rng.choice([-1, 1], (3, 4)), SIZES[SIZES < 2e38]
-    start = rng.standard_normal((3, 4)).astype("f4")
+def run_wide(rule, reference, start, form, t, hyper, steps=4):
+    """Arrays whose gradients are of one size each: [(size, parameter, the reference's)]."""
+    sizes = SIZES[SIZES < 2e38]
     params = [start.copy() for _ in sizes]
-    opt, exact = fo.Optimizer(params, rule), [start.astype("f8") for _ in sizes]
+    opt, exact = fo.Optimizer(params, rule._replace(**hyper)), [start.astype("f8") for _ in sizes]
+    opt.t = t - 1
     states = [{s: np.array(a, "f8") for s, a in each.items()} for each in opt._states()]
-    for t in range(1, 5):
+    for i in range(t, t + steps):
         gradients = [(size * form).astype("f4") for size in sizes]
         opt.step(gradients)
-        for i, g in enumerate(gradients):
+        for j, g in enumerate(gradients):
             g = np.where(np.abs(g) < TINY, 0, g).astype("f8")
             with np.errstate(all="ignore"):
-                exact[i], states[i] = reference(exact[i], g, states[i], t)
-    for size, ours, theirs in zip(sizes, params, exact, strict=True):
-        if np.isfinite(theirs).all() and (size == 0 or size > 1e-36):
-            np.testing.assert_allclose(ours, theirs, rtol=0, atol=0.05 * np.abs(theirs - start).max() + 1e-6,
-                                       err_msg=f"g of {size}")  # fmt: skip
-        assert np.isfinite(ours).all(), size
+                exact[j], states[j] = reference(exact[j], g, states[j], i, **hyper)
+    return list(zip(sizes, params, exact, strict=True))
+
+
+def look_wide(found, start, told, lost=1e-36):
+    for size, ours, theirs in found:
+        assert np.isfinite(ours).all(), (size, told)
+        if np.isfinite(theirs).all() and not 0 < size <= lost:
+            room = 0.05 * np.abs(theirs - start).max() + 1e-6
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=room, err_msg=f"g of {size}, {told}")
+
+
+@pytest.mark.parametrize("rule, reference", WIDE, ids=[type(r).__name__ for r, _ in WIDE])
+def test_range_of_wide_rules(rule, reference, rng):
+    """Matrices of 3 x 4; Muon's constant of 1e-7 lets it stand still below."""
+    form = rng.uniform(0.5, 1, (3, 4)) * rng.choice([-1, 1], (3, 4))
+    start = rng.standard_normal((3, 4)).astype("f4")
+    for t in (1, 1000, 10**9):
+        look_wide(run_wide(rule, reference, start, form, t, {}), start, f"t = {t}")
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (7,)], ids=["matrix", "vector"])
+def test_range_of_adafactors_constants(shape, rng):
+    form, start = (
+        rng.uniform(0.5, 1, shape) * rng.choice([-1, 1], shape),
+        rng.standard_normal(shape).astype("f4"),
+    )
+    for t in (1, 1000, 10**9):
+        for eps1 in EPS:
+            for more in ({}, {"eps2": 1e-40}, {"eps2": 1.0}, {"threshold": 1e-3}, {"beta1": 0.9}):
+                hyper = {"eps1": eps1, **more}
+                found = run_wide(fo.Adafactor(), naive_wide.adafactor, start, form, t, hyper)
+                # beside a smaller eps1 these squares are lost in float32
+                look_wide(found, start, f"t = {t}, {hyper}", 1e-17 if eps1 < 1e-32 else 1e-36)
+
+
+def test_range_of_plain_adafactors_eps(rng):
+    form, start = (
+        rng.uniform(0.5, 1, (3, 4)) * rng.choice([-1, 1], (3, 4)),
+        rng.standard_normal((3, 4)).astype("f4"),
+    )
+    for t in (1, 1000, 10**9):
+        for eps in EPS:
+            found = run_wide(fo.PlainAdafactor(), naive_wide.plain_adafactor, start, form, t, {"eps": eps})
+            look_wide(found, start, f"t = {t}, eps = {eps}", 1e-17 if eps < 1e-12 else 1e-36)
+
+
+def test_range_of_muons_vectors(rng):
+    """They take AdamW's step."""
+
+    def adamw(p, g, s, t, **hyper):
+        p, state = naive.RULES["AdamW"][0](p, g, {"m": s["v"], "v": s["u"]}, t, **adam, **hyper)
+        return p, {"v": state["m"], "u": state["v"]}
+
+    adam = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.0}
+    form, start = rng.uniform(0.5, 1, 7) * rng.choice([-1, 1], 7), rng.standard_normal(7).astype("f4")
+    for t in (1, 1000, 10**9):
+        for eps in EPS:
+            found = run_wide(fo.Muon(), adamw, start, form, t, {"eps": eps})
+            look_wide(found, start, f"t = {t}, eps = {eps}", 1e-17 if eps < 1e-12 else 1e-36)
