@@ -46,9 +46,9 @@ def parts_in(folder):
     return [Load(folder / "X.npy", a, z, y=folder / "y.npy") for a, z in zip(cuts, cuts[1:], strict=False)]
 
 
-def killed_after(client, seconds, rng):
+def killed_after(cluster, seconds, rng):
     """A thread that kills one of the workers' processes after so many seconds."""
-    pid = int(rng.choice(sorted(client.run(os.getpid).values())))
+    pid = int(rng.choice(sorted(nanny.pid for nanny in cluster.workers.values() if nanny.pid)))
 
     def kill():
         time.sleep(seconds)
@@ -90,7 +90,7 @@ def main():
             client.wait_for_workers(WORKERS, timeout=300)
             whole, usual = wanted[name]
             after = float(rng.uniform(0, usual))
-            thread = killed_after(client, after, rng)
+            thread = killed_after(cluster, after, rng)
             fit, seconds = timed(client, parts, RUNS[name])
             thread.join()
             equal = np.array_equal(fit.W, whole.W) and np.array_equal(fit.b, whole.b)

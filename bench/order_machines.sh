@@ -24,15 +24,18 @@ build() { # folder, compiler, definitions, sets as "name: options"
     $compiler $flags $definitions $common $objects -static -lm -o "$folder/order"
 }
 
-if [ "$(uname -m)" = x86_64 ]; then
-    avx512="-mavx2 -mfma -mavx512f -mavx512dq -mavx512bw -mavx512vl -mprefer-vector-width=512"
-    build x86 "${CC:-cc}" -DFO_X86_SETS plain: "avx2:-mavx2 -mfma" "avx512:$avx512"
-    for without in none avx512 avx512,avx2; do "$work/x86/order" "$without" >"$work/x86-$without.txt"; done
-else
-    build own "${CC:-cc}" "" plain:
-    "$work/own/order" >"$work/own.txt"
-fi
-if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null; then
+this_machine() {
+    if [ "$(uname -m)" = x86_64 ]; then
+        avx512="-mavx2 -mfma -mavx512f -mavx512dq -mavx512bw -mavx512vl -mprefer-vector-width=512"
+        build x86 "${CC:-cc}" -DFO_X86_SETS plain: "avx2:-mavx2 -mfma" "avx512:$avx512"
+        for without in none avx512 avx512,avx2; do "$work/x86/order" "$without" >"$work/x86-$without.txt"; done
+    else
+        build own "${CC:-cc}" "" plain:
+        "$work/own/order" >"$work/own.txt"
+    fi
+}
+
+arm() {
     build arm aarch64-linux-gnu-gcc "" plain:
     aarch64-linux-gnu-objdump -d "$work/arm/plain_linear.o" >"$work/arm/code"
     if ! grep -q 'fmla.*\.4s' "$work/arm/code"; then
@@ -40,9 +43,15 @@ if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/
         exit 1
     fi
     qemu-aarch64 "$work/arm/order" >"$work/arm.txt"
+}
+
+this_machine &
+if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null; then
+    arm
 else
     echo "no aarch64: aarch64-linux-gnu-gcc and qemu-aarch64 are not both here"
 fi
+wait $!
 first=$(ls "$work"/*.txt | head -1)
 for other in "$work"/*.txt; do
     diff "$first" "$other" >"$work/difference" || { echo "$(basename "$first") and $(basename "$other") differ:"; head "$work/difference"; exit 1; }

@@ -28,12 +28,10 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    share = int(
-        os.environ.get("FASTOPT_LONG_SHARE", "1")
-    )  # one of so many of the long tests, another one each day
-    if config.getoption("--long") and share > 1:
+    share = int(os.environ.get("FASTOPT_SHARE", "1"))  # one of so many of the tests, another one each day
+    if share > 1:
         today = int(time.time()) // 86400 % share
-        out = [i for i in items if "long" in i.keywords and zlib.crc32(i.nodeid.encode()) % share != today]
+        out = [i for i in items if zlib.crc32(i.nodeid.encode()) % share != today]
         config.hook.pytest_deselected(items=out)
         items[:] = [i for i in items if i not in set(out)]
     if not config.getoption("--long"):
