@@ -22,7 +22,7 @@ from fastopt.weights import checked_weights
 
 PIECES = 8  # of a window of shuffled rows, from as many places of the source
 IN_FLIGHT = 2  # parts in memory at once: one is computed with, one is read
-KEPT_BYTES = 512 << 20  # of numbers that a solver keeps of all rows in memory; what is more lies in a file
+KEPT_BYTES = 256 << 20  # of numbers that a solver keeps of all rows in memory; what is more lies in a file
 
 
 class Source:
