@@ -24,6 +24,7 @@ from fastopt.readers import ReadError, dataset, open_data
 
 DATA = Path(os.environ.get("FASTOPT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 SETS = {"digits": "digits", "a9a": "a9a.svm.xz", "letter": "letter.csv", "mnist": "mnist.npz"}
+UPDATES = 100  # at least, of a run: `fastopt train` makes 50 epochs, which are 600 on digits
 SCHEDULE = "cosine"  # as `fastopt train` has it
 
 
@@ -39,7 +40,8 @@ def tried(found, rule_name, loss_name, epochs):
     loss = models.LOSSES[loss_name]
     rule = models.rule(rule_name, None)
     batch = models.batch(None, rule_name)
-    epochs = max(epochs, 30) if batch is None else epochs  # of all rows, each is one step
+    updates = 1 if batch is None else -(-found.x_train.shape[0] // batch)  # of an epoch
+    epochs = max(epochs, -(-UPDATES // updates))
     schedule = "constant" if rule_name.startswith("schedulefree") else SCHEDULE
     try:
         with warnings.catch_warnings():

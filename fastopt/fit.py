@@ -7,11 +7,12 @@ import numpy as np
 
 from fastopt import checkpoint, losses
 from fastopt.arrays import FLOATS
+from fastopt.engines.scores import row_scores
 from fastopt.fingerprint import digest
 from fastopt.parts import is_source, rows_of
 from fastopt.rows import Rows, check_finite, checked_labels, checked_matrix, checked_rows, checked_scale
 
-ROWS = 8192  # rows scored at once, so that a uint8 or sparse X is never converted whole
+ROWS = 8192  # rows at once, so that neither a sparse X nor rows by their numbers are copied whole
 _OWN_LOSSES = weakref.WeakValueDictionary()  # (module, class) -> losses of models that this process saved
 LARGEST_COUNT = 1 << 53  # of steps in a file: what a float64 counts exactly
 
@@ -73,7 +74,10 @@ class Fit:
         return f"Fit({self.loss}, W {rows}x{features} {self.W.dtype}, {self.steps} steps)"
 
     def scores(self, X):
-        """X W^T + b, (n, rows). X: (n, features) numbers, dense or scipy CSR; ValueError where a row has NaN."""
+        """X W^T + b, (n, rows). X: (n, features) numbers, dense or scipy CSR; ValueError where a row has NaN.
+
+        Those of a row do not depend on the rows beside it, to the last bit (with NumPy's engine: but for rounding).
+        """
         X, sparse = checked_matrix(X)
         if X.shape[1] != self.W.shape[1]:
             raise ValueError(
@@ -87,13 +91,18 @@ class Fit:
 
     def _scores_of(self, rows, numbers):
         """Of these rows (row numbers, or [:] for all), block by block."""
-        count = rows.n if isinstance(numbers, slice) else len(numbers)
+        in_order = isinstance(numbers, slice)
+        count = rows.n if in_order else len(numbers)
+        size = max(1, count) if in_order and rows.sparse is None else ROWS
         out = np.empty((count, len(self.W)), self.W.dtype)
-        for begin in range(0, count, ROWS):
-            end = min(begin + ROWS, count)
-            which = slice(begin, end) if isinstance(numbers, slice) else numbers[begin:end]
+        for begin in range(0, count, size):
+            end = min(begin + size, count)
+            which = slice(begin, end) if in_order else numbers[begin:end]
             with np.errstate(all="ignore"):
-                out[begin:end] = rows.matrix(which) @ self.W.T + self.b
+                if rows.sparse is None:
+                    out[begin:end] = row_scores(rows.X[which], self.W, self.b, rows.scale)
+                else:
+                    out[begin:end] = rows.matrix(which) @ self.W.T + self.b
             if not np.isfinite(out[begin:end]).all():
                 check_finite(rows, which)
                 if np.isnan(out[begin:end]).any():

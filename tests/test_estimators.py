@@ -1,4 +1,4 @@
-"""scikit-learn's interface: its own checks, and what it promises beyond them."""
+"""scikit-learn's interface: what it promises beyond scikit-learn's own checks (test_estimator_checks.py)."""
 
 import pickle
 import tracemalloc
@@ -17,16 +17,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastopt as fo
 
 LABELS = np.array(["setosa", "versicolor", "virginica"])
-
-
-@parametrize_with_checks([fo.LinearClassifier(), fo.LinearRegressor()])
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
 
 
 @pytest.fixture(scope="module")

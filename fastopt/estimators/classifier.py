@@ -7,7 +7,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from fastopt import losses
-from fastopt.estimators import names, sources, workers
+from fastopt.estimators import fitting, names, sources, workers
 from fastopt.estimators.linear import LinearModel
 from fastopt.estimators.progress import with_callbacks
 from fastopt.fit import class_numbers
@@ -50,7 +50,8 @@ class LinearClassifier(ClassifierMixin, LinearModel):
     class_weight: None, "balanced" or {label: weight}; multiplied with sample_weight.
     tol, max_iter: of the solvers, see fastopt.solvers.solve; sklearn.exceptions.ConvergenceWarning says that they
         did not reach tol.
-    rule, schedule, epochs, batch_size: of "sgd", see fo.train. Without a rule it is Momentum with a learning rate
+    rule, schedule, epochs, batch_size: of "sgd", see fo.train. epochs=None: 20, more on few rows, so that there are 1,000
+        updates. Without a rule it is Momentum with a learning rate
         from the length of the rows, which falls to 0 by a cosine.
     early_stopping: end after n_iter_no_change epochs without a lower loss on validation_fraction of the rows.
     average: the mean of all iterates. warm_start: start from the last fit. n_threads: None is all there are.
@@ -74,7 +75,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):
 
     def __init__(
         self, loss="softmax", *, solver="auto", l2=1e-4, l1=0.0, fit_intercept=True, standardize=False,
-        class_weight=None, tol=None, max_iter=1000, rule=None, schedule=None, epochs=20, batch_size=128,
+        class_weight=None, tol=None, max_iter=1000, rule=None, schedule=None, epochs=None, batch_size=128,
         early_stopping=False, validation_fraction=0.1, n_iter_no_change=5, average=False, warm_start=False,
         n_threads=None, random_state=None, verbose=0,
     ):  # fmt: skip
@@ -170,8 +171,9 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         self.classes_ = classes
         return names.classification(self.loss, len(classes))
 
+    @available_if(fitting.takes_parts)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """One pass over these rows in batches of batch_size, as they stand; the rule's state is kept.
+        """One pass over these rows in batches of batch_size, as they stand, for solver "auto" and "sgd"; the rule's state is kept.
 
         classes: all labels there will be; needed in the first call. Returns self.
         """

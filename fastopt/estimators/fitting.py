@@ -12,6 +12,7 @@ from fastopt.arrays import checked_whole
 from fastopt.estimators import features
 from fastopt.estimators.batches import Batches
 from fastopt.fit import Fit
+from fastopt.losses import Poisson
 from fastopt.objective import Objective
 from fastopt.parts import rows_of
 from fastopt.rows import checked_rows
@@ -23,6 +24,7 @@ from fastopt.training import train
 from fastopt.training.ending import NOTHING_YET
 from fastopt.training.examples import hold_out
 
+FEW = 1 << 20  # rows, of all epochs together, that a usual number of epochs above 20 takes at most
 FOR_EPOCHS = ("rule", "schedule", "early_stopping", "average")
 
 
@@ -147,15 +149,20 @@ def check(settings):
                 )
 
 
-def check_rule(settings):
+def check_partial(settings):
     """ValueError where partial_fit cannot do what the arguments say."""
     penalties.checked(penalties.ElasticNet(settings.l1, settings.l2))
-    if settings.solver not in ("auto", "sgd"):
-        raise ValueError(
-            f'partial_fit takes steps of a rule: solver must be "auto" or "sgd", not {settings.solver!r}'
-        )
     if settings.early_stopping:
         raise ValueError("early_stopping is for fit: partial_fit is told when to stop by who calls it")
+
+
+def takes_parts(settings):
+    """Whether there is a partial_fit, for scikit-learn's available_if."""
+    if settings.solver not in ("auto", "sgd"):
+        raise AttributeError(
+            f'partial_fit takes steps of a rule: solver must be "auto" or "sgd", not {settings.solver!r}'
+        )
+    return True
 
 
 def by_epochs(settings):
@@ -189,7 +196,7 @@ def _by_solver(settings, task, watch):
 def _by_epochs(settings, task, watch):
     real = task.loss.one_row == "real" and task.classes == 1
     found = train(
-        task.given(settings.batch_size or 1), task.y, task.loss, rule_for(settings, task), schedule_for(settings), settings.epochs,
+        task.given(settings.batch_size or 1), task.y, task.loss, rule_for(settings, task), schedule_for(settings), epochs_for(settings, len(task.y)),
         settings.batch_size, settings.l2, seed=task.seed, threads=settings.n_threads, scale=task.scale,
         classes=None if real else np.arange(max(2, task.classes)), sample_weight=task.weight,
         start=task.start, watch=watch.iteration,
@@ -197,6 +204,15 @@ def _by_epochs(settings, task, watch):
         early_stopping=settings.n_iter_no_change if settings.early_stopping else None,
     )  # fmt: skip
     return Fitted(found.W, found.b, len(found.history["epoch"]), found.steps, found.history)
+
+
+def epochs_for(settings, n):
+    """The epochs of n rows that are asked for; else 20, and of few rows so many that they are 1,000 updates."""
+    if settings.epochs is not None:
+        return checked_whole(settings.epochs, "epochs", 1)
+    size = n if settings.batch_size is None else checked_whole(settings.batch_size, "batch_size", 1)
+    updates = max(1, -(-n // max(1, size)))  # of an epoch
+    return max(20, min(-(-1000 // updates), FEW // max(1, n)))
 
 
 def batches(settings, task, schedule=None):
@@ -215,7 +231,7 @@ def _by_batches(settings, task, watch):
     chosen, held = hold_out(rows, share, task.seed)
     chosen = np.arange(rows.n) if chosen is None else chosen
     size = len(chosen) if settings.batch_size is None else checked_whole(settings.batch_size, "batch_size", 1)
-    epochs = checked_whole(settings.epochs, "epochs", 1)
+    epochs = epochs_for(settings, len(chosen))
     run = batches(settings, task, _of_length(schedule_for(settings), epochs * -(-len(chosen) // size)))
     for epoch in range(epochs):
         began = time.perf_counter()
@@ -240,7 +256,7 @@ def _by_batches(settings, task, watch):
     return Fitted(W, b, len(arrays["epoch"]), run.optimizer.t, arrays)
 
 
-# The largest second derivative of a loss by a score; of one with a kink, and of Poisson's, what does.
+# The largest second derivative of a loss by a score; of one with a kink, what does.
 _BEND = {"Logistic": 0.25, "Softmax": 0.5, "SquaredHinge": 2.0, "ModifiedHuber": 2.0, "MulticlassHinge": 2.0}
 
 
@@ -249,12 +265,17 @@ def rule_for(settings, task):
 
     A batch's curvature is at most bend * mean |x|^2, and Momentum of 0.9 is stable up to 3.8 times its reciprocal:
     k = 2. Of batches of B rows that differ, up to some B / 5 of it: k = 10 / B. (Ten epochs of 16 rows with k = 2
-    instead of 10: digits 0.884 instead of 0.867, letter 0.709 instead of 0.679, a9a the same.)
+    instead of 10: digits 0.884 instead of 0.867, letter 0.709 instead of 0.679, a9a the same.) Rows with weights of mean 1
+    count as one over their mean square (Kish 1965): a batch may hold the heavy ones only.
     """
     if settings.rule is not None:
         return settings.rule if isinstance(settings.rule, rules.SAM) else rules.checked(settings.rule)
     bend = _BEND.get(type(task.loss).__name__, 1.0)
-    k = max(2.0, 10 / (settings.batch_size or task.shape[0]))
+    if isinstance(task.loss, Poisson):  # that at a score is its mean, near y
+        bend = max(bend, float(np.max(task.y, initial=0)))
+    weight = task.unit_weight
+    spread = 1.0 if weight is None else max(1.0, float(np.mean(np.square(weight, dtype=np.float64))))
+    k = max(2.0, 10 * spread / (settings.batch_size or task.shape[0]))
     return rules.Momentum(min(1.0, 1 / (k * bend * (1 + task.mean_square()))))
 
 

@@ -9,6 +9,7 @@ from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastopt.arrays import checked_whole
+from fastopt.engines.scores import row_scores
 from fastopt.estimators import features, fitting, sources
 from fastopt.estimators.progress import CallbackSupportMixin, Watch
 from fastopt.parts import is_source
@@ -71,7 +72,7 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
         """scale: what makes W one for the features as they are."""
         self._run = None
         by_epochs = fitting.by_epochs(self)
-        most = self.epochs if by_epochs else self.max_iter + 1
+        most = fitting.epochs_for(self, len(task.y)) if by_epochs else self.max_iter + 1
         watch = Watch(
             self, task.X, task.y, task.weight, lambda W, b: self._attributes(W * W.dtype.type(scale), b), most
         )
@@ -85,7 +86,7 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
         """One pass over these rows by the rule, from where the last one ended."""
         if self.standardize:
             raise ValueError("standardize=True needs all rows at once: scale them before partial_fit")
-        fitting.check_rule(self)
+        fitting.check_partial(self)
         task = fitting.Task(loss, X, y, rows, weight, self._start(rows, always=True), 0)
         if getattr(self, "_run", None) is None:
             self._run, self.history_ = fitting.batches(self, task), {"loss_train": np.empty(0)}
@@ -127,6 +128,9 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
         """X coef_^T + intercept_, (n, rows of coef_)."""
         check_is_fitted(self)
         X = self._checked_X(X)
+        if not sparse.issparse(X) and not sparse.issparse(self.coef_):
+            coef = np.atleast_2d(self.coef_)
+            return row_scores(X, coef, np.broadcast_to(self.intercept_, len(coef)), threads=self.n_threads)
         coef = self.coef_ if sparse.issparse(self.coef_) else np.atleast_2d(self.coef_)
         if sparse.issparse(X) or X.dtype in features.READ[:2]:
             return _product(X, coef) + self.intercept_

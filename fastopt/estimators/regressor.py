@@ -2,8 +2,9 @@
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.utils.metaestimators import available_if
 
-from fastopt.estimators import names, sources, workers
+from fastopt.estimators import fitting, names, sources, workers
 from fastopt.estimators.features import dtype_of
 from fastopt.estimators.linear import LinearModel
 from fastopt.estimators.progress import with_callbacks
@@ -27,7 +28,8 @@ class LinearRegressor(RegressorMixin, LinearModel):
         centred); coef_ is for the features as they are. Solvers copy nothing for it, "sgd" copies X.
     tol, max_iter: of the solvers, see fastopt.solvers.solve; sklearn.exceptions.ConvergenceWarning says that they
         did not reach tol.
-    rule, schedule, epochs, batch_size: of "sgd", see fo.train. Without a rule it is Momentum with a learning rate
+    rule, schedule, epochs, batch_size: of "sgd", see fo.train. epochs=None: 20, more on few rows, so that there are 1,000
+        updates. Without a rule it is Momentum with a learning rate
         from the length of the rows, which falls to 0 by a cosine.
     early_stopping: end after n_iter_no_change epochs without a lower loss on validation_fraction of the rows.
     average: the mean of all iterates. warm_start: start from the last fit. n_threads: None is all there are.
@@ -47,7 +49,7 @@ class LinearRegressor(RegressorMixin, LinearModel):
 
     def __init__(
         self, loss="squared_error", *, solver="auto", l2=1e-4, l1=0.0, fit_intercept=True, standardize=False,
-        tol=None, max_iter=1000, rule=None, schedule=None, epochs=20, batch_size=128, early_stopping=False,
+        tol=None, max_iter=1000, rule=None, schedule=None, epochs=None, batch_size=128, early_stopping=False,
         validation_fraction=0.1, n_iter_no_change=5, average=False, warm_start=False, n_threads=None,
         random_state=None, verbose=0,
     ):  # fmt: skip
@@ -86,8 +88,9 @@ class LinearRegressor(RegressorMixin, LinearModel):
         X, y, weight = self._checked_rows(X, y, sample_weight)
         return self._fit(X, self._targets(X, y), weight, names.regression(self.loss), 1)
 
+    @available_if(fitting.takes_parts)
     def partial_fit(self, X, y, sample_weight=None):
-        """One pass over these rows in batches of batch_size, as they stand; the rule's state is kept."""
+        """One pass over these rows in batches of batch_size, as they stand, for solver "auto" and "sgd"; the rule's state is kept."""
         X, y, weight = self._checked_rows(X, y, sample_weight, reset=not hasattr(self, "coef_"))
         return self._partial_fit(X, self._targets(X, y), weight, names.regression(self.loss), 1)
 
@@ -109,6 +112,11 @@ class LinearRegressor(RegressorMixin, LinearModel):
         if is_source(X):
             y, sample_weight = sources.truth_of_numbers(X, y, sample_weight)
         return super().score(X, y, sample_weight)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = self.loss == "poisson" or isinstance(self.loss, Poisson)
+        return tags
 
     def _attributes(self, W, b):
         found = super()._attributes(W, b)

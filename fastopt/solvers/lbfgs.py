@@ -34,7 +34,10 @@ class Pairs:
 
     def add(self, s, y):
         product = dot(s, y)
-        if product > 1e-12 * np.sqrt(dot(s, s) * dot(y, y)):
+        smallest = (
+            1e-290  # at a minimum of 0 steps fall to 1e-159, and the square of one is no number any more
+        )
+        if product > max(smallest, 1e-12 * np.sqrt(dot(s, s) * dot(y, y))):
             self._pairs.append((s, y, product))
             self._scale()
 
@@ -42,7 +45,7 @@ class Pairs:
         """The inverse's factor, by the last pair."""
         if self._pairs:
             _, y, product = self._pairs[-1]
-            self._gamma = product / dot(y, self._inverse(y))
+            self._gamma = product / max(dot(y, self._inverse(y)), np.finfo(float).tiny)
 
     def __bool__(self):
         return bool(self._pairs)
