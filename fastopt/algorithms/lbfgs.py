@@ -53,8 +53,8 @@ def two_loops(q, S, Y, sy, alpha, pairs, newest, memory, free, spare, bounded):
     """q = -H q; with bounds in the free entries only, where pairs without positive curvature are left out."""
     n = q.size
     gamma = 0.0
-    for k in range(pairs):
-        j = (newest - k) % memory
+    j = newest
+    for _ in range(pairs):
         s, y = part(S, j * n, n), part(Y, j * n, n)
         product = sy[j]
         if bounded:
@@ -70,10 +70,11 @@ def two_loops(q, S, Y, sy, alpha, pairs, newest, memory, free, spare, bounded):
                 gamma = product / yy if yy > 0.0 else 0.0  # it may underflow
         else:
             alpha[j] = math.nan
+        j = j - 1 if j > 0 else memory - 1
     if gamma > 0.0:
         scale(gamma, q)
-    for k in range(pairs - 1, -1, -1):
-        j = (newest - k) % memory
+    for _ in range(pairs):
+        j = j + 1 if j + 1 < memory else 0
         if not math.isnan(alpha[j]):
             s, y = part(S, j * n, n), part(Y, j * n, n)
             product = sy[j]

@@ -178,6 +178,19 @@ def choose_step(R, q, n, scales, g, held, radius, damping, S, z, p, w):
     return damping
 
 
+def first_scales(norms, x, scales):
+    """The norms of the columns; for a column of zeros what the others suggest, in units of its parameter (MINPACK takes 1)."""
+    change, biggest = 0.0, 0.0
+    for j in range(x.size):
+        change = max(change, norms[j] * abs(x[j]))
+        biggest = max(biggest, norms[j])
+    for j in range(x.size):
+        scale = norms[j]
+        if scale == 0.0:
+            scale = change / abs(x[j]) if change > 0.0 and x[j] != 0.0 else biggest
+        scales[j] = scale if 0.0 < scale < math.inf else 1.0
+
+
 def linearize(fun, x, g, bounds, r, J, R, q, norms, held, spare, w, head):
     """Jacobian, gradient and triangular factor at x, without the columns that a bound holds."""
     n, m = x.size, r.size
@@ -242,8 +255,7 @@ def levenberg_marquardt(fun, x, g, bounds, head, work):
         head[STATUS] = RUNNING if math.isfinite(head[F]) and math.isfinite(largest(x)) else NOT_FINITE
         if head[STATUS] == RUNNING:
             linearize(fun, x, g, bounds, r, J, R, q, norms, held, trial, w, head)
-            for j in range(n):
-                scales[j] = norms[j] if norms[j] > 0.0 else 1.0
+            first_scales(norms, x, scales)
             length = scaled_norm(scales, x)
             head[RADIUS] = FACTOR * length if length > 0.0 else FACTOR
         copy(g, work[n : 2 * n])

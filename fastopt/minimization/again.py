@@ -47,7 +47,7 @@ class Again:
 
     def __init__(self, engine, kind, head, x):
         self.engine, self.kind, self.template, self.head = engine, kind, head.copy(), head.copy()
-        self.size, self.dtype, self.stretch = x.size, x.dtype, 1.0
+        self.work, self.dtype, self.stretch = engine.work, x.dtype, 1.0
         self.open = np.empty((2, 0), x.dtype)
         bound = engine.bound
         self.block, (_, _, self.near) = bound.data(x, (), None, engine.sizes)
@@ -55,15 +55,9 @@ class Again:
 
     def __call__(self, x0):
         """(status, x, g, head) of a run from x0."""
-        x, g = np.empty(self.size, self.dtype), np.empty(self.size, self.dtype)
-        x[:] = x0
-        entry, functions, bounds, head, work = (
-            self.entry,
-            self.functions,
-            self.open,
-            self.head,
-            self.engine.work,
-        )
+        x = x0.astype(self.dtype, "C")
+        g = np.empty_like(x)
+        entry, functions, bounds, head, work = self.entry, self.functions, self.open, self.head, self.work
         head[:] = self.template
         if self.engine.sizes is not None:
             self.near[2] = differences.sizes(x)

@@ -259,13 +259,15 @@ class Compiled:
         self.solve = bound.solve(x, self.g, low_high, head, self.work, args, sizes, steps)
 
     def counts(self, head):
-        nfev, njev, nhev = (int(head[i]) for i in (state.EVALUATIONS, state.GRADIENTS, state.HESSIANS))
-        if self.kind.needs == "residuals":
-            return nfev, njev, 0
-        if self.kind.needs == "value":
+        nfev, needs = int(head[state.EVALUATIONS]), self.kind.needs
+        if needs == "gradient":
+            nhev = 0
+        elif needs == "residuals":
+            return nfev, int(head[state.GRADIENTS]), 0
+        elif needs == "value":
             return nfev, 0, 0
-        if self.kind.needs == "product":
-            nhev = int(head[state.PAIRS])
+        else:
+            nhev = int(head[state.PAIRS if needs == "product" else state.HESSIANS])
         return nfev * self.cost, 0 if self.numeric else nfev, nhev
 
 
