@@ -316,3 +316,24 @@ def test_a_far_minimum_from_zero_is_not_called_unbounded(method):
     result = fo.minimize(lambda x: np.sum((x / 1e12 - 1.0) ** 2), np.zeros(3), jac=jac, method=method)
     assert result.success
     np.testing.assert_allclose(result.x, 1e12, rtol=1e-3)
+
+
+@pytest.mark.parametrize("unit_x, unit_f", [(1e12, 1e-12), (1e12, 1.0), (1e-12, 1e12), (1.0, 1e-12)])
+def test_a_first_column_of_zeros_has_no_unit(unit_x, unit_f):
+    p = PROBLEMS["beale"]  # at its start the residuals do not depend on the first entry
+    root = np.sqrt(unit_f)
+    r = fo.minimize(
+        residual=lambda x: root * p.r(x / unit_x),
+        jac=lambda x: root / unit_x * p.jacobian(x / unit_x),
+        x0=unit_x * p.start,
+    )
+    assert r.success and r.fun < 1e-20 * unit_f
+
+
+@pytest.mark.parametrize("unit_x, unit_f", [(1e12, 1.0), (1e-12, 1e-12)])
+def test_a_simplex_that_has_collapsed_is_no_success(unit_x, unit_f):
+    p = PROBLEMS["watson"]  # from zeros, which tell nothing about the unit of x
+    r = fo.minimize(
+        lambda x: unit_f * p.value(x / unit_x), unit_x * p.start, method="nelder-mead", maxiter=10_000
+    )
+    assert r.success and r.fun < 2.29e-3 * unit_f

@@ -1,7 +1,8 @@
 """Nelder and Mead's simplex, with Gao and Han's coefficients (2012) that adapt to n; bounds by clipping.
 
 A value that is NaN counts as inf. Stops when the simplex is smaller than xtol and its values differ by
-less than ftol; both must hold.
+less than ftol; both must hold. One that has gone flat, or lies at bounds, starts once more from a whole one:
+it may have stopped where the function still falls.
 """
 
 import math
@@ -34,7 +35,11 @@ from fastopt.algorithms.state import (
     XTOL,
     F,
 )  # fmt: skip
-from fastopt.algorithms.vectors import copy, copy_clipped, fill, largest, move, part, scale
+from fastopt.algorithms.vectors import copy, copy_clipped, dot, fill, largest, move, norm, part, scale
+
+FLAT = (
+    1e-7  # thickness of a simplex by its longest edge; at minima 1e-4 and more, where it has collapsed 1e-8
+)
 
 
 def nelder_mead_size(n, memory, rows):
@@ -87,6 +92,33 @@ def extent(corners, n, unit):
     return size
 
 
+def flat(corners, n, unit):
+    """Whether the edges nearly lie in a plane, each entry in units of max(unit, |best|). Overwrites all but the best.
+
+    Gram and Schmidt's way, the longest edge first.
+    """
+    for k in range(1, n + 1):
+        for i in range(n):
+            corners[k * n + i] = (corners[k * n + i] - corners[i]) / max(unit, abs(corners[i]))
+    longest = 0.0
+    for k in range(1, n + 1):
+        at, size = k, -1.0
+        for j in range(k, n + 1):
+            length = norm(part(corners, j * n, n))
+            if length > size:
+                at, size = j, length
+        longest = max(longest, size)
+        if not size > FLAT * longest:
+            return True
+        edge, first = part(corners, at * n, n), part(corners, k * n, n)
+        for i in range(n):
+            edge[i], first[i] = first[i], edge[i] / size
+        for j in range(k + 1, n + 1):
+            rest = part(corners, j * n, n)
+            move(rest, -dot(rest, first), first, rest)
+    return False
+
+
 def verdict(corners, values, n, head):
     f = values[0]
     head[F], head[BEST], head[NORM] = f, f, math.nan
@@ -94,10 +126,11 @@ def verdict(corners, values, n, head):
     if head[ITERATIONS] == 0:  # the start's units, where they are below 1
         size = largest(part(corners, 0, n))
         head[SCALE] = size if 0.0 < size < 1.0 else 1.0
-        head[F_BEFORE] = spread if 0.0 < spread < 1.0 else 1.0
+        head[F_BEFORE] = min(spread if spread > 0.0 else 1.0, abs(f) if f != 0.0 else 1.0, 1.0)
     enough = head[FTOL] * max(head[F_BEFORE], abs(f))
     small = extent(corners, n, head[SCALE]) <= head[XTOL] and spread <= enough
-    if small and not head[SIMPLEX_BEFORE] - f > enough:
+    again = small and head[SIMPLEX_BEFORE] - f > enough
+    if small and not (again and (head[BOUNDED] or flat(corners, n, head[SCALE]))):
         head[STATUS] = SIMPLEX
     elif -math.inf < f <= head[TARGET]:
         head[STATUS] = REACHED
@@ -119,7 +152,7 @@ def nelder_mead(fun, x, g, bounds, head, work):
     corners, values = part(work, 5 * n, (n + 1) * n), part(work, (n + 6) * n, n + 1)
     if head[STATUS] == NEW:
         head[STATUS] = RUNNING
-        head[SIMPLEX_BEFORE] = math.inf if head[BOUNDED] else -math.inf
+        head[SIMPLEX_BEFORE] = math.inf
         if head[BOUNDED]:
             copy_clipped(x, bounds, x)
         start_simplex(fun, x, bounds, head, corners, values)
@@ -133,7 +166,7 @@ def nelder_mead(fun, x, g, bounds, head, work):
         small = verdict(corners, values, n, head)
         if head[STATUS] != RUNNING:
             break
-        if small:  # at bounds a simplex goes flat: once more, from a whole one
+        if small:
             head[SIMPLEX_BEFORE] = values[0]
             copy(part(corners, 0, n), x)
             start_simplex(fun, x, bounds, head, corners, values)
