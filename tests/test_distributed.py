@@ -515,3 +515,36 @@ def test_the_command_line_on_workers(kind, client, tmp_path):
     same([fo.Fit.load(model).W], [fo.train(there, solver="local-sgd", client=client, **options).W])
     code, text = run("--solver", "sgd")
     assert code != 0 and "local-sgd" in text
+
+
+def test_short_calls_go_past_the_scheduler_and_what_goes_wrong_there_is_asked_as_tasks(client, monkeypatch):
+    from fastopt.distributed import direct
+
+    X, y = data()
+    ways = []
+
+    def counted(self, *given, call=direct.Direct.__call__):
+        found = call(self, *given)
+        ways.append("tasks" if found is None else "direct")
+        return found
+
+    monkeypatch.setattr(direct.Direct, "__call__", counted)
+    found = {}
+    for how in ("tasks", "direct", "late", "lost"):
+        ways.clear()
+        monkeypatch.setattr(direct, "SHORT", -1.0 if how == "tasks" else 1e9)
+        monkeypatch.setattr(direct, "LIMIT", 1e-6 if how == "late" else 30.0)
+        objective = DistributedObjective(fo.Softmax(), *chunked(X, y), l2=1e-4, client=client)
+        objective.value_and_grad(*objective.zeros())
+        assert ways == ["tasks"]  # nothing is known of its length yet
+        if how == "lost":
+            monkeypatch.setattr(direct, "here", _of_nobody)
+        found[how] = solve(objective, "lbfgs", max_iter=10)
+        assert set(ways[1:]) >= ({"direct"} if how == "direct" else {"tasks"})
+        if how in ("late", "lost"):
+            assert "direct" not in ways and objective.rows.data._direct._is_given_up
+        same(found[how][:2], found["tasks"][:2])
+
+
+async def _of_nobody(shared, keys, dask_worker):
+    raise OSError("no way to this worker")

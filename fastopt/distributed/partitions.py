@@ -8,6 +8,7 @@ import numpy as np
 
 from fastopt import losses
 from fastopt.distributed import loading, worker
+from fastopt.distributed.direct import Direct
 from fastopt.distributed.worker import PartitionError
 from fastopt.parts import SourceLost
 from fastopt.rows import checked_scale
@@ -32,6 +33,7 @@ class Data:
             raise ValueError("there are no partitions")
         self.names, self._groups, self._asked, self._slow = None, None, 0.0, set()
         self._results: list = []
+        self._direct = Direct(self.client)
         raw = self._submit(
             loading.raw_of, [(number, where, *parts) for number, (where, parts) in enumerate(loads)]
         )
@@ -98,7 +100,22 @@ class Data:
                        features=features, dtype=dtype.name, of_class=of_class), fields  # fmt: skip
 
     def run(self, function, live, backend, loss, threads):
-        """[(partition, results of its parts)] in order; a task for each worker that holds some of them."""
+        """[(partition, results of its parts)] in order; a call of each worker that holds some of them."""
+        groups = list(self._answered(self._by_worker).items())
+        keys = [(address, [self.futures[i].key for i in mine]) for address, mine in groups]
+        kind, began = _kind(function), time.monotonic()
+        work = worker.light(function)
+        found = self._direct(kind, keys, (work, live, backend, loss, threads))
+        if found is None:
+            began = time.monotonic()
+            found = self._as_tasks(work, function, (live, backend, loss, threads))
+        self._direct.known[kind] = time.monotonic() - began
+        for kept in worker.kept_by(function):
+            kept.set_made()
+        return sorted((result for results in found for result in results), key=lambda pair: pair[0])
+
+    def _as_tasks(self, work, function, context):
+        """What the workers give; work: the function without the recipes of what they have."""
         import dask
 
         def submit(work, groups):
@@ -108,7 +125,7 @@ class Data:
                 key: [address] if address else [] for key, (address, _) in zip(keys, groups, strict=True)
             }
             held = [[self.futures[i] for i in mine] for _, mine in groups]
-            same = ([value] * len(groups) for value in (work, live, backend, loss, threads))
+            same = ([value] * len(groups) for value in (work, *context))
             with dask.annotate(workers=places.__getitem__, allow_other_workers=True):
                 return self.client.map(worker.run, held, *same, key=keys, pure=False)
 
@@ -117,12 +134,9 @@ class Data:
             return self._raced(partial(submit, first), partial(submit, function), groups)
 
         try:
-            found = self._answered(lambda: called(worker.light(function)))
+            return self._answered(lambda: called(work))
         except worker.Lacks:  # a worker is new, or has the partitions of another one
-            found = self._answered(lambda: called(function))
-        for kept in worker.kept_by(function):
-            kept.set_made()
-        return sorted((result for results in found for result in results), key=lambda pair: pair[0])
+            return self._answered(lambda: called(function))
 
     def _raced(self, submit, again, groups):
         """What submit([(address, partitions)]) gives. What a slow worker holds is done by another one too, which is told
@@ -207,8 +221,11 @@ def _send_at_once(client):
 
 def _task_name(function):
     """What the dashboard shows: fastopt-gradient, fastopt-line, ..."""
-    inner = getattr(function, "func", function)
-    return f"fastopt-{inner.__name__.strip('_')}-{next(_COUNT)}"
+    return f"fastopt-{_kind(function)}-{next(_COUNT)}"
+
+
+def _kind(function):
+    return getattr(function, "func", function).__name__.strip("_")
 
 
 def _client(client):
