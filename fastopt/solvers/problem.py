@@ -38,7 +38,7 @@ class Problem:
         self.entry_sizes = None  # what `measure` divides the gradient by
         self.rounding = 4 * float(np.finfo(objective.dtype).eps)
         self._dW, self._db = objective.zeros()
-        self._steepest = (None, None, None)
+        self._steepest, self._sum = (None, None, None), (None, 0.0)
         self.given_bounds = None  # those of the features as they are
 
     @property
@@ -202,6 +202,13 @@ class Problem:
             else [(self.passes, self.objective.rows, slot)]
         )
 
+    def slopes(self, kept):
+        """The derivative of each row's part of f by its score, (n,), of one class."""
+        each = [
+            slopes(self.objective.loss, part, own.by_row(scores)) for own, part, scores in self._each(kept)
+        ]
+        return np.concatenate(each).astype(np.float64) * self.factor
+
     def curvature(self, kept):
         """The second derivative of each row's part of f by its score, (n,), of one class."""
         loss = self.objective.loss
@@ -222,8 +229,12 @@ class Problem:
         return phi
 
     def whole(self, f, x):
-        """The objective: f and what is not smooth."""
-        return f + self.l1 * float(np.abs(x[: self.count]).sum()) if self.l1 else f
+        """The objective: f and what is not smooth. x is not to be changed: its sum is asked for again and again."""
+        if not self.l1:
+            return f
+        if self._sum[0] is not x:
+            self._sum = x, float(np.abs(x[: self.count]).sum())
+        return f + self.l1 * self._sum[1]
 
     def steepest(self, x, g):
         """The gradient of the whole objective: the subgradient nearest to 0, without what bounds stop. Not to be changed."""
@@ -237,11 +248,12 @@ class Problem:
         if self.l1:
             g = g.copy()
             W, part = x[: self.count], g[: self.count]
-            held = self.l1 * (
-                1 + self.rounding
-            )  # or rounding leads away from 0 at the largest l1 with a weight
-            at_zero = part - np.clip(part, -held, held)
-            part[:] = np.where(W != 0, part + self.l1 * np.sign(W), at_zero)
+            # with rounding, or that leads away from 0 at the largest l1 with a weight
+            held = self.l1 * (1 + self.rounding)
+            used = np.flatnonzero(W)
+            slopes = part[used] + self.l1 * np.sign(W[used])
+            part -= np.clip(part, -held, held)
+            part[used] = slopes
         if self.bounds is not None:
             low, high = self.bounds
             W, g = x[: self.count], g.copy()
@@ -268,6 +280,15 @@ def weighted_grams(loss, rows, own, kept, pairs, factor):
         return np.zeros((len(pairs), 0, 0))
     D = curvatures(loss, rows, own.by_row(kept)) * rows.dtype.type(factor)
     return own.gram(np.ascontiguousarray(np.stack([D[c, k] for c, k in pairs])))
+
+
+def slopes(loss, rows, scores):
+    """(n,): the weighted derivative of each row's loss by its score, of one class."""
+    k, formula, d = tuple(map(float, loss)), rows.formula(loss), np.empty((1, len(scores)), scores.dtype)
+    for begin in range(0, len(scores), BLOCK):
+        part = slice(begin, begin + BLOCK)
+        formula.rows(k, np.ascontiguousarray(scores[part].T), rows.labels(loss, part), d[:, part])
+    return d[0] if rows.weight is None else d[0] * rows.weight
 
 
 def curvatures(loss, rows, scores):

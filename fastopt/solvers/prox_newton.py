@@ -6,7 +6,7 @@ import numpy as np
 
 from fastopt.engines import choose
 from fastopt.objective import Objective
-from fastopt.solvers.columns import GRAM, Columns
+from fastopt.solvers.columns import GRAM, ByColumns, working_set
 from fastopt.solvers.dots import dot
 from fastopt.solvers.lbfgs import lbfgs
 from fastopt.solvers.newton import grounded
@@ -16,9 +16,6 @@ from fastopt.solvers.searches import Patience
 from fastopt.solvers.state import State
 
 RELIEF = 20  # iterations of OWL-QN where Newton's steps lead no further
-BY_COLUMNS = (
-    400  # features that come in at a step where no Hessian is formed; 100 and 3,000 take half as long again
-)
 FIRST, ALL = 100, 200  # features of the first working set; up to so many all of them are in it
 
 
@@ -36,7 +33,7 @@ def prox_newton(problem, x):
         and problem.objective.rows.is_sparse
         and choose.has_numba()
     ):
-        yield from _steps_by_columns(problem, x)
+        yield from _steps(problem, x, ByColumns(problem))
         return
     f, g = problem.evaluate(x)
     yield x, f, g
@@ -46,7 +43,7 @@ def prox_newton(problem, x):
     wanted = FIRST
     while True:
         norm = problem.norm(x, g)
-        features = _working_set(problem, x, g, wanted)
+        features = working_set(problem, x, g, wanted)
         part = _Part(problem, features)
         better = None
         for z, _, slope in _newton_steps(part.problem, part.restrict(x)):
@@ -60,16 +57,6 @@ def prox_newton(problem, x):
         x, f, g = x_new, f_new, g_new
         wanted = max(wanted, len(features))
         yield x, f, g
-
-
-def _working_set(problem, x, g, wanted):
-    """Numbers of features, in order: those in use, and as many as `wanted` with the largest gradients."""
-    used = (x[: problem.count].reshape(problem.shape) != 0).any(axis=0)
-    slopes = np.abs(problem.steepest(x, g)[: problem.count].reshape(problem.shape)).max(axis=0)
-    slopes[used] = 0
-    candidates = np.argsort(-slopes, kind="stable")[:wanted]
-    used[candidates[slopes[candidates] > 0]] = True
-    return np.flatnonzero(used)
 
 
 class _Part:
@@ -112,7 +99,7 @@ def _newton_steps(problem, x):
         yield from lbfgs(problem, x, State())
         return
     while True:
-        for at in _steps_by_hessian(problem, x):
+        for at in _steps(problem, x, _ByHessian(problem)):
             yield at
             x = at[0]
         before = problem.whole(at[1], x)
@@ -123,51 +110,43 @@ def _newton_steps(problem, x):
             return
 
 
-def _steps_by_columns(problem, x):
-    """Iterates of proximal Newton steps on the features in use and those that break the conditions most."""
-    columns = Columns(problem)
+class _ByHessian:
+    """Values, gradients and minima of the quadratic model of all coefficients, with the Hessian."""
 
-    def model(x, g, kept, tol):
-        return columns.minimize(x, g, kept, _working_set(problem, x, g, BY_COLUMNS), tol)
+    def __init__(self, problem):
+        self.problem, self.evaluate, self.gradient_at = problem, problem.evaluate, problem.gradient_at
+        self._l1 = np.where(problem.weights, problem.l1, 0.0)
 
-    yield from _steps(problem, x, model, columns.took)
+    def minimize(self, x, g, kept, tol):
+        H = grounded(self.problem, self.problem.hessian(kept))
+        return minimize_quadratic(H, g, x, self._l1, *self.problem.limits(), tol)
 
-
-def _steps_by_hessian(problem, x):
-    """The same of all coefficients, with the Hessian."""
-    l1 = np.where(problem.weights, problem.l1, 0.0)
-    low, high = problem.limits()
-
-    def model(x, g, kept, tol):
-        return minimize_quadratic(grounded(problem, problem.hessian(kept)), g, x, l1, low, high, tol)
-
-    yield from _steps(problem, x, model)
+    def took(self, step):
+        pass
 
 
-def _steps(problem, x, model, took=lambda step: None):
-    """Iterates of proximal Newton steps, until none leads on. model: (x, g, kept, tol) -> where it has its minimum.
-
-    took: told the length of each step.
-    """
+def _steps(problem, x, by):
+    """Iterates of proximal Newton steps, until none leads on; by: ByColumns or _ByHessian."""
     kept, trial = problem.slot(), problem.slot()
-    f, g = problem.evaluate(x, kept)
+    f, g = by.evaluate(x, kept)
     yield x, f, g
     l1 = np.where(problem.weights, problem.l1, 0.0)
     rounding = max(1e-12, problem.rounding)
     patience = Patience(problem.whole(f, x), problem.steepest(x, g), 5)
     while True:
-        norm = problem.norm(x, g)
-        z = model(x, g, kept, max(norm * min(0.1, norm**0.5), 1e-16))
-        d, whole = z - x, problem.whole(f, x)
+        norm, whole = problem.norm(x, g), problem.whole(f, x)
+        z = by.minimize(x, g, kept, max(norm * min(0.1, norm**0.5), 1e-16))
+        d = z - x
         gain = dot(g, d) + dot(l1, np.abs(z) - np.abs(x))
         if not d.any():
             return
-        f_new, g_new = problem.evaluate(z, trial)
-        if problem.whole(f_new, z) <= whole + 1e-4 * gain or (
-            problem.norm(z, g_new) < norm and problem.whole(f_new, z) <= whole + rounding * abs(whole)
+        f_new, g_new = by.evaluate(z, trial)
+        whole_new = problem.whole(f_new, z)
+        if whole_new <= whole + 1e-4 * gain or (
+            problem.norm(z, g_new) < norm and whole_new <= whole + rounding * abs(whole)
         ):
             kept, trial = trial, kept
-            took(1.0)
+            by.took(1.0)
         elif not gain < 0:
             return
         else:
@@ -177,10 +156,10 @@ def _steps(problem, x, model, took=lambda step: None):
                 t /= 2
             if t <= 1e-10:
                 return
-            took(t)
+            by.took(t)
             problem.move(kept, trial, t)
             z = x + t * d
-            f_new, g_new = problem.gradient_at(z, kept)
+            f_new, g_new = by.gradient_at(z, kept)
         x, f, g = z, f_new, g_new
         yield x, f, g
         if patience.is_over(problem.whole(f, x), problem.steepest(x, g)):

@@ -74,8 +74,11 @@ def column_moments(rows):
 def column_sums(part):
     """(sums, sums of squares) of the columns of some rows, float64."""
     total, squares = np.zeros(part.features), np.zeros(part.features)
-    for begin in range(0, part.n, BLOCK):
-        X = part.matrix(slice(begin, min(begin + BLOCK, part.n)))
+    rows = BLOCK
+    if part.sparse is not None:  # with fewer the sums of a block take longer than its entries
+        rows = max(BLOCK, part.n * part.features // max(part.entries, 1))
+    for begin in range(0, part.n, rows):
+        X = part.matrix(slice(begin, min(begin + rows, part.n)))
         total += np.asarray(X.sum(axis=0), np.float64).reshape(-1)
         square = X.multiply(X) if hasattr(X, "indptr") else np.square(X, dtype=np.float64)
         squares += np.asarray(square.sum(axis=0), np.float64).reshape(-1)

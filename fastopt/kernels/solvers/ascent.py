@@ -56,7 +56,7 @@ def _product(h, values, indices, k, w):
 
 
 @kernel(counted=False)
-def _sparse_dot(h, values, indices, begin, end, w):
+def sparse_dot(h, values, indices, begin, end, w):
     odd, even = 0.0, 0.0
     for k in range(begin, end - 1, 2):
         even += _product(h, values, indices, k, w)
@@ -67,7 +67,7 @@ def _sparse_dot(h, values, indices, begin, end, w):
 
 
 @kernel(counted=False)
-def _sparse_add(h, values, indices, begin, end, w, factor):
+def sparse_add(h, values, indices, begin, end, w, factor):
     for k in range(begin, end):
         j = np.int64(read(np.int32, indices, k))
         write(w, j, read(np.float64, w, j) + factor * read_element(h, values, k))
@@ -122,7 +122,7 @@ def ascent_pass(h, ascent):
         row = ascent.rows + i * ROW
         z, alpha, most = read(np.float64, row, Z), read(np.float64, row, ALPHA), read(np.float64, row, MOST)
         if indices:
-            score = b + _sparse_dot(h, values, indices, begin, end, w)
+            score = b + sparse_dot(h, values, indices, begin, end, w)
         else:
             score = b + _dense_dot(h, values, begin, features, w)
         slope = z * score - margin + alpha * read(np.float64, row, BEND)
@@ -139,7 +139,7 @@ def ascent_pass(h, ascent):
             write(row, ALPHA, new)
             b += move * inverse_rho
             if indices:
-                _sparse_add(h, values, indices, begin, end, w, move * inverse)
+                sparse_add(h, values, indices, begin, end, w, move * inverse)
             else:
                 _dense_add(h, values, begin, features, w, move * inverse)
         at += 1
@@ -169,7 +169,7 @@ def target_pass(h, ascent):
         row = ascent.rows + i * ROW
         alpha, inverse_q = read(np.float64, row, ALPHA), read(np.float64, row, INVERSE_Q)
         if indices:
-            score = b + _sparse_dot(h, values, indices, begin, end, w)
+            score = b + sparse_dot(h, values, indices, begin, end, w)
         else:
             score = b + _dense_dot(h, values, begin, features, w)
         free, limit = alpha - (score - read(np.float64, row, TARGET)) * inverse_q, margin * inverse_q
@@ -180,7 +180,7 @@ def target_pass(h, ascent):
             write(row, ALPHA, alpha + move)
             b += move * inverse_rho
             if indices:
-                _sparse_add(h, values, indices, begin, end, w, move * inverse)
+                sparse_add(h, values, indices, begin, end, w, move * inverse)
             else:
                 _dense_add(h, values, begin, features, w, move * inverse)
     write(ascent.b, 0, b)
