@@ -71,4 +71,4 @@ def _block(found, name):
     if not text or text == f"{getattr(found, '__name__', '')}{signature}":
         raise ValueError(f"the documentation names {name}, which has no docstring")
     short = name.removeprefix("fastopt.")
-    return f"```python\n{short}{signature}\n```\n\n```text\n{text}\n```"
+    return f"```signature\n{short}{signature}\n```\n\n```text\n{text}\n```"

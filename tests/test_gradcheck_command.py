@@ -59,3 +59,10 @@ def test_assert_gradient():
     assert_gradient(lambda x: np.sum(x**2), lambda x: 2 * x, np.ones(3))
     with pytest.raises(AssertionError, match="factor 2"):
         assert_gradient(lambda x: np.sum(x**2), lambda x: 4 * x, np.ones(3))
+
+
+def test_rows_beyond_those_shown_can_be_asked_for(run, tmp_path):
+    np.save(tmp_path / "long.npy", np.arange(1.0, 15.0))
+    usual = run("f", "good", at="long.npy").output
+    assert "4 more (--rows" in usual and usual.count("x[") == 10
+    assert run("f", "good", at="long.npy", options=["--rows", "14"]).output.count("x[") == 14

@@ -113,6 +113,11 @@ def test_a_csv_with_strings_dates_and_missing_values(tmp_path):
     shell("predict", model, unlabelled, "--probabilities", "--out", tmp_path / "p.csv")
     with open(tmp_path / "p.csv", encoding="utf-8") as file:
         found = list(csv.DictReader(file))
+    assert shell("predict", model, unlabelled, "--out", tmp_path / "q.csv") == ""
+    told = shell("info", model)
+    assert (
+        "high, low" in told and "age (number)" in told and "town (4 categories)" in told and "nan" not in told
+    )
     expected = theirs.predict_proba(X)
     for i, name in enumerate(theirs.classes_):
         column = [k for k in found[0] if k.endswith(name)]

@@ -41,11 +41,14 @@ from fastopt.checking.check import MODES, gradcheck
 @click.option("--lower", type=float, help="f has no values below this x.")
 @click.option("--upper", type=float, help="f has no values above this x.")
 @click.option("--allow-undecided", is_flag=True, help="What cannot be measured is no failure.")
+@click.option(
+    "--rows", type=click.IntRange(0), default=10, show_default=True, help="Entries to show, the worst first."
+)
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON instead of the table.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write the report to this file as well.")
 def check(
     function, gradient, point, shape, dtype, seed, eps, atol, rtol, mode, autograd, jacobian, lower, upper,
-    allow_undecided, as_json, html,
+    allow_undecided, rows, as_json, html,
 ):  # fmt: skip
     """Check MODULE:GRADIENT against differences of MODULE:FUNCTION.
 
@@ -68,7 +71,7 @@ def check(
         )  # fmt: skip
     except (Exception, SystemExit) as error:  # whatever the checked module may raise, the status is 2
         _give_up(error, as_json)
-    click.echo(report.json() if as_json else report.text())
+    click.echo(report.json() if as_json else report.text(rows, "(--rows 1000 shows them)"))
     if html:
         try:
             report.save_html(html)

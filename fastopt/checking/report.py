@@ -71,14 +71,14 @@ class Report:
     def __str__(self):
         return self.text()
 
-    def text(self, rows=10):
-        """Plain text at most 100 columns wide."""
+    def text(self, rows=10, rest="in report.rows"):
+        """Plain text at most 100 columns wide; rest: where the rows beyond so many are."""
         parts = [self.headline(), *self._notes()]
         shown = self.rows[:rows]
         if shown:
             parts += ["", *_table(shown)]
             if len(self.rows) > rows:
-                parts.append(f"... and {len(self.rows) - rows} more in report.rows")
+                parts.append(f"... and {len(self.rows) - rows} more {rest}")
         if self.directions:
             parts += ["", *_direction_table(self.directions)]
         parts += ["", self._footer()]

@@ -40,5 +40,8 @@ def predict(model, data_name, probabilities, out, as_json, **reading):
             tally.add(X, y, scores, whole)
     if as_json:
         options.echo_json(tally.record() | {"out": None if out is None else str(Path(out))})
-    elif line := tally.line():
+        return
+    if line := tally.line():
         click.echo(line, err=True)
+    if out is not None:
+        click.echo(f"{tally.rows:,} predictions written to {out}", err=True)

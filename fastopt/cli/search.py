@@ -1,6 +1,7 @@
 """fastopt search: hyperparameters, by what they do to rows that are held out."""
 
 import math
+import sys
 
 import click
 import numpy as np
@@ -93,7 +94,7 @@ def search(data_name, method, lr, l2, batch_size, trials, loss, rule_name, epoch
     space = {"lr": lr, "l2": l2, "batch_size": [models.batch(size, rule_name) for size in batch_size]}
     result = fo.search(
         space, found.x_train, found.y_train, validation=validation, method=method, keep=0.5, seed=seed,
-        samples=trials if method == "random" else None, progress=not as_json, loss=loss, epochs=epochs,
+        samples=trials if method == "random" else None, progress=not as_json and sys.stderr.isatty(), loss=loss, epochs=epochs,
         rule=models.rule(rule_name, None), scale=found.scale, classes=found.classes,
         schedule=models.SCHEDULES["cosine"],
     )  # fmt: skip
