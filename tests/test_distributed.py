@@ -517,6 +517,32 @@ def test_the_command_line_on_workers(kind, client, tmp_path):
     assert code != 0 and "local-sgd" in text
 
 
+@pytest.mark.parametrize("solver", ["lbfgs", "newton"])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_large_gradients_are_added_on_workers_with_the_same_bits(
+    solver, intercept, client, parts_as_chunks, monkeypatch
+):
+    from fastopt.distributed import adding
+
+    X, y = data()
+    options = {"l2": 1e-4, "fit_intercept": intercept}
+    mine = solve(fo.Objective(fo.Softmax(), X, y, **options), solver, max_iter=8)
+    monkeypatch.setattr(adding, "ON_WORKERS", 0)
+    objective, gathered = DistributedObjective(fo.Softmax(), *chunked(X, y), client=client, **options), []
+
+    def counted(futures, *rest, gather=client.gather):
+        found = gather(futures, *rest)
+        gathered.append(found)
+        return found
+
+    monkeypatch.setattr(client, "gather", counted)
+    W, b = objective.zeros()
+    objective.value_and_grad(W, b)
+    (sums,) = gathered
+    assert len(sums) == 3 and sum(dW.size for _, dW, _ in sums) == W.size  # of eight partitions one gradient
+    same(solve(objective, solver, max_iter=8)[:2], mine[:2])
+
+
 def test_short_calls_go_past_the_scheduler_and_what_goes_wrong_there_is_asked_as_tasks(client, monkeypatch):
     from fastopt.distributed import direct
 

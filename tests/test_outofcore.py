@@ -260,6 +260,42 @@ def test_files_of_one_table(tmp_path):
     refused(lambda: fo.source(folder, target="label"), ValueError, "another order")
 
 
+def test_new_rows_become_features_as_the_first_did_and_need_no_labels(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("sklearn")
+    X, y = data(np.float64)
+    table = pandas.DataFrame(X, columns=[f"x{j}" for j in range(FEATURES)])
+    kinds = np.array(["u", "v", "w"])[np.arange(N) % 3]
+    for name, columns in {
+        "plain.parquet": {},
+        "plain.csv": {},
+        "kinds.csv": {"kind": kinds},
+        "kinds.parquet": {"kind": kinds},
+    }.items():
+        whole, path = table.assign(**columns), tmp_path / name
+        new = whole.iloc[-99:] if "kinds" not in name else whole[whole["kind"] != "v"]
+        save = "to_csv" if name.endswith("csv") else "to_parquet"
+        getattr(whole.assign(label=y), save)(path, index=False)
+        getattr(new, save)(tmp_path / f"new-{name}", index=False)
+        source = fo.source(path, target="label")
+        model = fo.LinearClassifier(solver="lbfgs").fit(source)
+        found = fo.source(tmp_path / f"new-{name}", like=source)
+        same([model.predict_proba(found)], [model.predict_proba(source)[new.index]])
+        assert model.score(found, y[new.index]) == pytest.approx(
+            (model.predict(source) == y)[new.index].mean()
+        )
+        refused(lambda found=found, model=model: model.score(found), ValueError, "has no labels: pass y")
+        assert model.score(fo.source(path, like=source)) == model.score(source)
+    refused(
+        lambda: fo.source(tmp_path / "plain.csv", like=fo.source(X, y)),
+        ValueError,
+        "like= is a source of tables",
+    )
+    refused(lambda: fo.source(tmp_path / "plain.csv", like=source), ReadError, "no column 'kind'")
+    refused(lambda: fo.source(path, like=source, target="label"), ValueError, "target and like=")
+    refused(lambda: fo.source(X, like=source), TypeError, "path of a table")
+
+
 def test_svmlight(tmp_path):
     datasets = pytest.importorskip("sklearn.datasets")
     X, y = sparse_data()

@@ -3,6 +3,7 @@
 loading.py     what data may be, and how a partition is made of it
 partitions.py  all of them as futures on workers, and one call of all
 direct.py      short calls, past the scheduler
+adding.py      sums of large gradients, added on workers
 worker.py      what workers do with theirs
 rows.py        all partitions as the rows of an objective: sums in the order of the partitions
 local.py       local-update SGD: steps of every part, averaged now and then

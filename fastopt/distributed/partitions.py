@@ -8,6 +8,7 @@ import numpy as np
 
 from fastopt import losses
 from fastopt.distributed import loading, worker
+from fastopt.distributed.adding import added
 from fastopt.distributed.direct import Direct
 from fastopt.distributed.worker import PartitionError
 from fastopt.parts import SourceLost
@@ -103,19 +104,28 @@ class Data:
         """[(partition, results of its parts)] in order; a call of each worker that holds some of them."""
         groups = list(self._answered(self._by_worker).items())
         keys = [(address, [self.futures[i].key for i in mine]) for address, mine in groups]
-        kind, began = _kind(function), time.monotonic()
-        work = worker.light(function)
-        found = self._direct(kind, keys, (work, live, backend, loss, threads))
+        kind, began, context = _kind(function), time.monotonic(), (live, backend, loss, threads)
+        found = self._direct(kind, keys, (worker.light(function), *context))
         if found is None:
             began = time.monotonic()
-            found = self._as_tasks(work, function, (live, backend, loss, threads))
+            found = self._as_tasks(function, context, self.client.gather)
         self._direct.known[kind] = time.monotonic() - began
-        for kept in worker.kept_by(function):
-            kept.set_made()
+        _set_made(function)
         return sorted((result for results in found for result in results), key=lambda pair: pair[0])
 
-    def _as_tasks(self, work, function, context):
-        """What the workers give; work: the function without the recipes of what they have."""
+    def run_added(self, function, size, live, backend, loss, threads):
+        """(loss, dW, db), float64 and flat, the sums of what the function gives of all parts, added on the workers. size: of a dW."""
+
+        def add(futures):
+            self._results = []  # gradients of all parts: not kept until the next call
+            return added(self.client, futures, size, _task_name(function))
+
+        found = self._as_tasks(function, (live, backend, loss, threads), add)
+        _set_made(function)
+        return found
+
+    def _as_tasks(self, function, context, finish):
+        """finish(futures of what the workers give)."""
         import dask
 
         def submit(work, groups):
@@ -131,15 +141,15 @@ class Data:
 
         def called(first):
             groups = list(self._by_worker().items())
-            return self._raced(partial(submit, first), partial(submit, function), groups)
+            return finish(self._raced(partial(submit, first), partial(submit, function), groups))
 
         try:
-            return self._answered(lambda: called(work))
+            return self._answered(lambda: called(worker.light(function)))
         except worker.Lacks:  # a worker is new, or has the partitions of another one
             return self._answered(lambda: called(function))
 
     def _raced(self, submit, again, groups):
-        """What submit([(address, partitions)]) gives. What a slow worker holds is done by another one too, which is told
+        """The futures that submit([(address, partitions)]) gives, done. What a slow worker holds is done by another one too, which is told
         how to make what that one has kept: again([(address, partitions)]).
 
         Slow is who takes LATE times as long as half of the tasks took. The two results have the same bits: the first
@@ -165,7 +175,7 @@ class Data:
             if half is not None and took > LATE * half and not all(done):
                 futures = self._twice(again, groups, futures, done)
                 break
-        return self.client.gather(futures)
+        return futures
 
     def _twice(self, submit, groups, futures, done):
         """The futures, those that are not done or the same by another worker: who is first."""
@@ -222,6 +232,11 @@ def _send_at_once(client):
 def _task_name(function):
     """What the dashboard shows: fastopt-gradient, fastopt-line, ..."""
     return f"fastopt-{_kind(function)}-{next(_COUNT)}"
+
+
+def _set_made(function):
+    for kept in worker.kept_by(function):
+        kept.set_made()
 
 
 def _kind(function):

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from fastopt.distributed import worker
+from fastopt.distributed import adding, worker
 from fastopt.distributed.partitions import Data
 from fastopt.engines.parted import Sums
 from fastopt.parts import SourceLost, joined
@@ -41,9 +41,11 @@ class RemoteRows:
 
     def call(self, function):
         """function(worker.Part) of every part, in the order of the parts."""
-        live = set().union(*(slot.kept.needed() for slot in self._slots if slot.kept is not None))
-        found = self.data.run(function, live, *self.context)
+        found = self.data.run(function, self._live(), *self.context)
         return [result for _, results in found for result in results]
+
+    def _live(self):
+        return set().union(*(slot.kept.needed() for slot in self._slots if slot.kept is not None))
 
     @functools.cached_property
     def part_counts(self):
@@ -75,6 +77,10 @@ class RemoteRows:
 
     def _sums(self, function, dW, db):
         sums = Sums(dW, db)
+        if len(self.counts) * dW.nbytes >= adding.ON_WORKERS:
+            loss, flat, own_db = self.data.run_added(function, dW.size, self._live(), *self.context)
+            sums.take(loss, flat.reshape(dW.shape), own_db)
+            return sums
         for found in self.call(function):
             sums.add(*found)
         return sums

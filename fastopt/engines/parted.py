@@ -58,6 +58,14 @@ class Sums:
         if db is not None:
             self._db += db
 
+    def totals(self):
+        """(loss, dW, db) so far, in float64."""
+        return self.loss, self._dW, self._db
+
+    def take(self, loss, dW, db):
+        """The totals of others, of all parts."""
+        self.loss, self._dW, self._db = loss, dW, db
+
     def write(self, dW, db, scale):
         dW[...] = self._dW * scale
         if db is not None:

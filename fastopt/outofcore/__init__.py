@@ -21,7 +21,7 @@ __all__ = ["Source", "source"]
 
 def source(
     data, y=None, *, weight=None, target=None, weight_column=None, dtype=None, in_flight=IN_FLIGHT,
-    classes=None, scale=None, **columns,
+    classes=None, scale=None, like=None, **columns,
 ):  # fmt: skip
     """A source of rows that need not fit into memory, for fo.Objective, fo.train and LinearClassifier.
 
@@ -35,6 +35,8 @@ def source(
     in_flight: parts in memory at once, each of 256 MB of X at most (131,072 rows of CSR): one is computed with
         while the next is read.
     classes: names of the class numbers in y. scale: what uint8 features are multiplied by (1/255).
+    like: a source of a table: the columns of this one become the features that its columns became, for predictions of new rows.
+        Labels may be missing then.
     columns: of a table, how columns become features: drop, categorical, missing, unknown, standardize (False), as
         `fastopt train` takes them. They are fitted in one pass.
 
@@ -42,7 +44,18 @@ def source(
     memory. ReadError, ValueError or TypeError says what cannot be read, and where.
     """
     in_flight = checked_whole(in_flight, "in_flight", 1)
-    found = _found(data, y, weight, target, weight_column, dtype, columns)
+    if like is None:
+        found = _found(data, y, weight, target, weight_column, dtype, columns)
+    else:
+        others = {
+            "y": y,
+            "weight": weight,
+            "target": target,
+            "weight_column": weight_column,
+            "dtype": dtype,
+            **columns,
+        }
+        found = _found_like(like, data, [name for name, value in others.items() if value is not None])
     if in_flight != IN_FLIGHT:
         found.in_flight = in_flight
     if scale is not None:
@@ -92,6 +105,21 @@ def _found(data, y, weight, target, weight_column, dtype, columns):
     if given:
         raise ValueError(f"{next(iter(given))} is for tables, such as Parquet or CSV files: leave it out")
     return kind(data, y, weight)
+
+
+def _found_like(like, data, others):
+    from fastopt.outofcore.tables import files_of_folder, table_like
+
+    if others:
+        raise ValueError(f"{others[0]} and like=: what the columns are is said by like; leave it out")
+    if not isinstance(like, Source):
+        raise TypeError(f"like must be a source, not {type(like).__name__}")
+    if _may_be_tables(data) and os.path.isdir(data):
+        data = files_of_folder(data) or data
+    paths = data if isinstance(data, (list, tuple)) else [data]
+    if not paths or not all(map(_may_be_tables, paths)):
+        raise TypeError("with like= data must be a path of a table, or a list of such")
+    return table_like(paths, like)
 
 
 def _may_be_tables(data):

@@ -10,6 +10,7 @@ import numpy as np
 from fastopt.arrays import FLOATS
 from fastopt.outofcore import disk
 from fastopt.outofcore.arrays import ArraySource
+from fastopt.outofcore.several import Several
 from fastopt.parts import Source
 from fastopt.readers import labels, open_data
 from fastopt.readers.preparation import Feature, Preparation, guessed_target, prepared
@@ -56,9 +57,31 @@ def tables_together(paths, *, target=None, weight_column=None, dtype=None, **opt
     return TableSource(_chained(tables), target, weight_column, dtype, options)
 
 
+def table_like(paths, like):
+    """The source of tables whose columns become features as those of another source did; labels are there or not."""
+    preparation = getattr(like, "preparation", None)
+    if preparation is None:
+        raise ValueError(
+            f"like= is a source of tables of named columns, and {like.name} is none: leave it out"
+        )
+    _reserve_nothing()
+    tables = [open_data(path) for path in paths]
+    for table in tables:
+        if isinstance(table, Matrix):
+            raise ReadError(f"{table.name} is no table of named columns, as {like.name} is")
+    first = getattr(like, "sources", [like])[0]
+    if isinstance(first, ParquetSource) and all(_parquet_schema(path) is not None for path in paths):
+        pairs = zip(paths, tables, strict=True)
+        found = [ParquetSource(path, data, _parquet_schema(path), like=first) for path, data in pairs]
+        return found[0] if len(found) == 1 else Several(found)
+    return TableSource(_chained(tables), like=like)
+
+
 def _chained(tables):
     """Tables of the same columns, one after the other, as one."""
     first = tables[0]
+    if len(tables) == 1:
+        return first
     for other in tables[1:]:
         if set(other.columns) != set(first.columns) or other.text != first.text:
             odd = sorted(set(other.columns) ^ set(first.columns))
@@ -170,19 +193,33 @@ class ParquetSource(Source):
 
     raw = True
 
-    def __init__(self, path, data, schema, target, weight_column, dtype):
+    def __init__(self, path, data, schema, target=None, weight_column=None, dtype=None, like=None):
         from pyarrow import parquet
 
         self.name, self.path, self._weight = data.name, path, weight_column
-        self._target = _target(data.columns, target, weight_column, data.name)
-        self._columns = [c for c in data.columns if c not in (self._target, weight_column)]
+        if like is None:
+            self._target = _target(data.columns, target, weight_column, data.name)
+            self._columns = [c for c in data.columns if c not in (self._target, weight_column)]
+        else:
+            self._take_columns(data, schema, like)
         if not self._columns:
             raise ReadError(f"{data.name} has no columns but the labels: there is nothing to learn from")
         kinds = {schema.field(c).type for c in self._columns}
         wide = len(kinds) == 1 and str(kinds.pop()) == "double"
-        self.dtype = np.dtype(dtype or (np.float64 if wide else np.float32))
+        self.dtype = np.dtype(dtype or (np.float64 if wide else np.float32)) if like is None else like.dtype
         self.features, self.n = len(self._columns), parquet.ParquetFile(path).metadata.num_rows
         self.entries = self.n * self.features
+
+    def _take_columns(self, data, schema, like):
+        """Those of another source; its labels and weights where they are there."""
+        like.preparation.check_columns(data)
+        self._columns = like._columns
+        self._target, self._weight = (c if c in data.columns else None for c in (like._target, like._weight))
+        wrong = [c for c in self._columns if not _is_number(schema.field(c).type)]
+        if wrong:
+            raise ReadError(
+                f"{data.name}: column {wrong[0]!r} is {schema.field(wrong[0]).type}, in {like.name} it holds numbers"
+            )
 
     def shuffled(self, size, rng):
         """Row groups in an order drawn with rng."""
@@ -215,7 +252,11 @@ class ParquetSource(Source):
             at += batch.num_rows
 
     def _named(self):
-        return [*self._columns, self._target, *([self._weight] if self._weight else [])]
+        return [*self._columns, *self._beside()]
+
+    def _beside(self):
+        """The columns of labels and of weights."""
+        return [c for c in (self._target, self._weight) if c is not None]
 
     def _batches(self, columns, groups=None):
         from pyarrow import parquet
@@ -239,7 +280,7 @@ class ParquetSource(Source):
 
     def labels(self):
         first = 0
-        for batch in self._batches([self._target, *([self._weight] if self._weight else [])]):
+        for batch in self._batches(self._beside() or self._columns[:1]):
             yield batch.num_rows, *self._rest(batch, first)
             first += batch.num_rows
 
@@ -247,7 +288,7 @@ class ParquetSource(Source):
     def preparation(self):
         """As the readers take the file again."""
         features = [Feature(name, "number") for name in self._columns]
-        return Preparation(features, self._target, [], "refuse", "ignore", False)
+        return Preparation(features, self._target or "", [], "refuse", "ignore", False)
 
     def _matrix(self, batch, first):
         """The columns side by side: a block of rows at a time, that it stays in the cache while it is filled."""
@@ -268,6 +309,8 @@ class ParquetSource(Source):
         return column.to_numpy(zero_copy_only=False)
 
     def _rest(self, batch, first):
+        if self._target is None:
+            return None, _weights(batch, self._weight, self.name)
         own = batch.column(batch.schema.get_field_index(self._target))
         y = labels.vector(own.to_pylist() if _is_text(own) or own.null_count else own.to_numpy(zero_copy_only=False),
                           self.name)  # fmt: skip
@@ -292,27 +335,33 @@ class TableSource(Source):
 
     raw = True
 
-    def __init__(self, data, target, weight_column, dtype, options):
+    def __init__(self, data, target=None, weight_column=None, dtype=None, options=None, like=None):
         if weight_column is not None:
             raise ReadError(f"weight_column is for Parquet files of numbers, which {data.name} is not")
         if dtype is not None and np.dtype(dtype) != np.float32:
             raise ReadError(f"{data.name}: prepared columns are float32")
-        self.name, self._data = data.name, data
-        scanned = scan(data)
-        self.preparation = prepared(scanned, target=target, **{"standardize": False, **options})
-        self.features, self.dtype, self.entries = self.preparation.width, np.dtype(np.float32), 0
+        self.name, self._data, self._may_lack_labels = data.name, data, like is not None
+        self.preparation = (
+            prepared(scan(data), target=target, **{"standardize": False, **(options or {})})
+            if like is None
+            else like.preparation
+        )
+        self.dtype = np.dtype(np.float32) if like is None else like.dtype
+        self.features, self.entries = self.preparation.width, 0
         self.is_sparse = hasattr(next(self._pieces())[0], "indptr")
 
     def _pieces(self):
         for X, found, whole in self.preparation.parts(self._data):
-            if found is None:
+            if found is None and not self._may_lack_labels:
                 raise ReadError(f"{self.name} has no column {self.preparation.target!r}")
             keep = whole
-            if self.preparation.missing == "drop":
+            if self.preparation.missing == "drop" and found is not None:
                 keep = whole & np.array([v is not None for v in found], bool)
             if not keep.all():
-                X, found = X[keep], [v for v, kept in zip(found, keep, strict=True) if kept]
-            yield X.astype(np.float32, copy=False), labels.vector(found, self.name), None
+                X = X[keep]
+                found = None if found is None else [v for v, kept in zip(found, keep, strict=True) if kept]
+            y = None if found is None else labels.vector(found, self.name)
+            yield X.astype(self.dtype, copy=False), y, None
 
     def pieces(self, size):
         return regrouped(self._pieces(), size)

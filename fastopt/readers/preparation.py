@@ -72,13 +72,13 @@ class Preparation:
 
     def parts(self, table, training=False):
         """(X, labels as text or numbers, or None; which rows are whole) of the Table's rows, part by part."""
-        self._check_columns(table)
+        self.check_columns(table)
         begin = 0
         for batch in table.batches():
             yield self._part(table, batch, begin, training)
             begin += batch.num_rows
 
-    def _check_columns(self, table):
+    def check_columns(self, table):
         lacking = [f.name for f in self.features if f.name not in table.columns]
         if lacking:
             more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
