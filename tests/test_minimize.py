@@ -360,3 +360,26 @@ def test_again(method, numba, rng):
     with pytest.raises(ValueError, match="x0 is empty"):
         solved(np.empty(0))
     assert solved(np.array([-1, 1])).x.dtype == np.float64
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs"])
+@pytest.mark.parametrize("how", ["plain", "compiled", "bounded"])
+def test_differences_are_to_one_side_until_the_end(method, how, numba):
+    if (method, how) == ("bfgs", "bounded"):
+        pytest.skip("bfgs takes no bounds")
+    n, calls = 8, []
+    x0 = np.linspace(-1.0, 1.5, n)
+    fun = numba.njit(rosenbrock) if how == "compiled" else lambda x: calls.append(1) or rosenbrock(x)
+    bounds = [(-2.0, 0.5)] * n if how == "bounded" else None
+    for maxfev in (None, 100, n + 2):
+        calls.clear()
+        r = fo.minimize(fun, x0, method=method, bounds=bounds, maxfev=maxfev)
+        assert how == "compiled" or r.nfev == len(calls)
+        assert maxfev is None or r.nfev <= maxfev
+        if maxfev is None:
+            given = fo.minimize(rosenbrock, x0, jac=rosenbrock_gradient, method=method, bounds=bounds)
+            assert r.success and r.nfev < 1.5 * (n + 1) * given.nfev
+            free = np.ones(n, bool) if bounds is None else r.x < 0.5
+            np.testing.assert_allclose(
+                r.jac[free], rosenbrock_gradient(r.x)[free], atol=3e-7
+            )  # one-sided: 1e-5

@@ -5,6 +5,7 @@ import math
 from fastopt.algorithms.line_search import FIRST, LONGEST, in_units, line_search
 from fastopt.algorithms.state import (
     EXPECTED,
+    FORWARD,
     NEW,
     PAIRS,
     RUNNING,
@@ -16,6 +17,7 @@ from fastopt.algorithms.state import (
     F,
     accept,
     begin,
+    doubtful,
     finish,
     running,
     stuck,
@@ -46,7 +48,7 @@ def bfgs(fun, x, g, bounds, head, work):
     x0, g0, d = part(work, 2 * n, n), part(work, 3 * n, n), part(work, 4 * n, n)
     s, y, hy = part(work, 5 * n, n), part(work, 6 * n, n), part(work, 7 * n, n)
     H = part(work, 8 * n, n * n)
-    if head[STATUS] == NEW:
+    if head[STATUS] <= NEW:
         begin(fun, x, g, bounds, head, work)
     steps = 0
     while steps < head[STRETCH] or head[STATUS] != RUNNING:
@@ -71,16 +73,17 @@ def bfgs(fun, x, g, bounds, head, work):
         t_max = LONGEST * max(1.0, t)
         if pairs > 0:
             head[EXPECTED] = -0.5 * slope
-        if slope < 0.0:
+        if slope < 0.0 and not doubtful(head):
             t, f = line_search(fun, x, g, x0, d, slope, t, t_max, f, CURVATURE, head, work)
         else:
             t = 0.0
         if t == 0.0:
             copy(x0, x)
             copy(g0, g)
-            if pairs == 0:
+            if pairs == 0 or head[FORWARD] > 0:
                 stuck(head)
-            head[PAIRS] = 0
+            else:
+                head[PAIRS] = 0
             continue
         accept(f, head)
         if t >= t_max:

@@ -34,6 +34,11 @@ def ends(x, h, low, high):
     return (a, b) if a > b else (x, x)
 
 
+def beyond(x, h, low, high):
+    """A point h away inside the bounds: above x, or below; x where there is none."""
+    return x + h if x + h <= high else x - h if x - h >= low else x
+
+
 def root_of(dtype, power):
     return float(np.finfo(dtype).eps) ** power
 
@@ -57,6 +62,18 @@ def gradient(f, x, g, bounds, size):
         x[i] = keep
         g[i] = (plus - minus) / (float(a) - float(b)) if a > b else 0.0
     return 2 * x.size
+
+
+def forward(f, fx, x, g, bounds, size):
+    """g by differences to the value fx at x; returns the number of calls of f. size: below 0, which asks for them."""
+    root, x = root_of(x.dtype, 1 / 2), x.copy()
+    for i in range(x.size):
+        keep = x[i]
+        low, high = (-np.inf, np.inf) if bounds is None else bounds[:, i]
+        x[i] = beyond(keep, x.dtype.type(step(float(keep), -float(size[i]), root)), low, high)
+        g[i] = (f(x) - fx) / (float(x[i]) - float(keep)) if x[i] != keep else 0.0
+        x[i] = keep
+    return x.size
 
 
 def jacobian(f, x, r, J, bounds, size):

@@ -10,6 +10,7 @@ from fastopt.algorithms.line_search import FIRST, LONGEST, in_units, line_search
 from fastopt.algorithms.state import (
     BOUNDED,
     EXPECTED,
+    FORWARD,
     MEMORY,
     NEW,
     NEWEST,
@@ -23,6 +24,7 @@ from fastopt.algorithms.state import (
     F,
     accept,
     begin,
+    doubtful,
     finish,
     running,
     stuck,
@@ -102,7 +104,7 @@ def lbfgs(fun, x, g, bounds, head, work):
     S, Y = part(work, 7 * n, m * n), part(work, (7 + m) * n, m * n)
     sy, alpha = part(work, (7 + 2 * m) * n, m), part(work, (7 + 2 * m) * n + m, m)
     bounded = head[BOUNDED] > 0
-    if head[STATUS] == NEW:
+    if head[STATUS] <= NEW:
         begin(fun, x, g, bounds, head, work)
     steps = 0
     while steps < head[STRETCH] or head[STATUS] != RUNNING:
@@ -134,7 +136,7 @@ def lbfgs(fun, x, g, bounds, head, work):
         slope = dot(d, g)
         if pairs > 0:
             head[EXPECTED] = -0.5 * slope
-        if not slope < 0.0:
+        if not slope < 0.0 or doubtful(head):
             t = 0.0
         copy(x, x0)
         copy(g, g0)
@@ -144,9 +146,10 @@ def lbfgs(fun, x, g, bounds, head, work):
         if t == 0.0:
             copy(x0, x)
             copy(g0, g)
-            if pairs == 0:
+            if pairs == 0 or head[FORWARD] > 0:
                 stuck(head)
-            head[PAIRS] = 0
+            else:
+                head[PAIRS] = 0
             continue
         if bounded:
             copy_clipped(x, bounds, x)

@@ -8,11 +8,12 @@ rounding, slopes alone decide (Hager & Zhang 2005, equation 4.1).
 import math
 
 from fastopt.algorithms.calls import evaluate
-from fastopt.algorithms.state import EPS, EVALUATIONS, MAX_EVALUATIONS, note
+from fastopt.algorithms.state import EPS, EVALUATIONS, FORWARD, MAX_EVALUATIONS, note
 from fastopt.algorithms.vectors import dot, move, norm
 
 ARMIJO = 1e-4
 MOST_TRIALS = 40
+MOST_FORWARD = 6  # with gradients by one-sided differences, which central ones replace where they do not belong to f any more
 FIRST = 1.5  # length of the very first trial; with 1 more evaluations over Moré and Wild's problems, with 3 other minima
 LONGEST = 1e20  # times the first trial: a function that still falls there has no lower bound
 SHORTEST_SHARE, LONGEST_SHARE = 1e-2, 10.0  # of the lengths that a problem shows at its start
@@ -98,7 +99,7 @@ def line_search(fun, x, g, x0, d, slope0, t, t_max, f0, curvature, head, work):
     wall = math.inf  # the function is not finite there
     t = min(t, t_max)
     f = f0
-    for _ in range(MOST_TRIALS):
+    for _ in range(MOST_FORWARD if head[FORWARD] > 0 else MOST_TRIALS):
         if head[EVALUATIONS] >= head[MAX_EVALUATIONS]:
             break
         move(x0, t, d, x)

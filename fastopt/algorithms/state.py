@@ -16,10 +16,11 @@ from fastopt.algorithms.vectors import copy, copy_clipped, largest, part, projec
     GTOL, FTOL, XTOL, TARGET, MAX_ITERATIONS, MAX_EVALUATIONS, STRETCH, BOUNDED,
     MEMORY, PAIRS, NEWEST, SCALE, RADIUS, RESTARTS, ROWS, EPS,
     STEP, STALLED, F_BEFORE, DAMPING, SECOND_COST, SIMPLEX_BEFORE, ENOUGH, EXPECTED,
-) = range(32)  # fmt: skip
-HEAD = 32
+    FORWARD,
+) = range(33)  # fmt: skip
+HEAD = 33
 
-NEW, RUNNING = -2, -1
+AGAIN, NEW, RUNNING = -3, -2, -1  # AGAIN: from here with what is known, but another gradient
 GRADIENT, FUNCTION, STEP_SMALL, REACHED, SIMPLEX = range(5)  # success
 (
     ITERATION_LIMIT, EVALUATION_LIMIT, TIME_LIMIT, PRECISION, NOT_FINITE,
@@ -72,13 +73,14 @@ def begin(fun, x, g, bounds, head, work):
     if head[BOUNDED]:
         copy_clipped(x, bounds, x)
     f = evaluate(fun, x, g)
-    head[EVALUATIONS] = 1
+    again = head[STATUS] == AGAIN
+    head[EVALUATIONS] = head[EVALUATIONS] + 1 if again else 1
     head[F], head[BEST], head[F_BEFORE] = f, f, np.inf
     copy(x, part(work, 0, n))
     copy(g, part(work, n, n))
     norm = projected_norm(x, g, bounds, head[BOUNDED])
     head[NORM] = norm
-    if head[ENOUGH] > 0:
+    if head[ENOUGH] > 0 and not again:
         head[GTOL] = head[ENOUGH] * min(norm, 1.0)
     head[STATUS] = RUNNING
     head[STEP], head[EXPECTED] = np.inf, np.inf
@@ -131,6 +133,12 @@ def stuck(head):
     """No step lowers the function: or there was no evaluation left to find one."""
     spent = head[EVALUATIONS] >= head[MAX_EVALUATIONS]
     head[STATUS] = EVALUATION_LIMIT if spent else PRECISION
+
+
+def doubtful(head):
+    """Whether gradients are differences, to one side (FORWARD 1) or central (-1), and a step promises no more than their errors."""
+    units = 100.0 if head[FORWARD] > 0 else 1.0
+    return head[FORWARD] != 0 and head[EXPECTED] <= units * head[EPS] * abs(head[F])
 
 
 def affords(head, evaluations):

@@ -8,6 +8,7 @@ import numpy as np
 from fastopt.algorithms import differences
 from fastopt.algorithms.state import STRETCH
 from fastopt.minimization.run import run
+from fastopt.minimization.sharpening import Sharpening
 
 _MOST = 256  # problems; each keeps its functions alive
 _LARGEST = 1 << 18  # bytes of work: with more, the run takes far longer than what is spared
@@ -59,12 +60,15 @@ class Again:
         g = np.empty_like(x)
         entry, functions, bounds, head, work = self.entry, self.functions, self.open, self.head, self.work
         head[:] = self.template
-        if self.engine.sizes is not None:
+        engine = self.engine
+        if engine.sizes is not None:
             self.near[2] = differences.sizes(x)
+            if engine.sharpening is not None:
+                engine.sharpening = Sharpening(self.near[2], head, engine.sharpening.maxfev)
 
         def solve():
             entry(functions, x, g, bounds, head, work)
 
-        status = run(solve, x, head, work, compiled=True, step=self.stretch)
+        status = run(solve, x, head, work, compiled=True, step=self.stretch, sharpen=engine.sharpening)
         self.stretch = head[STRETCH]  # so many iterations are known to be short
         return status, x, g, head

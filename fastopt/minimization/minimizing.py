@@ -17,6 +17,7 @@ from fastopt.minimization.problem import (
 )
 from fastopt.minimization.result import make_result
 from fastopt.minimization.run import checked_callback, run
+from fastopt.minimization.sharpening import Sharpening
 from fastopt.rules import checked
 
 DTYPES = {"f": "float32", "d": "float64"}  # dtype.name takes 2 us
@@ -53,8 +54,8 @@ def minimize(
     fun: a Python function or one compiled by numba.njit, of a 1-D array; returns a number. Where all that is
         given is compiled, the whole run is, without one call of Python between.
     x0: (n,); float32 stays float32, everything else is float64.
-    jac: gradient (n,), a function; True: fun returns (value, gradient); None: central differences inside
-        the bounds. A compiled jac may fill an array instead: jac(x, *args, out).
+    jac: gradient (n,), a function; True: fun returns (value, gradient); None: differences inside the
+        bounds, central ones at the end. A compiled jac may fill an array instead: jac(x, *args, out).
     hess, hessp: Hessian (n, n) and its product with a vector hessp(x, v, *args), for "newton" and "newton-cg".
     residual: for "lm": residual(x, *args) -> (m,), of which half the sum of squares is minimized; jac is
         then its Jacobian (m, n), None or "complex" (by the complex step).
@@ -115,11 +116,14 @@ def minimize(
     if not maxfev >= 1:
         raise ValueError(f"maxfev must be at least 1, not {maxfev:g}")
     head[state.MAX_EVALUATIONS] = max(1, maxfev // engine.cost) if maxfev < math.inf else maxfev
+    if engine.numeric and kind.needs == "gradient" and rule is None and x.dtype == np.float64:
+        engine.sharpening = Sharpening(engine.sizes, head, maxfev)
     head[state.SECOND_COST] = second_cost(kind, functions, jac, x.size)
     kept = (
         again.Again(engine, kind, head, x) if fast and key is not None and kind.needs != "residuals" else None
     )
-    status = run(engine.solve, x, head, engine.work, seconds=seconds, callback=callback, compiled=fast)
+    status = run(engine.solve, x, head, engine.work, seconds=seconds, callback=callback, compiled=fast,
+                 sharpen=engine.sharpening)  # fmt: skip
     if kept is not None:
         again.give(key, kept)
     return _result(status, x, engine.g, head, engine, kind)
@@ -210,6 +214,8 @@ def is_compiled(functions, args):
 class Plain:
     """A solver's text run as it is, calling Python functions."""
 
+    sharpening: Sharpening | None = None
+
     def __init__(self, kind, name, functions, jac, args, x, low_high, head, rule=None, schedules=None):
         if "jac" not in functions and jac in (True, "complex"):
             functions = {**functions, "jac": jac}
@@ -220,7 +226,9 @@ class Plain:
         head[state.ROWS] = rows
         self.work = np.zeros(kind.size(x.size, int(head[state.MEMORY]), rows), x.dtype)
         self.g = np.zeros_like(x)
-        self.cost = 1 if "jac" in functions or kind.needs in ("value", "residuals") else 2 * x.size + 1
+        self.numeric = "jac" not in functions
+        self.sizes = self.functions.size
+        self.cost = 2 * x.size + 1 if self.numeric and kind.needs not in ("value", "residuals") else 1
         bounds = low_high if low_high is not None else np.empty((2, 0), x.dtype)
         self.call = kind.solver, (self.functions, x, self.g, bounds, head, self.work)
 
@@ -237,6 +245,8 @@ class Plain:
 class Compiled:
     """A solver compiled, calling compiled functions by their addresses."""
 
+    sharpening: Sharpening | None = None
+
     def __init__(self, kind, name, functions, jac, args, x, low_high, head, rule=None, schedules=None):
         from fastopt.kernels.minimization import binding
 
@@ -252,11 +262,12 @@ class Compiled:
         self.g = np.empty_like(x)
         self.numeric = "jac" not in functions and jac is None
         differs = self.numeric or second_cost(kind, functions, jac, n)
-        self.sizes = sizes = differences.sizes(x) if differs else None
+        sizes = differences.sizes(x) if differs else None
         self.cost = 2 * n + 1 if self.numeric and kind.needs not in ("value", "residuals") else 1
         self.kind, self.n = kind, n
         steps = None if rule is None else CompiledSteps(rule, schedules, x, self.g)
-        self.solve = bound.solve(x, self.g, low_high, head, self.work, args, sizes, steps)
+        self.solve, near = bound.solve(x, self.g, low_high, head, self.work, args, sizes, steps)
+        self.sizes = near[2] if differs else None
 
     def counts(self, head):
         nfev, needs = int(head[state.EVALUATIONS]), self.kind.needs
@@ -268,7 +279,8 @@ class Compiled:
             return nfev, 0, 0
         else:
             nhev = int(head[state.PAIRS if needs == "product" else state.HESSIANS])
-        return nfev * self.cost, 0 if self.numeric else nfev, nhev
+        calls = nfev * self.cost if self.sharpening is None else self.sharpening.calls_of(head)
+        return calls, 0 if self.numeric else nfev, nhev
 
 
 def _result(status, x, g, head, engine, kind):

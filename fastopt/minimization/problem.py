@@ -94,7 +94,10 @@ class Functions:
             return as_number(both[0])
         f = self.value(x)
         if self.jac is None:
-            self.nfev += differences.gradient(self._plain, x, g, self.bounds, self.size)
+            if self.size[0] < 0:
+                self.nfev += differences.forward(self._plain, f, x, g, self.bounds, self.size)
+            else:
+                self.nfev += differences.gradient(self._plain, x, g, self.bounds, self.size)
         else:
             self.njev += 1
             self._given(x, g)

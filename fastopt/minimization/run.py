@@ -25,11 +25,11 @@ _LONG = 1 << 40
 _PATIENCE = 0.02  # seconds of a stretch, more or less
 
 
-def run(solve, x, head, work, *, seconds=None, callback=None, compiled=False, step=1):
+def run(solve, x, head, work, *, seconds=None, callback=None, compiled=False, step=1, sharpen=None):
     """Call solve() until head[STATUS] says why it is over; x is then the best point. Returns the status.
 
     solve() makes at most head[STRETCH] iterations. Ctrl-C, the end of `seconds` and StopIteration from the
-    callback leave the best point so far.
+    callback leave the best point so far. sharpen(head): whether the run goes on, with better gradients.
     """
     head[STATUS] = NEW
     head[STRETCH] = step if compiled or callback is not None or seconds is not None else _LONG
@@ -39,6 +39,8 @@ def run(solve, x, head, work, *, seconds=None, callback=None, compiled=False, st
         while True:
             solve()
             if head[STATUS] != RUNNING:
+                if sharpen is not None and sharpen(head):
+                    continue
                 return int(head[STATUS])
             if callback is not None:
                 callback(x, head)

@@ -87,11 +87,12 @@ class Bound:
         return int(block[DATA_ROW])
 
     def solve(self, x, g, low_high, head, work, args, sizes, rule=None):
-        """A function without arguments that runs the solver for a stretch.
+        """A function without arguments that runs the solver for a stretch, and what data() keeps near.
 
         sizes: of x's entries, where there are differences to take, else None. rule: of descent, its CompiledSteps.
         """
         data, kept = self.data(x, args, low_high, sizes)
+        near = kept[-1]
         bounds = np.empty((2, 0), x.dtype) if low_high is None else low_high
         given = (*self.addresses, data.ctypes.data), x, g, bounds, head, work
         entry = self.entry
@@ -99,12 +100,12 @@ class Bound:
             from fastopt.kernels.minimization.descent import descent_entry
 
             entry = descent_entry(x.dtype.name)
-            return lambda kept=(data, kept): rule.run(entry, given, head)
+            return (lambda kept=(data, kept): rule.run(entry, given, head)), near
 
         def call(kept=(data, kept)):
             entry(*given)
 
-        return call
+        return call, near
 
     def count_residuals(self, x, args):
         """m, from one call at x."""

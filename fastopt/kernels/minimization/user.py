@@ -16,7 +16,7 @@ from fastopt.kernels.minimization.arguments import DATA_NEARBY, arguments, read_
 from fastopt.kernels.minimization.calls import array_at, constant_at, matrix_at
 
 _FUNCTIONS: dict = {}
-for _function in (differences.step, differences.along, differences.ends):
+for _function in (differences.step, differences.along, differences.ends, differences.beyond):
     register_jitable(_function)
 
 
@@ -163,6 +163,16 @@ def _call_evaluate(h, x, g, near, a):
 def by_differences(h, x, g, near, a):
     n = x.size
     moved = copied(x)
+    if near[2, 0] < 0.0:
+        f = call_fun(h, x, a)
+        root = np.finfo(x.dtype).eps ** 0.5
+        for i in range(n):
+            moved[i] = differences.beyond(
+                x[i], differences.step(x[i], -near[2, i], root), near[0, i], near[1, i]
+            )
+            g[i] = (call_fun(h, moved, a) - f) / (moved[i] - x[i]) if moved[i] != x[i] else 0.0
+            moved[i] = x[i]
+        return f
     root = np.finfo(x.dtype).eps ** (1 / 3)
     for i in range(n):
         up, down = differences.ends(x[i], differences.step(x[i], near[2, i], root), near[0, i], near[1, i])
