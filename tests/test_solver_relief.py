@@ -1,5 +1,8 @@
 """Data on which a solver alone took thousands of iterations, or stood still: what goes on for it ends at the optimum."""
 
+import itertools
+import sys
+
 import numpy as np
 import pytest
 
@@ -148,3 +151,16 @@ def test_conditions_of_wide_sparse_rows(bounds, standardize, dtype, rng):
     assert report.converged and max(np.abs(off).max(), abs(d.sum())) <= 2 * tol
     assert (low <= W).all() and (high >= W).all() and (W != 0).any()
     assert bounds == (-0.1, 0.2) or (W == 0).sum() > 60
+
+
+@pytest.mark.parametrize("bounds", [None, (0, None)])
+def test_owl_qn_that_ends_early_is_followed_by_proximal_newton(bounds, rng, monkeypatch):
+    """Asked for by name too; the report names both."""
+    module = sys.modules[solve.__module__]
+    whole = module._SMOOTH["lbfgs"]
+    monkeypatch.setitem(module._SMOOTH, "lbfgs", lambda *given: itertools.islice(whole(*given), 3))
+    X, y = rng.normal(size=(200, 8)), rng.integers(0, 3, 200)
+    objective = fo.Objective(fo.Softmax(), X, y, penalty=fo.ElasticNet(1e-3, 1e-4))
+    found, other = (solve(objective, name, bounds=bounds) for name in ("lbfgs", "prox-newton"))
+    assert found.report.solver == "lbfgs, prox-newton" and found.report.converged
+    np.testing.assert_allclose(found.W, other.W, atol=1e-7)

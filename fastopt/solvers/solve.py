@@ -38,7 +38,7 @@ class Report(NamedTuple):
     history: dict of arrays, an entry an iteration. notes: what the data made difficult.
     """
 
-    solver: str  # of "auto" those that took part: "lbfgs, newton"
+    solver: str  # those that took part: "lbfgs, newton"
     converged: bool
     reason: str
     objective: float
@@ -78,7 +78,7 @@ def solve(
 ):  # fmt: skip
     """Minimize an fo.Objective over W and b: a Solution.
 
-    solver: "auto" or one of SOLVERS. start: (W, b), zeros without; "dual" always starts from zeros.
+    solver: "auto" or one of SOLVERS; with an l1 or bounds "prox-newton" goes on where "lbfgs" ends early. start: (W, b), zeros without; "dual" always starts from zeros.
     tol: stop where the largest entry of the gradient is no larger. None: 1e-9 in float64, 1e-5 in float32, of the
         gradient by features of size 1 (each entry over the root mean square of its feature), for regression times
         the deviation of the loss's slopes at 0: units do not matter. Of "dual": where the duality gap, relative
@@ -121,8 +121,8 @@ def solve(
     if name == "dual":
         run.least += problem.of_zeros() * float(np.finfo(objective.dtype).eps) / GAP
     takes_part = [name]
-    if solver == "auto" and file is None and iterates is None:
-        iterates = _patient(problem, name, x, state, takes_part)
+    if iterates is None and file is None and (solver == "auto" or problem.l1 or problem.bounds is not None):
+        iterates = _patient(problem, name, x, state, takes_part, ENOUGH if solver == "auto" else max_iter)
     try:
         x, lower, reason = run.follow(iterates or _measured(problem, name, x, state))
     except SourceLost as error:
@@ -162,12 +162,12 @@ def _without_dust(problem, x, sizes):
     return x
 
 
-def _patient(problem, name, x, state, takes_part):
-    """A solver's iterates, and where they end or go on for long those of another one, which is added to `takes_part`."""
+def _patient(problem, name, x, state, takes_part, enough):
+    """A solver's iterates, and where they end or are more than enough those of another one, which is added to `takes_part`."""
     for i, at in enumerate(_measured(problem, name, x, state)):
         yield at
         x = at[0]
-        if name == "lbfgs" and i >= ENOUGH:
+        if name == "lbfgs" and i >= enough:
             break
     other = relief(name, problem)
     if other is not None:
@@ -182,6 +182,8 @@ def _report(problem, name, x, lower, reason, run, sizes):
     gap = (value - lower) / max(abs(value), run.least) if lower is not None else float("nan")
     measured = problem.measure(x, g)
     converged = (gap if name == "dual" else measured) <= run.tol
+    if not converged and reason in ("gap", "gradient"):
+        reason += ", but measured anew it is larger"
     notes = notes_of(problem, sizes, *problem.split(x))
     return Report(
         name, bool(converged), reason, value, norm, gap, run.tol, run.iterations, problem.reads,
