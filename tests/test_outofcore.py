@@ -544,6 +544,10 @@ def test_the_command_line_reads_in_parts(tmp_path):
         assert list(fit.classes) == ["no", "yes"] and (fit.predict(X) == names).mean() > 0.6
         code, text = run("predict", model, path, "--json")
         assert code == 0 and '"accuracy"' in text
+    code, text = run(
+        "train", path, "--in-parts", "--epochs", 2, "--out", model
+    )  # two rows, where logistic has one
+    assert code == 0 and (fo.Fit.load(model).predict(X) == names).mean() > 0.6, text
     wanted = fo.train(X, y, loss=fo.Logistic(), solver="lbfgs", l2=1e-3)
     code, text = run("train", tmp_path / "X.npy", "--labels", tmp_path / "y.npy", "--in-parts", "--loss", "logistic",
                      "--solver", "lbfgs", "--l2", 1e-3, "--out", model)  # fmt: skip

@@ -28,10 +28,12 @@ CHUNK = 64 << 20  # bytes of X in a worker's partition, about
 class _Rows:
     """The first rows of a source, as fastopt.cli.rates looks at rows."""
 
-    def __init__(self, source, X, y):
+    def __init__(self, source, X, y, real):
         self.x_train, self.y_train = X, y
         self.scale = 1 / 255 if source.scale is None and source.dtype == np.uint8 else source.scale or 1.0
         self.classes = source.classes
+        if source.raw and not real:  # of these rows alone, for a trial of them
+            self.classes, self.y_train = np.unique(y, return_inverse=True)
 
 
 def train(given):
@@ -104,9 +106,7 @@ def _source(given):
 def _rule(given, source, loss, batch):
     rule = models.rule(given["rule_name"], given["lr"], given["fields"], given["base"])
     X, y, _ = next(source.pieces(SAMPLE))
-    if source.raw and loss.one_row != "real":
-        y = np.unique(y, return_inverse=True)[1]
-    found = _Rows(source, X, y)
+    found = _Rows(source, X, y, loss.one_row == "real")
     chosen, tried = rates.chosen(
         rule, given["lr"], found, loss, batch, given["l2"], given["seed"], given["epochs"]
     )

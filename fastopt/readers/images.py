@@ -38,7 +38,8 @@ def _files(path, name):
         return files, np.array([folder.name for folder, found in groups for _ in found])
     files = sorted(_images_in(path))
     if not files:
-        raise ReadError(f"{name} is a folder without images, and without folders of images")
+        parts = ": --in-parts reads a folder of Parquet files" if any(path.glob("*.parquet")) else ""
+        raise ReadError(f"{name} is a folder without images, and without folders of images{parts}")
     return files, None
 
 
