@@ -164,3 +164,13 @@ def test_owl_qn_that_ends_early_is_followed_by_proximal_newton(bounds, rng, monk
     found, other = (solve(objective, name, bounds=bounds) for name in ("lbfgs", "prox-newton"))
     assert found.report.solver == "lbfgs, prox-newton" and found.report.converged
     np.testing.assert_allclose(found.W, other.W, atol=1e-7)
+
+
+def test_newton_in_the_tails_of_huber_is_followed_by_lbfgs(rng):
+    """No curvature there: Newton alone stood 4 % above the optimum after 1,000 steps."""
+    X = rng.normal(size=(150, 12))
+    y = 1e3 * (X[:, :4].sum(axis=1) + rng.normal(size=150)) + 10
+    objective = fo.Objective(fo.Huber(), X, y)
+    found, other = solve(objective), solve(objective, "lbfgs", max_iter=5000)
+    assert found.report.converged and found.report.solver == "newton, lbfgs"
+    assert found.report.objective <= other.report.objective * (1 + 1e-9)

@@ -66,8 +66,12 @@ def choose_solver(objective, bounded=False):
 
 
 def relief(name, problem):
-    """The solver that goes on where L-BFGS takes long or ends early; None where none would do better."""
+    """The solver that goes on where L-BFGS takes long or ends early, or Newton takes long (a Huber loss's tails have no
+    curvature); None where none would do better.
+    """
     objective = problem.objective
+    if name == "newton":
+        return "lbfgs"
     if name != "lbfgs" or not has_curvature(objective.loss) or not objective.rows.in_memory:
         return None
     if problem.l1 or problem.bounds is not None:

@@ -21,7 +21,7 @@ from fastopt.solvers.state import State
 from fastopt.solvers.stopping import default_tolerance, entry_sizes
 
 _SMOOTH: dict[str, Any] = {"lbfgs": lbfgs, "newton": newton, "prox-newton": prox_newton}
-ENOUGH = 200  # iterations of L-BFGS after which "auto" goes on with a Newton method
+ENOUGH = 200  # iterations of L-BFGS after which "auto" goes on with a Newton method, and the other way round
 RESUMED = ("lbfgs", "newton")  # from a State
 NOT_FINITE = "the objective is not finite"
 GAP = 1e-6  # and of the objective, for dual ascent
@@ -167,8 +167,11 @@ def _patient(problem, name, x, state, takes_part, enough):
     for i, at in enumerate(_measured(problem, name, x, state)):
         yield at
         x = at[0]
-        if name == "lbfgs" and i >= enough:
+        if name in RESUMED and i >= enough:
             break
+    else:
+        if name == "newton":  # at the end of what the dtype shows
+            return
     other = relief(name, problem)
     if other is not None:
         takes_part.append(other)
