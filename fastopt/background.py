@@ -20,7 +20,7 @@ _busy = threading.Lock()  # held while a job is at work
 _thread: threading.Thread | None = None
 _starting = threading.Lock()
 _at_rest: dict = {}  # thread that forks -> whether it holds _busy
-_cut_off = False
+_cut_off = _is_watching = False
 
 
 def submit(job):
@@ -32,10 +32,7 @@ def submit(job):
         _jobs.put(job)
         if _thread is not None:
             return
-        # Numba imports it: were that while a fork waits for this thread, Python would call the second half alone of what
-        # logging does around a fork.
-        import logging  # noqa: F401
-
+        _watch_forks()
         thread = threading.Thread(target=_work, name="fastopt-background", daemon=True)
         with contextlib.suppress(RuntimeError):  # the interpreter is going down
             thread.start()
@@ -96,5 +93,16 @@ def _in_child():
     atexit.unregister(_end)
 
 
+def _watch_forks():
+    """Before the thread begins, and after logging, which Numba imports, has registered its own: what was registered last is called
+    first before a fork. Otherwise the fork held logging's lock while it waited for a job that needs it, all of FORK_PATIENCE."""
+    global _is_watching
+    import logging  # noqa: F401
+
+    if not _is_watching and hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before_fork)
+    _is_watching = True
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
+    os.register_at_fork(after_in_parent=_in_parent, after_in_child=_in_child)

@@ -242,6 +242,27 @@ print("numba" in sys.modules, opt.backend in ("c", "numpy"))
     assert python(code, FASTOPT_BACKEND="auto") == "False True\n"
 
 
+def test_a_fork_waits_for_a_job_that_logs(python):
+    """What logging does before a fork comes after the wait for the job, which may need logging's lock."""
+    python(
+        """
+import os, threading, time
+from fastopt import background
+background.FORK_PATIENCE, at_work = 5.0, threading.Event()
+import logging
+def job():
+    at_work.set()
+    time.sleep(0.3)
+    logging.getLogger("of the job").isEnabledFor(10)
+background.submit(job)
+at_work.wait()
+if not (pid := os.fork()):
+    os._exit(int(background.is_cut_off()))
+assert os.waitpid(pid, 0)[1] == 0, "the fork did not wait for the job, or could not"
+"""
+    )
+
+
 def test_a_child_forked_amid_a_long_job_has_no_numba(python):
     """And does not wait for the locks of a thread that it does not have."""
     code = """
