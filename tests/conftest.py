@@ -93,7 +93,7 @@ def data():
 def python(tmp_path):
     """python(code or file, **environment): what a fresh Python prints; fails where it fails."""
 
-    def run(code, timeout=120, **environment):
+    def run(code, timeout=300, **environment):
         package = str(Path(fastopt.__file__).parents[1])
         path = os.pathsep.join(p for p in (package, os.environ.get("PYTHONPATH")) if p)
         arguments = [str(code)] if isinstance(code, Path) else ["-c", code]

@@ -28,9 +28,21 @@ def small(rng):
     return X, (X @ rng.normal(size=(6, 3)) + rng.gumbel(size=(90, 3))).argmax(axis=1)
 
 
-@pytest.mark.parametrize("solver", [*SMOOTH, "auto"])
-@pytest.mark.parametrize("name", ["digits", "iris", "wine", "breast_cancer"])
-@pytest.mark.parametrize("standard", [False, True])
+KNOWN = [
+    # digits as they are take each solver five to twenty seconds: auto's for everyone, the others' for the long run
+    pytest.param(
+        name,
+        solver,
+        standard,
+        marks=[pytest.mark.long] * (name == "digits" and not standard and solver != "auto"),
+    )
+    for name in ("digits", "iris", "wine", "breast_cancer")
+    for solver in (*SMOOTH, "auto")
+    for standard in (False, True)
+]
+
+
+@pytest.mark.parametrize("name, solver, standard", KNOWN)
 def test_the_default_tolerance_is_enough_on_known_data(name, solver, standard):
     """Raw features too: coefficients to 1e-5 and objectives to 1e-9 of scikit-learn's newton-cholesky."""
     datasets = pytest.importorskip("sklearn.datasets")
