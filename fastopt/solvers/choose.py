@@ -102,8 +102,7 @@ def _owl_pays(objective):
     elif rows.is_sparse:  # where proximal Newton forms no Hessian, its working sets are OWL-QN's too
         if features > rows.n or classes * features <= GRAM:
             return False
-    elif (
-        min(features, ALL) * (classes + 1) / 8 <= READS
-    ):  # n p^2 / 2 for each pair of classes, over 2 n p classes
+    # n p^2 / 2 for each pair of classes, over 2 n p classes
+    elif min(features, ALL) * (classes + 1) / 8 <= READS:
         return False
     return nearly_independent(rows)

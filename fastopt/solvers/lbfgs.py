@@ -11,6 +11,7 @@ from fastopt.solvers.searches import Patience, falls, search
 
 MEMORY = 10  # pairs of steps and changes of the gradient
 FOLLOW = 12  # steps after which the first approximation follows the curvature; 8 to 20 take as many reads
+SMALLEST = 1e-290  # product of a pair: at a minimum of 0 steps fall to 1e-159, and the square of one is no number any more
 
 
 class Pairs:
@@ -34,10 +35,7 @@ class Pairs:
 
     def add(self, s, y):
         product = dot(s, y)
-        smallest = (
-            1e-290  # at a minimum of 0 steps fall to 1e-159, and the square of one is no number any more
-        )
-        if product > max(smallest, 1e-12 * np.sqrt(dot(s, s) * dot(y, y))):
+        if product > max(SMALLEST, 1e-12 * np.sqrt(dot(s, s) * dot(y, y))):
             self._pairs.append((s, y, product))
             self._scale()
 
