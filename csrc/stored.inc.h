@@ -1,9 +1,10 @@
 /* A step on numbers of few bits: fastopt/storage.py says what the forms are, fastopt/rounding.py has the same bits
- * in NumPy. Blocks of 256 elements are decoded, updated by the rule's float loop and encoded in the first cache. */
+ * in NumPy. Where all slots of a rule have few bits, a loop of its own decodes, updates and encodes in registers; else blocks
+ * of 256 elements are decoded, updated by the rule's float loop and encoded in the first cache. */
 
 enum { STORED_BLOCK = 256 };
 #define WEYL 0x9E3779B1u
-#define LARGEST 0x7F7FFFFFu
+#define LARGEST 0x7F7FFFFF
 #define SIZE_BITS 0x7FFFFFFFu
 #define SIGN_BIT 0x80000000u
 
@@ -21,22 +22,29 @@ static inline float float_of(uint32_t bits)
     return x;
 }
 
-/* size + noise, but not beyond the largest finite number; inf and NaN as they are. */
-static inline uint32_t cut(uint32_t size, uint32_t noise)
+/* bits + noise, which is below 2^places and carries into the bits above, but not beyond the largest finite number; inf and NaN
+ * as they are. What a cut leaves of numbers that have its last code is that code with noise and without. */
+static inline uint32_t noisy(uint32_t bits, uint32_t noise, int places)
 {
-    uint32_t most = size > LARGEST ? size : LARGEST, sum = size + noise;
-    return sum < most ? sum : most;
+    int32_t size = (int32_t)(bits & SIZE_BITS), last = LARGEST >> places << places;
+    return bits + (size < last ? noise : 0);
 }
 
-static inline uint16_t to_bfloat16(uint32_t bits, uint32_t noise)
-{
-    return (uint16_t)((cut(bits & SIZE_BITS, noise) | (bits & SIGN_BIT)) >> 16);
-}
+static inline uint16_t to_bfloat16(uint32_t bits, uint32_t noise) { return (uint16_t)(noisy(bits, noise, 16) >> 16); }
 
+/* NaN is cut. */
 static inline uint16_t nearest_bfloat16(uint32_t bits)
 {
-    uint32_t size = bits & SIZE_BITS, most = size > 0x7F800000u ? size : 0x7F800000u, sum = size + 0x8000u;
-    return (uint16_t)(((sum < most ? sum : most) | (bits & SIGN_BIT)) >> 16);
+    return (uint16_t)((bits + ((int32_t)(bits & SIZE_BITS) > 0x7F800000 ? 0 : 0x8000u)) >> 16);
+}
+
+static inline float from_bfloat16(uint16_t code) { return float_of((uint32_t)code << 16); }
+static inline float joined(uint16_t high, int16_t low) { return float_of(((uint32_t)high << 16) + (uint32_t)(int32_t)low); }
+
+static inline float from_eight(uint32_t code, uint32_t base, int is_signed)
+{
+    uint32_t size = code & 127u, sign = (code & 128u) << 24;
+    return float_of(is_signed ? (size ? (size + base) << 20 : 0) | sign : (code + base) << 20);
 }
 
 static inline float from_float16(uint16_t word)
@@ -66,7 +74,7 @@ static void decode_halves(int form, const uint16_t *x, int64_t n, float *out)
     if (form == FO_FLOAT16)
         for (int64_t i = 0; i < n; i++) out[i] = from_float16(x[i]);
     else
-        for (int64_t i = 0; i < n; i++) out[i] = float_of((uint32_t)x[i] << 16);
+        for (int64_t i = 0; i < n; i++) out[i] = from_bfloat16(x[i]);
 }
 
 /* Each of these answers where the float numbers of a block are: in the array itself, or in the room. */
@@ -76,8 +84,7 @@ static float *decode_parameter(const fo_stored *a, int64_t at, int64_t n, float 
     if (a->parameter == FO_FLOAT32) return (float *)a->p + at;
     if (a->parameter == FO_BFLOAT16) {
         const int16_t *low = (const int16_t *)a->master + at;
-        for (int64_t i = 0; i < n; i++)
-            room[i] = float_of(((uint32_t)p[i] << 16) + (uint32_t)(int32_t)low[i]);
+        for (int64_t i = 0; i < n; i++) room[i] = joined(p[i], low[i]);
     } else if (a->parameter == FO_FLOAT16) {
         const float *master = (const float *)a->master + at;
         for (int64_t i = 0; i < n; i++)
@@ -110,12 +117,9 @@ static float *decode_slot(const fo_stored *a, int j, int64_t at, int64_t n, floa
     const uint8_t *code = (const uint8_t *)a->s[j] + at;
     uint32_t base = (uint32_t)a->base[j][at / STORED_BLOCK];
     if (form == FO_POSITIVE8)
-        for (int64_t i = 0; i < n; i++) room[i] = float_of((code[i] + base) << 20);
+        for (int64_t i = 0; i < n; i++) room[i] = from_eight(code[i], base, 0);
     else
-        for (int64_t i = 0; i < n; i++) {
-            uint32_t size = code[i] & 127u, sign = (code[i] & 128u) << 24;
-            room[i] = float_of((size ? (size + base) << 20 : 0) | sign);
-        }
+        for (int64_t i = 0; i < n; i++) room[i] = from_eight(code[i], base, 1);
     return room;
 }
 
@@ -140,23 +144,31 @@ static void encode_parameter(const fo_stored *a, int64_t at, int64_t n, const fl
     }
 }
 
+static inline void encode_eights(uint8_t *FO_RESTRICT code, const float *FO_RESTRICT x, int64_t n, int32_t base,
+                                        uint32_t word, int odd, int is_signed)
+{
+    for (int64_t i = 0; i < n; i++, word += WEYL) {
+        uint32_t bits = bits_of(x[i]), sum = noisy(bits, twenty_of(word, odd), 20);
+        int32_t c = (int32_t)((sum & SIZE_BITS) >> 20) - base;
+        code[i] = (uint8_t)((uint32_t)(c > 0 ? c : 0) | (is_signed ? bits >> 24 & 128u : 0));
+    }
+}
+
 static void encode_eight(const fo_stored *a, int j, int64_t at, int64_t n, const float *x)
 {
     int is_signed = a->form[j] == FO_SIGNED8;
     uint8_t *code = (uint8_t *)a->s[j] + at;
-    uint32_t top = 0, key = a->key[j / 2], sign = is_signed ? 128 : 0;
+    int32_t top = 0, base;
+    uint32_t word = word_of(at, a->key[j / 2]);
     for (int64_t i = 0; i < n; i++) {
-        uint32_t size = bits_of(x[i]) & SIZE_BITS;
+        int32_t size = (int32_t)(bits_of(x[i]) & SIZE_BITS);
         top = size > top ? size : top;
     }
-    int32_t base = (int32_t)((top + 0xFFFFF) >> 20) - (is_signed ? 127 : 255);
+    base = (int32_t)(((uint32_t)top + 0xFFFFF) >> 20) - (is_signed ? 127 : 255);
     base = base > 0 ? base : 0;
     a->base[j][at / STORED_BLOCK] = (int16_t)base;
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t bits = bits_of(x[i]);
-        int32_t c = (int32_t)(cut(bits & SIZE_BITS, twenty_of(word_of(at + i, key), j)) >> 20) - base;
-        code[i] = (uint8_t)((uint32_t)(c > 0 ? c : 0) | (bits >> 24 & sign));
-    }
+    if (is_signed) encode_eights(code, x, n, base, word, j % 2, 1);
+    else encode_eights(code, x, n, base, word, j % 2, 0);
 }
 
 static void encode_slot(const fo_stored *a, int j, int64_t at, int64_t n, const float *x)
@@ -170,13 +182,121 @@ static void encode_slot(const fo_stored *a, int j, int64_t at, int64_t n, const 
     }
 }
 
+/* ---- rules all of whose slots have 16 bits, or 8: one loop ---- */
+
+#define COUNTS(rule, slots, coefficients) SLOTS_##rule = slots, COEFFICIENTS_##rule = coefficients,
+enum { FO_RULES(COUNTS) };
+#undef COUNTS
+#define NUMBER(rule, slots, coefficients) NUMBER_##rule,
+enum { FO_RULES(NUMBER) };
+#undef NUMBER
+
+/* Those that have small_slots in stored.c. */
+#define SMALL_RULES(R, form)                                                                                   \
+    R(momentum, form) R(classical_momentum, form) R(nesterov, form) R(lion, form) R(adam, form) R(adamw, form) \
+    R(adamax, form) R(nadam, form) R(amsgrad, form)
+
+/* n elements from `at` on: within a block if slots have 8 bits, whose new numbers go to room. */
+typedef void fused_fn(const float *k, const fo_stored *a, int64_t at, int64_t n, void *FO_RESTRICT p, int16_t *FO_RESTRICT low,
+                      const void *FO_RESTRICT g, void *FO_RESTRICT s0, void *FO_RESTRICT s1, void *FO_RESTRICT s2,
+                      float *FO_RESTRICT room);
+
+#define DECODE(j, place, bits)                                                   \
+    if (slots > j) {                                                             \
+        if (bits == 16) s[j] = from_bfloat16(((const uint16_t *)place)[i]);      \
+        else s[j] = from_eight(((const uint8_t *)place)[i], base[j], j == 0);    \
+    }
+#define ENCODE(j, place, bits)                                                                              \
+    if (slots > j) {                                                                                        \
+        if (bits == 16) ((uint16_t *)place)[i] = to_bfloat16(bits_of(s[j]), half_of(j < 2 ? word0 : word1, j)); \
+        else room[STORED_BLOCK * j + i] = s[j];                                                             \
+    }
+#define FUSED(rule, form, P, bits)                                                                              \
+    static void fused_##rule##_##form(const float *coefficients, const fo_stored *a, int64_t at, int64_t n,     \
+                                      void *FO_RESTRICT p, int16_t *FO_RESTRICT low, const void *FO_RESTRICT g, \
+                                      void *FO_RESTRICT s0, void *FO_RESTRICT s1, void *FO_RESTRICT s2,         \
+                                      float *FO_RESTRICT room)                                                  \
+    {                                                                                                           \
+        enum { slots = SLOTS_##rule };                                                                          \
+        float k[COEFFICIENTS_##rule], unit = (float)a->unit, scale = (float)a->scale;                           \
+        float most = a->most > 0 ? (float)a->most : INFINITY;                                                   \
+        uint32_t word0 = word_of(at, a->key[0]), word1 = word_of(at, a->key[1]), word2 = word_of(at, a->key[2]); \
+        uint32_t base[3] = {0};                                                                                 \
+        memcpy(k, coefficients, sizeof k);                                                                      \
+        for (int j = 0; bits == 8 && j < slots; j++) base[j] = (uint32_t)a->base[j][at / STORED_BLOCK];         \
+        (void)low, (void)s1, (void)s2, (void)room, (void)base, (void)word0, (void)word1, (void)word2;           \
+        for (int64_t i = 0; i < n; i++, word0 += WEYL, word1 += WEYL, word2 += WEYL) {                          \
+            uint16_t *half = (uint16_t *)p + i;                                                                 \
+            float s[3] = {0, 0, 0}, x, y;                                                                       \
+            if (P == FO_FLOAT32) x = ((float *)p)[i], y = ((const float *)g)[i];                                \
+            else y = from_bfloat16(((const uint16_t *)g)[i]);                                                   \
+            if (P == FO_BFLOAT16) x = joined(*half, low[i]);                                                    \
+            if (P == FO_ROUNDED) x = from_bfloat16(*half);                                                      \
+            DECODE(0, s0, bits)                                                                                 \
+            DECODE(1, s1, bits)                                                                                 \
+            DECODE(2, s2, bits)                                                                                 \
+            x = rule##_f32(k, x, held_f32(y * unit * scale, most), s);                                          \
+            if (P == FO_FLOAT32) ((float *)p)[i] = x;                                                           \
+            if (P == FO_BFLOAT16) *half = nearest_bfloat16(bits_of(x)), low[i] = (int16_t)bits_of(x);           \
+            if (P == FO_ROUNDED) *half = to_bfloat16(bits_of(x), word2 >> 16);                                  \
+            ENCODE(0, s0, bits)                                                                                 \
+            ENCODE(1, s1, bits)                                                                                 \
+            ENCODE(2, s2, bits)                                                                                 \
+        }                                                                                                       \
+    }
+#define FUSED_16(rule, form) FUSED(rule, form##16, form, 16)
+#define FUSED_8(rule, form) FUSED(rule, form##8, form, 8)
+SMALL_RULES(FUSED_16, FO_FLOAT32)
+SMALL_RULES(FUSED_16, FO_BFLOAT16)
+SMALL_RULES(FUSED_16, FO_ROUNDED)
+SMALL_RULES(FUSED_8, FO_FLOAT32)
+SMALL_RULES(FUSED_8, FO_BFLOAT16)
+SMALL_RULES(FUSED_8, FO_ROUNDED)
+
+/* [form of the parameter][slots have 8 bits][rule], NULL where there is none. */
+#define ENTRY(rule, form) [NUMBER_##rule] = fused_##rule##_##form,
+static fused_fn *const FUSED_LOOPS[3][2][FO_RULE_COUNT] = {
+    {{SMALL_RULES(ENTRY, FO_FLOAT3216)}, {SMALL_RULES(ENTRY, FO_FLOAT328)}},
+    {{SMALL_RULES(ENTRY, FO_BFLOAT1616)}, {SMALL_RULES(ENTRY, FO_BFLOAT168)}},
+    {{SMALL_RULES(ENTRY, FO_ROUNDED16)}, {SMALL_RULES(ENTRY, FO_ROUNDED8)}},
+};
+
+static fused_fn *fused_loop(int rule, const fo_stored *a)
+{
+    int slots = fo_rule_slots(rule), eights = 0;
+    if (!slots || rule >= FO_RULE_COUNT || a->parameter > FO_ROUNDED) return 0;
+    for (int j = 0; j < slots; j++) {
+        if (a->form[j] == FO_FLOAT32) return 0;
+        eights += a->form[j] != FO_BFLOAT16;
+    }
+    return eights % slots ? 0 : FUSED_LOOPS[a->parameter][eights == slots][rule];
+}
+
+static void update_fused(fused_fn *loop, int rule, const double *coefficients, const fo_stored *a, int64_t begin, int64_t end)
+{
+    float k[FO_MAX_COEFFICIENTS], room[FO_MAX_SLOTS * STORED_BLOCK];
+    int slots = fo_rule_slots(rule), eight = a->form[0] != FO_BFLOAT16, wide = a->parameter == FO_FLOAT32 ? 4 : 2;
+    int64_t step = eight ? STORED_BLOCK : end - begin;
+    for (int j = 0; j < fo_rule_coefficients(rule); j++) k[j] = coefficient_f32(coefficients[j]);
+    for (int64_t at = begin; at < end; at += step) {
+        int64_t n = end - at < step ? end - at : step;
+        char *s[3] = {0};
+        for (int j = 0; j < slots; j++) s[j] = (char *)a->s[j] + at * (eight ? 1 : 2);
+        loop(k, a, at, n, (char *)a->p + at * wide, (int16_t *)a->master + at, (const char *)a->g + at * wide, s[0], s[1], s[2],
+             room);
+        for (int j = 0; eight && j < slots; j++) encode_eight(a, j, at, n, room + STORED_BLOCK * j);
+    }
+}
+
 /* Elements [begin, end); begin is a multiple of the block. */
 static void update_stored(int rule, const double *k, const fo_stored *a, int64_t begin, int64_t end)
 {
     float room[2 + FO_MAX_SLOTS][STORED_BLOCK], *s[FO_MAX_SLOTS] = {0};
     int slots = fo_rule_slots(rule);
+    fused_fn *loop = fused_loop(rule, a);
     unsigned control = fo_flush_denormals();
-    for (int64_t at = begin; at < end; at += STORED_BLOCK) {
+    if (loop) update_fused(loop, rule, k, a, begin, end);
+    for (int64_t at = begin; !loop && at < end; at += STORED_BLOCK) {
         int64_t n = end - at < STORED_BLOCK ? end - at : STORED_BLOCK;
         float *p = decode_parameter(a, at, n, room[0]);
         const float *g = decode_gradient(a, at, n, room[1]);
@@ -191,9 +311,12 @@ static void update_stored(int rule, const double *k, const fo_stored *a, int64_t
 /* Whether no number has all bits of the exponent set. */
 static int finite_halves(const uint16_t *x, int64_t n, uint16_t exponent)
 {
-    int bad = 0;
-    for (int64_t i = 0; i < n; i++) bad |= (x[i] & exponent) == exponent;
-    return !bad;
+    int16_t top = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int16_t size = (int16_t)(x[i] & 0x7FFF);
+        top = size > top ? size : top;
+    }
+    return top < (int16_t)exponent;
 }
 
 /* squares_f32 of numbers of 16 bits. */

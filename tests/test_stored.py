@@ -204,6 +204,37 @@ def test_no_infinity_and_nothing_wraps(backend):
         assert np.flatnonzero(np.isnan(rounding.as_float32(p))).tolist() == [0, 200]
 
 
+@pytest.mark.parametrize("state", ["bfloat16", "float8"])
+def test_numbers_at_every_edge_are_rounded_as_described(backend, state):
+    tops = [
+        *range(0x7F6FFFFE, 0x7F700003),
+        *range(0x7F7EFFFE, 0x7F7F0003),
+        0x7F7FFFFF,
+        0x7F800000,
+        0x7FC00000,
+        0x7FFFFFFF,
+    ]
+    sizes = [0x00800000, 0x3F7FFFFF, 0x3F80FFFF, *tops]
+    codes = [code | sign << 31 for code in sizes for sign in (0, 1) for _ in range(6)]
+    g = np.array(codes, np.uint32).view(
+        np.float32
+    )  # one block: 8-bit codes of what is small beside 2^128 are 0
+    opt = fo.Optimizer(np.zeros_like(g), fo.Momentum(lr=0.0, momentum=0.0), state_dtype=state, backend=backend,
+                       nonfinite="allow")  # fmt: skip
+    opt.step(g)
+    words = [naive.word(0, 0, 0, 1, i) for i in range(g.size)]
+    if state == "bfloat16":
+        wanted = [naive.bf16(x, word & 0xFFFF) for x, word in zip(g, words, strict=True)]
+    else:
+        wanted, base = naive.eight(g, [word << 4 & 0xFFFFF for word in words], True)
+        assert opt.state["v_base"].tolist() == [base]
+    assert opt.state["v"].tolist() == wanted
+    p = np.array(codes, np.uint32).view(np.float32)
+    assert rounding.split(p)[0].tolist() == [
+        naive.nearest_bf16(x) if x == x else naive.pattern(x) >> 16 for x in p
+    ]
+
+
 # ---- the optimizer around them ----
 
 

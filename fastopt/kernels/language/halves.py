@@ -7,7 +7,7 @@ from llvmlite import ir
 
 from fastopt.storage import LARGEST
 
-SIGN, SIZE, INF = 0x80000000, 0x7FFFFFFF, 0x7F800000
+SIZE, INF = 0x7FFFFFFF, 0x7F800000
 
 
 class Bits:
@@ -59,10 +59,6 @@ class Bits:
         yes, no = (x.value if isinstance(x, Bits) else self.like(x) for x in (yes, no))
         return Bits(self.builder, self.builder.select(mask, yes, no))
 
-    def minimum(self, other):
-        less, other = self._compare("<", other)
-        return Bits(self.builder, self.builder.select(less, self.value, other))
-
     def maximum(self, other):
         more, other = self._compare(">", other)
         return Bits(self.builder, self.builder.select(more, self.value, other))
@@ -87,19 +83,19 @@ class Bits:
         return Bits(self.builder, self.builder.bitcast(self.builder.fadd(x, other), self.value.type))
 
 
-def cut(size, noise):
-    """size + noise, but not beyond the largest finite number; inf and NaN as they are."""
-    return (size + noise).minimum(size.maximum(LARGEST))
+def noisy(bits, noise, places):
+    """bits + noise, which is below 2^places and carries into the bits above, but not beyond the largest finite number; inf and
+    NaN as they are. What a cut leaves of numbers that have its last code is that code with noise and without."""
+    return bits + (bits & SIZE).where("<", LARGEST >> places << places, noise, 0)
 
 
 def to_bfloat16(bits, noise):
-    return (cut(bits & SIZE, noise) | (bits & SIGN)) >> 16
+    return noisy(bits, noise, 16) >> 16
 
 
 def split(bits):
     """(high, low): the nearest bfloat16, and what the float32 has more in its lower 16 bits."""
-    size = bits & SIZE
-    return ((size + 0x8000).minimum(size.maximum(INF)) | (bits & SIGN)) >> 16, bits
+    return (bits + (bits & SIZE).where(">", INF, 0, 0x8000)) >> 16, bits
 
 
 def from_float16(code):
@@ -128,5 +124,5 @@ def from_eight(code, base, signed):
 
 
 def to_eight(bits, base, noise, signed):
-    code = ((cut(bits & SIZE, noise) >> 20) - base).above_zero()
+    code = (((noisy(bits, noise, 20) & SIZE) >> 20) - base).above_zero()
     return code | ((bits >> 24) & 128) if signed else code
