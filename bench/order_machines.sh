@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 flags="-std=c11 -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -DFO_STATIC -Icsrc"
 common="tests/order.c"
 for source in csrc/*.c; do
-    case $source in csrc/rules.c | csrc/linear.c) ;; *) common="$common $source" ;; esac  # those two: once for each set, below
+    case $source in csrc/rules.c | csrc/linear.c | csrc/solvers.c) ;; *) common="$common $source" ;; esac  # those: once for each set, below
 done
 
 build() { # folder, compiler, definitions, sets as "name: options"
@@ -16,7 +16,7 @@ build() { # folder, compiler, definitions, sets as "name: options"
     shift 3
     mkdir "$folder"
     for set in "$@"; do
-        for source in rules linear; do
+        for source in rules linear solvers; do
             $compiler $flags ${set#*:} -DFO_SET="${set%%:*}" -c "csrc/$source.c" -o "$folder/${set%%:*}_$source.o"
             objects="$objects $folder/${set%%:*}_$source.o"
         done

@@ -125,6 +125,22 @@ static inline double NAME(sum_lanes)(const T *v)
     return sums[0];
 }
 
+/* db[c] += the sum of dscores[c] over a block's rows; db: NULL for none. */
+static void NAME(add_bias)(int64_t rows, int64_t classes, const T *dscores, T *db)
+{
+    for (int64_t c = 0; db && c < classes; c++) {
+        const T *d = dscores + c * ROWS;
+        NAME(vec) sums[REGISTERS_OF_VECTOR];
+        T t[LANES];
+        for (int i = 0; i < REGISTERS_OF_VECTOR; i++) {
+            sums[i] = NAME(load)(d + i * REGISTER_LANES);
+            for (int64_t j = LANES; j < rows; j += LANES) sums[i] += NAME(load)(d + j + i * REGISTER_LANES);
+            NAME(store)(t + i * REGISTER_LANES, sums[i]);
+        }
+        db[c] = (T)((double)db[c] + NAME(sum_lanes)(t));
+    }
+}
+
 /* Loss of a block; its dscores, times the weights; their sums over rows are added to db (or NULL). */
 static double NAME(block_loss)(const fo_problem *p, int64_t rows, const NAME(memory) *m, T *db)
 {
@@ -143,17 +159,7 @@ static double NAME(block_loss)(const fo_problem *p, int64_t rows, const NAME(mem
         }
         total += NAME(sum_lanes)(loss);
     }
-    for (int64_t c = 0; db && c < classes; c++) {
-        const T *d = m->dscores + c * ROWS;
-        NAME(vec) sums[REGISTERS_OF_VECTOR];
-        T t[LANES];
-        for (int i = 0; i < REGISTERS_OF_VECTOR; i++) {
-            sums[i] = NAME(load)(d + i * REGISTER_LANES);
-            for (int64_t j = LANES; j < rows; j += LANES) sums[i] += NAME(load)(d + j + i * REGISTER_LANES);
-            NAME(store)(t + i * REGISTER_LANES, sums[i]);
-        }
-        db[c] = (T)((double)db[c] + NAME(sum_lanes)(t));
-    }
+    NAME(add_bias)(rows, classes, m->dscores, db);
     return total;
 }
 

@@ -7,8 +7,9 @@
 
 #define DECLARE(set)                                 \
     extern const fo_rule_kernels fo_rule_kernels_##set; \
-    extern const fo_linear_kernels fo_linear_kernels_##set;
-#define SET(set) {#set, &fo_rule_kernels_##set, &fo_linear_kernels_##set}
+    extern const fo_linear_kernels fo_linear_kernels_##set; \
+    extern const fo_solver_kernels fo_solver_kernels_##set;
+#define SET(set) {#set, &fo_rule_kernels_##set, &fo_linear_kernels_##set, &fo_solver_kernels_##set}
 
 DECLARE(plain)
 #if defined(FO_X86_SETS)

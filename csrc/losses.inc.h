@@ -219,6 +219,90 @@ static void NAME(loss_rows)(int64_t kind, const double *h, const T *s, const T *
     default: break; /* refused in fo_data_status */
     }
 }
+
+/* d = the second derivatives by the scores, times v: `curvature` in fastopt/losses. Losses without one are not asked. */
+#define CURVATURE const T *RESTRICT s, const T *RESTRICT y, const T *RESTRICT v, T *RESTRICT d, int64_t classes
+#define EACH_ENTRY for (int64_t c = 0; c < classes; c++, s += ROWS, v += ROWS, d += ROWS) EACH_ROW
+
+static ALWAYS_INLINE void NAME(softmax_curvature)(CURVATURE, const int shares)
+{
+    T top[LANES], mass[LANES], total[LANES], mean[LANES], scale[LANES];
+    EACH_ROW top[r] = s[r], mass[r] = y[r], total[r] = mean[r] = 0;
+    for (int64_t c = 1; c < classes; c++)
+        EACH_ROW {
+            top[r] = NAME(larger)(top[r], s[c * ROWS + r]);
+            if (shares) mass[r] += y[c * ROWS + r];
+        }
+    for (int64_t c = 0; c < classes; c++)
+        EACH_ROW {
+            T e = NAME(vexp)(s[c * ROWS + r] - top[r]);
+            total[r] += e;
+            mean[r] += e * v[c * ROWS + r];
+            d[c * ROWS + r] = e;
+        }
+    EACH_ROW scale[r] = 1 / total[r], mean[r] *= scale[r];
+    for (int64_t c = 0; c < classes; c++)
+        EACH_ROW {
+            T bend = d[c * ROWS + r] * scale[r] * (v[c * ROWS + r] - mean[r]);
+            d[c * ROWS + r] = shares ? bend * mass[r] : bend;
+        }
+}
+
+static void NAME(multiclass_hinge_curvature)(CURVATURE, T margin)
+{
+    T own[LANES], own_v[LANES], total[LANES];
+    EACH_ROW own[r] = s[r], own_v[r] = v[r], total[r] = 0;
+    for (int64_t c = 1; c < classes; c++)
+        EACH_ROW {
+            own[r] = y[r] == (T)c ? s[c * ROWS + r] : own[r];
+            own_v[r] = y[r] == (T)c ? v[c * ROWS + r] : own_v[r];
+        }
+    for (int64_t c = 0; c < classes; c++)
+        EACH_ROW {
+            T active = s[c * ROWS + r] - own[r] + margin > 0 ? (T)2 : (T)0;
+            active = y[r] == (T)c ? (T)0 : active;
+            d[c * ROWS + r] = active * (v[c * ROWS + r] - own_v[r]);
+            total[r] += d[c * ROWS + r];
+        }
+    for (int64_t c = 0; c < classes; c++)
+        EACH_ROW d[c * ROWS + r] = y[r] == (T)c ? -total[r] : d[c * ROWS + r];
+}
+
+static void NAME(logistic_curvature)(CURVATURE)
+{
+    (void)y;
+    EACH_ENTRY {
+        T e = NAME(vexp)(-FABS(s[r]));
+        d[r] = v[r] * (e / ((1 + e) * (1 + e)));
+    }
+}
+
+static void NAME(loss_curvature)(int64_t kind, const double *h, CURVATURE)
+{
+    const int limited = kind == FO_MULTICLASS_HINGE || kind == FO_HUBER || kind == FO_EPSILON_INSENSITIVE;
+    const T limit = limited ? NAME(narrow)(h[0]) : (T)0;
+    switch (kind) {
+    case FO_SOFTMAX: NAME(softmax_curvature)(s, y, v, d, classes, 0); break;
+    case FO_SOFTMAX_OF_SHARES: NAME(softmax_curvature)(s, y, v, d, classes, 1); break;
+    case FO_LOGISTIC:
+    case FO_LOGISTIC_OF_SHARES: NAME(logistic_curvature)(s, y, v, d, classes); break;
+    case FO_MULTICLASS_HINGE: NAME(multiclass_hinge_curvature)(s, y, v, d, classes, limit); break;
+    case FO_SQUARED_ERROR: EACH_ENTRY d[r] = v[r]; break;
+    case FO_SQUARED_HINGE: EACH_ENTRY d[r] = (y[r] == (T)c ? s[r] : -s[r]) < 1 ? 2 * v[r] : (T)0; break;
+    case FO_MODIFIED_HUBER:
+        EACH_ENTRY {
+            T m = y[r] == (T)c ? s[r] : -s[r];
+            d[r] = (m < 1) & (m >= -1) ? 2 * v[r] : (T)0;
+        }
+        break;
+    case FO_HUBER: EACH_ENTRY d[r] = FABS(RESIDUAL) <= limit ? v[r] : (T)0; break;
+    case FO_EPSILON_INSENSITIVE: EACH_ENTRY d[r] = FABS(RESIDUAL) > limit ? 2 * v[r] : (T)0; break;
+    case FO_POISSON: EACH_ENTRY d[r] = NAME(vexp)(s[r]) * v[r]; break;
+    default: break;
+    }
+}
+#undef CURVATURE
+#undef EACH_ENTRY
 #undef RESIDUAL
 #undef ROWS_OF_LOSS
 #undef EACH_ROW

@@ -2,6 +2,7 @@
  * the sum of these, in pass_kind:
  *   FO_SCORED   scores of W and b, to `out` (0: to scratch); without it the scores are those in `kept`
  *   FO_LOST     the loss at the scores, its dscores and their sums
+ *   FO_CURVED   instead: the second derivative at `kept` times the scores, which are those of a direction
  *   FO_SUMMED   the gradient, dscores X
  *   FO_LINE     instead: the loss at kept + t * out, without X, and its slope by t, to `line`
  * A block's scores lie in `kept` and `out` as they do in scratch, (classes, ROWS), one block after the other. */
@@ -16,6 +17,21 @@ static T *NAME(own_scores)(const fo_problem *p, int64_t first, T *scratch)
 {
     if (!(p->pass_kind & FO_SCORED)) return NAME(block_place)(p, p->kept, first);
     return p->out ? NAME(block_place)(p, p->out, first) : scratch;
+}
+
+/* What the pass makes of a block's scores, at m.scores: its dscores; returns its loss. */
+static double NAME(block_slopes)(const fo_problem *p, int64_t first, int64_t rows, const NAME(memory) *m, T *db)
+{
+    if (!(p->pass_kind & FO_CURVED)) return NAME(block_loss)(p, rows, m, db);
+    const T *kept = NAME(block_place)(p, p->kept, first), *w = m->weights;
+    for (int64_t j = 0; j < rows; j += LANES) {
+        T *d = m->dscores + j;
+        NAME(loss_curvature)(p->loss, AT(const double, p->numbers) + 1, kept + j, m->targets + j, m->scores + j, d, p->classes);
+        for (int64_t c = 0; c < p->classes; c++)
+            LANEWISE for (int r = 0; r < LANES; r++) d[c * ROWS + r] *= w[j + r];
+    }
+    NAME(add_bias)(rows, p->classes, m->dscores, db);
+    return 0;
 }
 
 /* Dense rows [begin, end); dw is overwritten. */
@@ -42,9 +58,9 @@ static double NAME(pass_dense_rows)(const fo_problem *p, int64_t begin, int64_t 
         }
         m.scores = NAME(own_scores)(p, first, scores);
         if (kind & FO_SCORED) NAME(block_scores)(p, x, following, rows, m.scores, 0, features);
-        if (kind & FO_LOST) {
+        if (kind & (FO_LOST | FO_CURVED)) {
             NAME(load_rows)(p, first, last, &m);
-            total += NAME(block_loss)(p, rows, &m, db);
+            total += NAME(block_slopes)(p, first, rows, &m, db);
         }
         if (kind & FO_SUMMED) {
             for (int64_t r = 0; r < rows; r++) ahead[r] = r % TILE_ROWS < fetched ? table[r] : following[r];
@@ -76,9 +92,9 @@ static double NAME(pass_sparse_rows)(const fo_problem *p, int64_t begin, int64_t
             NAME(block_dots)(p, own, own + 2 * NEAR, far, rows, step, by_row);
             NAME(spread_scores)(p, rows, step, by_row, AT(const T, p->b), 1, m.scores);
         }
-        if (kind & FO_LOST) {
+        if (kind & (FO_LOST | FO_CURVED)) {
             NAME(load_rows)(p, first, last, &m);
-            total += NAME(block_loss)(p, rows, &m, db);
+            total += NAME(block_slopes)(p, first, rows, &m, db);
         }
         if (kind & FO_SUMMED) {
             NAME(gather_slopes)(p, rows, step, m.dscores, by_row);
@@ -121,4 +137,62 @@ static double NAME(pass_rows)(const fo_problem *p, int64_t begin, int64_t end, i
     if (p->pass_kind & FO_LINE) return NAME(line_rows)(p, begin, end, scratch);
     if (p->x_kind > 1) return NAME(pass_sparse_rows)(p, begin, end, coming, stop, dw, db, scratch);
     return NAME(pass_dense_rows)(p, begin, end, coming, stop, dw, db, scratch);
+}
+
+/* target[j, i] = sum_r d_r x_rj x_ri for features j of the panel and i from its first one on, of the first p->line rows:
+ * kernels/solvers/gram.py. stride: numbers from one j to the next. */
+static void NAME(dense_gram)(const fo_problem *p, const T *diagonal, int64_t first_feature, int64_t last_feature, T *target,
+                             int64_t stride, int64_t scratch)
+{
+    const int64_t n = p->line, block = p->block_rows, features = p->features, panel = last_feature - first_feature;
+    const int64_t reach = features * NAME(feature_bytes)(p) - 1;
+    int64_t *table = AT(int64_t, (scratch + 63) / 64 * 64), *copies = table + ROWS;
+    T *slopes = (T *)(copies + ROWS), *widened = slopes + panel * ROWS;
+    for (int64_t first = 0; first < n; first += block) {
+        int64_t rows = n - first < block ? n - first : block;
+        NAME(fill_table)(p, table, first, first + rows, ROWS, reach);
+        const int64_t *x = table;
+        if (p->x_kind == 1) {
+            x = copies;
+            NAME(widen_rows)(p, table, rows, copies, (int64_t)(intptr_t)widened, first_feature, features);
+        }
+        for (int64_t r = 0; r < rows; r++) {
+            const T *row = AT(const T, x[r]) + first_feature, weight = diagonal[first + r];
+            for (int64_t j = 0; j < panel; j++) slopes[j * ROWS + r] = weight * row[j];
+        }
+        for (int64_t j = 0; j < panel; j += STRIP_CLASSES)
+            NAME(gradient_strips)(x, x, sizeof(T), rows, slopes + j * ROWS, target + j * stride, first == 0, stride,
+                                  first_feature, features, panel - j < STRIP_CLASSES ? panel - j : STRIP_CLASSES);
+    }
+}
+
+/* The same of CSR rows, whose column numbers may stand in any order. */
+static void NAME(sparse_gram)(const fo_problem *p, const T *diagonal, int64_t first_feature, int64_t last_feature, T *target,
+                              int64_t stride)
+{
+    const T *values = AT(const T, p->X);
+    for (int64_t j = 0; j < last_feature - first_feature; j++)
+        memset(target + j * stride, 0, sizeof(T) * (size_t)p->features);
+    for (int64_t r = 0; r < p->line; r++) {
+        int64_t begin = NAME(number_at)(p, p->indptr, r), end = NAME(number_at)(p, p->indptr, r + 1);
+        for (int64_t a = begin; a < end; a++) {
+            int64_t j = NAME(number_at)(p, p->indices, a);
+            if (j < first_feature || j >= last_feature) continue;
+            const T own = diagonal[r] * values[a];
+            T *place = target + (j - first_feature) * stride;
+            for (int64_t e = begin; e < end; e++) {
+                int64_t i = NAME(number_at)(p, p->indices, e);
+                if (i >= first_feature) place[i] += own * values[e];
+            }
+        }
+    }
+}
+
+static void NAME(gram)(const fo_problem *p, int64_t diagonal, int64_t first_feature, int64_t last_feature, int64_t target,
+                       int64_t stride, int64_t scratch)
+{
+    const T *d = AT(const T, diagonal);
+    stride /= (int64_t)sizeof(T);
+    if (p->x_kind > 1) NAME(sparse_gram)(p, d, first_feature, last_feature, AT(T, target), stride);
+    else NAME(dense_gram)(p, d, first_feature, last_feature, AT(T, target), stride, scratch);
 }

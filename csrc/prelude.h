@@ -239,6 +239,12 @@ STEPS(stored)
         (void)h;                                                                                     \
         fo_kernels()->linear->F.help_pair((fo_problem *)p, (fo_run *)run, begin, end);               \
     }                                                                                                \
+    static void gram_##F(int h, intptr_t p, intptr_t diagonal, int64_t first, int64_t last, intptr_t target, \
+                         int64_t stride, intptr_t scratch)                                           \
+    {                                                                                                \
+        (void)h;                                                                                     \
+        fo_kernels()->linear->F.gram((const fo_problem *)p, diagonal, first, last, target, stride, scratch); \
+    }                                                                                                \
     LOOP(steps, F)                                                                                   \
     LOOP(scaled_steps, F)                                                                            \
     LOOP(single_row_steps, F)
@@ -251,6 +257,22 @@ STEPS(stored)
 
 LOOPS(f32)
 LOOPS(f64)
+
+/* Of solvers (solvers.c). */
+static int cholesky(intptr_t A, int64_t n, double ridge) { return fo_kernels()->solvers->cholesky((double *)A, n, ridge); }
+
+static void substitute(intptr_t L, int64_t n, intptr_t x)
+{
+    fo_kernels()->solvers->substitute((const double *)L, n, (double *)x);
+}
+
+static int64_t descend(int64_t n, intptr_t H, intptr_t q, intptr_t z, intptr_t l1, intptr_t low, intptr_t high, intptr_t used,
+                       double tol, int64_t most)
+{
+    const fo_quadratic p = {n, (const double *)H, (double *)q, (double *)z, (const double *)l1, (const double *)low,
+                            (const double *)high, (int64_t *)used};
+    return fo_kernels()->solvers->descend(&p, tol, most);
+}
 
 static void coefficients(int rule, intptr_t h, double t, intptr_t k)
 {

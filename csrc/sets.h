@@ -14,6 +14,8 @@ typedef struct {
     void (*help_pair)(fo_problem *p, fo_run *run, int64_t begin, int64_t end);
     int64_t (*scaled_steps)(fo_problem *p, fo_run *run, int64_t begin, int64_t end);
     int64_t (*single_row_steps)(fo_problem *p, fo_run *run, int64_t begin, int64_t end);
+    void (*gram)(const fo_problem *p, int64_t diagonal, int64_t first_feature, int64_t last_feature, int64_t target,
+                 int64_t stride, int64_t scratch);
 } fo_loops;
 
 typedef struct {
@@ -25,10 +27,26 @@ typedef struct {
                            double *db, int64_t scratch, fo_side *side);
 } fo_linear_kernels;
 
+/* solvers.c likewise. A quadratic of n coordinates: H (n, n), n numbers each of q, z, l1, low, high, and room for n. */
+typedef struct {
+    int64_t n;
+    const double *H;
+    double *q, *z;
+    const double *l1, *low, *high;
+    int64_t *used;
+} fo_quadratic;
+
+typedef struct {
+    int (*cholesky)(double *A, int64_t n, double ridge);
+    void (*substitute)(const double *L, int64_t n, double *x);
+    int64_t (*descend)(const fo_quadratic *p, double tol, int64_t most);
+} fo_solver_kernels;
+
 typedef struct {
     const char *name;
     const fo_rule_kernels *rules;
     const fo_linear_kernels *linear;
+    const fo_solver_kernels *solvers;
 } fo_set;
 
 const fo_set *fo_kernels(void);

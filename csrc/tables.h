@@ -42,6 +42,6 @@ typedef struct {
 enum { FO_MOST_GROUPS = 32, FO_ROWS = 32 };
 
 /* What a solver's pass does: see passes.inc.h. */
-enum { FO_SCORED = 1, FO_LOST = 2, FO_SUMMED = 8, FO_LINE = 16 };
+enum { FO_SCORED = 1, FO_LOST = 2, FO_CURVED = 4, FO_SUMMED = 8, FO_LINE = 16 };
 
 #endif

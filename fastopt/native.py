@@ -248,6 +248,31 @@ if not _KNOWN:
     address = _documented_address
 
 
+# ---- what solvers do between passes over the rows ----
+
+
+def cholesky(A: np.ndarray, ridge: float = 0.0):
+    """A function v -> (A + ridge I)^-1 v, or None where there is no factor. A (n, n), float64; one order of operations on
+    every machine, one thread: no pool of a BLAS, which spins where CPUs are busy.
+    """
+    L = np.array(A, np.float64, order="C")
+    if not lib.cholesky(address(L), len(L), float(ridge)):
+        return None
+
+    def solve(v):
+        x = np.array(v, np.float64)
+        lib.substitute(address(L), len(L), address(x))
+        return x
+
+    return solve
+
+
+def descend(H, q, z, l1, low, high, tol, most) -> int:
+    """Coordinate descent of solvers/quadratic.py, whose arrays are float64 and C-ordered: the passes that it took."""
+    used = np.empty(len(z), np.int64)
+    return lib.descend(len(z), *map(address, (H, q, z, l1, low, high, used)), tol, most)
+
+
 # ---- linear models ----
 
 

@@ -58,7 +58,8 @@ class Objective:
     def _bind(self, loss, rows, penalty, fit_intercept, backend, threads, unchecked):
         self.loss, self.rows, self.penalty = loss, rows, penalty
         formula = loss if rows.is_remote else rows.formula(loss)
-        self.fit_intercept, self.backend = bool(fit_intercept), choose.resolve(backend, loss=formula)
+        self.fit_intercept, self.asked = bool(fit_intercept), backend
+        self.backend = choose.resolve(backend, loss=formula)
         self.n, self.classes, self.features, self.dtype = rows.n, rows.classes, rows.features, rows.dtype
         if threads is None and rows.entries * rows.classes < ALONE:
             threads = 1
@@ -67,8 +68,8 @@ class Objective:
         self._l2, self._rest = _split(penalty)
         self._factor = rows.one_over_weights
         self._shape, self._bias_shape = (self.classes, self.features), (self.classes,)
-        engine = self.backend if rows.is_remote else choose.of_run(backend, formula)
-        self._run = parted.bind_gradient(engine, loss, rows, self.threads, unchecked)
+        self.engine = self.backend if rows.is_remote else choose.of_run(backend, formula)
+        self._run = parted.bind_gradient(self.engine, loss, rows, self.threads, unchecked)
         self._lock, self._spans, self._known = threading.Lock(), None, None
 
     def __repr__(self):

@@ -6,7 +6,6 @@ import numpy as np
 
 from fastopt import penalties
 from fastopt.arrays import checked_number, checked_whole
-from fastopt.engines import choose
 from fastopt.fit import Fit
 from fastopt.losses import Softmax
 from fastopt.objective import Objective
@@ -88,7 +87,6 @@ def path(
     )  # fmt: skip
     rows = examples.rows if examples.chosen is None else examples.rows.take(examples.chosen)
     check_finite(rows, slice(None))
-    backend = choose.resolve(backend, loss=loss)
 
     def objective(factor):
         penalty = penalties.checked(penalties.combined(**{**fixed, vary: factor}))

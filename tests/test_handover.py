@@ -410,3 +410,60 @@ def test_a_gradient_goes_over_between_two_calls(kind, jobs):
     found += [objective.value_and_grad(W, b), fo.value_and_grad(fo.Softmax(), W, X, y, b, **options)]
     for value, dW, db in found:
         assert value == alone[0] and same((dW, db), alone[1:])
+
+
+# ---- solvers ----
+
+
+def solved(data, between, backend="auto", **options):
+    """A solver's Solution; between(i) is called before the i-th pass."""
+    from fastopt.solvers import solve
+
+    penalty = fo.ElasticNet(options.pop("l1", 0.0), options.pop("l2", 1e-3))
+    loss = options.pop("loss", fo.Softmax())
+    scale = {"scale": 1 / 255} if data[0].dtype == np.uint8 else {}
+    objective = fo.Objective(loss, *data, penalty=penalty, backend=backend, threads=2, **scale)
+    return solve(objective, max_iter=30, tol=0.0, callback=lambda entry: between(), **options)
+
+
+@pytest.mark.filterwarnings("ignore:.*NOT converged")
+@pytest.mark.parametrize(
+    "kind, options",
+    [("float64", {"solver": "lbfgs"}), ("csr", {"solver": "lbfgs"}), ("uint8", {"solver": "newton", "l2": 0.1}),
+     ("float32", {"solver": "lbfgs", "l1": 1e-3}), ("csr", {"solver": "prox-newton", "l1": 1e-3})],
+    ids=lambda v: v if isinstance(v, str) else v["solver"],
+)  # fmt: skip
+def test_a_solver_goes_over_between_two_passes(kind, options, jobs, monkeypatch, rng):
+    monkeypatch.setattr(handover, "LEFT", -1)
+    monkeypatch.setattr(handover, "_seconds", {})
+    data, seen = rows_of(kind, 400), []
+    alone = solved(data, lambda: None, "numba", **options)
+    never = solved(data, lambda: seen.append(1), **options)
+    assert (alone.report.backend, never.report.backend) == ("numba", "c")
+    assert same((never.W, never.b), (alone.W, alone.b))
+    for at in rng.integers(1, len(seen), 2):
+        jobs.clear()
+        handover._compiled.clear()
+        left = iter([False] * int(at) + [True])
+
+        def go_over(left=left):
+            if next(left, False):
+                for job in jobs:
+                    job()
+
+        found = solved(data, go_over, **options)
+        assert found.report.backend == "numba" and same((found.W, found.b), (alone.W, alone.b)), at
+        for name, numbers in alone.report.history.items():
+            assert name == "seconds" or same((found.report.history[name],), (numbers,)), name
+
+
+def test_the_first_solver_imports_no_numba(python, tmp_path):
+    code = """
+import sys
+import numpy as np
+import fastopt as fo
+rng = np.random.default_rng(0)
+X, y = rng.standard_normal((300, 20)), rng.integers(0, 3, 300)
+print(*(fo.train(X, y, solver=solver, l2=0.01).backend for solver in ("auto", "lbfgs", "newton")), "numba" in sys.modules)
+"""
+    assert python(code, FASTOPT_BACKEND="auto", NUMBA_CACHE_DIR=str(tmp_path)) == "c c c False\n"

@@ -377,3 +377,56 @@ def test_an_interrupt_while_subnormal_numbers_are_switched_off_switches_them_on(
     with pytest.raises(KeyboardInterrupt), native.denormals_flushed():
         pass
     assert np.float32(1e-39) * np.float32(0.5) != 0
+
+
+# ---- what solvers do between passes over the rows ----
+
+
+def _dot(a, b):
+    """Eight lanes, then their halves."""
+    products = np.zeros(-(-len(a) // 8) * 8)
+    products[: len(a)] = a * b
+    lanes = np.add.accumulate(products.reshape(-1, 8), axis=0)[-1] if len(a) else np.zeros(8)
+    four = lanes[:4] + lanes[4:]
+    return (four[0] + four[2]) + (four[1] + four[3])
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 33, 70])
+def test_cholesky_in_one_order(n, features, rng):
+    A = rng.standard_normal((n, n))
+    A = A @ A.T + np.eye(n)
+    L, ridge, v = np.tril(A), 0.25, rng.standard_normal(n)
+    for i in range(n):
+        for j in range(i):
+            L[i, j] = (L[i, j] - _dot(L[i, :j], L[j, :j])) / L[j, j]
+        L[i, i] = np.sqrt(L[i, i] + ridge - _dot(L[i, :i], L[i, :i]))
+    x = v.copy()
+    for i in range(n):
+        x[i] = (x[i] - _dot(L[i, :i], x[:i])) / L[i, i]
+    for i in range(n - 1, -1, -1):
+        x[i] /= L[i, i]
+        x[:i] -= L[i, :i] * x[i]
+    found = native.cholesky(A, ridge)(v)
+    assert np.array_equal(found, x)
+    assert np.allclose((A + ridge * np.eye(n)) @ found, v, rtol=1e-9, atol=1e-9)
+    A[n - 1, n - 1] = -1.0
+    assert native.cholesky(A) is None
+
+
+def test_descent_holds_the_conditions_of_the_minimum(features, rng):
+    n = 30
+    A = rng.standard_normal((n, n))
+    H, g, l1 = A @ A.T + np.eye(n), 5 * rng.standard_normal(n), np.where(np.arange(n) < 20, 2.0, 0.0)
+    H[7] = H[:, 7] = 0.0  # without curvature it stays
+    low, high = np.full(n, -np.inf), np.full(n, np.inf)
+    low[:3], high[20:] = 0.0, 0.05
+    z, q = np.zeros(n), g.copy()
+    passes = native.descend(H, q, z, l1, low, high, 1e-10, 5000)
+    assert 1 < passes < 5000 and z[7] == 0 and (z >= low).all() and (z <= high).all()
+    assert np.allclose(q, g + H @ z, atol=1e-9)
+    for j in np.delete(np.arange(n), 7):
+        left, right = q[j] + np.array([-1, 1]) * l1[j] if z[j] == 0 else 2 * [q[j] + np.sign(z[j]) * l1[j]]
+        assert left <= 1e-9 or z[j] == low[j], j
+        assert right >= -1e-9 or z[j] == high[j], j
+    assert (z == 0).sum() > 1 and (z != 0).sum() > 10
+    assert native.descend(H, g.copy(), np.zeros(n), l1, low, high, 1e-10, 3) == 3

@@ -90,30 +90,47 @@ def test_ctrl_c_returns_the_best_point(name, solver):
     assert objective.value(W, b) == pytest.approx(report.objective, rel=1e-12)
 
 
-@pytest.mark.parametrize("form", ["dense", "csr", "uint8"])
-@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=str)
-@pytest.mark.parametrize("name", ["softmax", "soft labels", "logistic", "Huber"])
+ALL_FORMS = ("softmax", "soft labels", "logistic", "Huber")
+ONE_FORM = (
+    "logistic, one versus the rest", "squared hinge", "modified Huber", "squared Weston-Watkins", "squared error",
+    "squared epsilon", "Poisson",
+)  # fmt: skip
+
+
+FORMS = [
+    ("float64", "dense"),
+    ("float64", "csr"),
+    ("float32", "dense"),
+    ("float32", "csr"),
+    ("float32", "uint8"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "form"),
+    [*((n, *f) for n in ALL_FORMS for f in FORMS), *((n, "float32", "dense") for n in ONE_FORM)],
+)
 def test_passes_of_c_have_numbas_bits(name, dtype, form, need, rng):
-    """Values, gradients, scores of a direction and searches along it, at kept scores."""
+    """Values, gradients, scores of a direction and searches along it, products with the Hessian at kept scores, Gram matrices."""
     need("c")
-    if form == "uint8" and dtype == np.float64:
-        pytest.skip("bytes are computed in float32")
     loss, classes = LOSSES[name]
-    X, y = rows_of(loss, classes, form, 1013, 37)
+    X, y = rows_of(loss, classes, form, 1013, 53)
     X = rng.integers(0, 256, X.shape).astype(np.uint8) if form == "uint8" else X.astype(dtype)
-    weight = rng.random(1013)
+    weight, D = rng.random(1013), rng.random((2, 1013))
     found = []
     for backend in ("numba", "c"):
         objective = fo.Objective(loss, X, y, sample_weight=weight, backend=backend, threads=2)
         passes = engines.get(backend).bind_passes(loss, objective.rows, 2)
-        W, V = np.random.default_rng(1).normal(size=(2, objective.classes, 37)).astype(objective.dtype) / 3
+        W, V = np.random.default_rng(1).normal(size=(2, objective.classes, 53)).astype(objective.dtype) / 3
         b, db, dW = W[:, 0].copy(), np.empty(len(W), W.dtype), np.empty_like(W)
         kept, direction = passes.slot(), passes.slot()
         own = [passes.evaluate(W, b, dW, db, 0.1, kept), dW.copy(), db.copy(), passes.by_row(kept).copy()]
         passes.scores(V, None, direction)
         own += [passes.by_row(direction).copy(), *passes.line(kept, direction, 0.3), passes.value_at(kept)]
         kept += direction
-        own += [passes.gradient_at(kept, dW, db, 0.2), dW.copy(), db.copy(), passes.reads]
+        own += [passes.gradient_at(kept, dW, db, 0.2), dW.copy(), db.copy()]
+        passes.hessian_product(kept, V, b, dW, db, 0.2)
+        own += [dW.copy(), db.copy(), passes.gram(D.astype(objective.dtype)), passes.reads]
         found.append(own)
     for ours, theirs in zip(*found, strict=True):
         assert np.array_equal(ours, theirs)

@@ -120,7 +120,7 @@ class RemotePasses:
     """See fastopt.kernels.solvers.kept.KeptPasses."""
 
     def __init__(self, rows):
-        self.rows, self.reads = rows, 0
+        self.rows, self.reads, self.backend = rows, 0, rows.context[0]
 
     def slot(self):
         return self.rows.slot()

@@ -40,9 +40,10 @@ def bind_gradient(loss, rows, threads, unchecked=False):
 
 
 def bind_passes(loss, rows, threads):
-    from fastopt.engines.c_passes import Passes  # not by those who take a step only
+    from fastopt.engines import c_entries  # not by those who take a step only
+    from fastopt.kernels.solvers.kept import KeptPasses
 
-    return Passes(rows, loss, threads)
+    return KeptPasses(c_entries, rows, rows.formula(loss), threads)
 
 
 def bind_epoch(rows, loss, rule, parameters, batch, l2, threads):

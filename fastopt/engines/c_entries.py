@@ -3,6 +3,8 @@
 from fastopt import native
 from fastopt.kernels.tables import PROBLEM
 
+NAME = "c"
+
 
 def fields(loss, dtype, is_sparse):
     return [(PROBLEM.loss, row_loss(loss, dtype))]
@@ -14,6 +16,14 @@ def rule(rule, dtype, coefficients):
 
 def row_loss(loss, dtype):
     return native.LOSSES.index(type(loss).__name__)
+
+
+def of_pass(loss, dtype, is_sparse, kind):
+    return ()
+
+
+def gram(dtype, is_sparse):
+    return native.function("gram", dtype)
 
 
 def take_groups(dtype):

@@ -4,19 +4,21 @@ The bits are the same on all engines, so the place where it happens shows in non
 choose.of_run send here.
 """
 
+import contextlib
 import time
 import warnings
 from typing import Any
 
 from fastopt import background
-from fastopt.engines import c, numba, numpy
+from fastopt.engines import c, c_entries, numba, numpy
 from fastopt.engines.choose import shared_from
+from fastopt.kernels.solvers.kept import KeptPasses
 from fastopt.rules import is_in_c
 
 PATIENCE = 0.1  # seconds of a formula's steps or gradients before anything is compiled for it: importing Numba takes longer
 LEFT = 5  # seconds that a run must have before it in C: Numba takes a half to nine tenths of them, to compile 4 to 10
 
-_seconds: dict = {}  # class of a rule or loss -> what its steps or gradients took so far
+_seconds: dict = {}  # class of a rule or loss, or key of passes -> what its steps, gradients or passes took so far
 _compiled: set = set()  # what _key says of kernels that this process has
 
 
@@ -36,6 +38,58 @@ def bind_gradient(loss, rows, threads, unchecked=False):
     if key in _compiled:
         return compiled()
     return Handover(loss, c.bind_gradient(loss, rows, threads, unchecked), c, compiled)
+
+
+def bind_passes(loss, rows, threads):
+    key = ("bind_passes", type(loss), rows.dtype.name, rows.sparse is not None)
+    return numba.bind_passes(loss, rows, threads) if key in _compiled else Passes(rows, loss, threads, key)
+
+
+class Passes(KeptPasses):
+    """A solver's passes in C, and from one of them on in Numba, which a solver is given that takes longer than LEFT."""
+
+    def __init__(self, rows, loss, threads, key):
+        super().__init__(c_entries, rows, rows.formula(loss), threads)
+        self._key, self._next, self._asked = key, None, False
+
+    def gram(self, diagonals):
+        self._follow()
+        with self._counted():
+            return super().gram(diagonals)
+
+    def _prepare(self, kind, kept, out):
+        self._follow()
+        super()._prepare(kind, kept, out)
+
+    def _sums(self, *arguments):
+        with self._counted():
+            return super()._sums(*arguments)
+
+    def _take(self, *arguments):
+        with self._counted():
+            super()._take(*arguments)
+
+    def _follow(self):
+        if self._next is not None:
+            self.go_over(self._next)
+            self._next = None
+
+    @contextlib.contextmanager
+    def _counted(self):
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            _seconds[self._key] = spent = _seconds.get(self._key, 0.0) + time.perf_counter() - began
+            if spent > LEFT and not self._asked:
+                background.submit(self._compile)
+                self._asked = True
+
+    def _compile(self):
+        entries = numba.entries()
+        self.kernels(entries)
+        _compiled.add(self._key)
+        self._next = entries
 
 
 def bind_measure(rule, table, threads):

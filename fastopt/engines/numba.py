@@ -77,9 +77,9 @@ def entries():
 
 
 def bind_passes(loss, rows, threads):
-    from fastopt.kernels.solvers.bound import Passes
+    from fastopt.kernels.solvers.kept import KeptPasses
 
-    return Passes(rows, rows.formula(loss), threads)
+    return KeptPasses(entries(), rows, rows.formula(loss), threads)
 
 
 def bind_epoch(rows, loss, rule, parameters, batch, l2, threads):

@@ -101,7 +101,7 @@ class PartedPasses:
 
     def __init__(self, bind, loss, rows, threads):
         self._bind, self.loss, self.rows, self._threads = bind, loss, rows, threads
-        self.reads = 0
+        self.reads, self.backend = 0, None
 
     def slot(self):
         shapes = [self._own(part).slot() for part in self.rows.without_features()]
@@ -143,7 +143,9 @@ class PartedPasses:
             yield self._own(part), part, kept.parts[i]
 
     def _own(self, part):
-        return self._bind(self.loss, part, self._threads)
+        passes = self._bind(self.loss, part, self._threads)
+        self.backend = passes.backend
+        return passes
 
     def _add_up(self, dW, db, scale, compute):
         self.reads += 1

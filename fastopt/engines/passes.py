@@ -1,4 +1,4 @@
-"""The passes of solvers over the rows in NumPy: the interface of kernels/solvers/bound.py."""
+"""The passes of solvers over the rows in NumPy: the interface of kernels/solvers/kept.py."""
 
 import numpy as np
 
@@ -7,6 +7,8 @@ from fastopt.engines.numpy import BLOCK, block_scores
 
 class Passes:
     """See fastopt.kernels.solvers.kept.KeptPasses; kept scores are (classes, n)."""
+
+    backend = "numpy"
 
     def __init__(self, rows, loss, threads=1):
         self.rows, self.loss, self.reads = rows, rows.formula(loss), 0

@@ -5,7 +5,8 @@ Each is called with something for h, which is not looked at, then addresses of t
     finish_gradient(dtype)   (h, problem, worker, counter, scale, l2) -> value
     loop(dtype, name)        (h, problem, run, begin, end) -> step; "steps", "scaled_steps", "single_row_steps", "help_pair"
     help_crew(dtype)         (h, problem, worker, crew)
-    fields(...), rule(...), row_loss(...) are what goes into the tables. dtype: "float32" or "float64".
+    gram(dtype, is_sparse)   (h, problem, diagonal, first, last, target, stride, scratch), see solvers/gram.py
+    fields(...), rule(...), row_loss(...), of_pass(...) are what goes into the tables. dtype: "float32" or "float64".
 """
 
 import functools
@@ -17,9 +18,12 @@ from fastopt.kernels.language.compile import entry
 from fastopt.kernels.language.formula import formula_type
 from fastopt.kernels.language.memory import element_type, native_address
 from fastopt.kernels.language.table import arguments
-from fastopt.kernels.tables import PROBLEM, RUN, SIDE, WORKER
+from fastopt.kernels.solvers import passes
+from fastopt.kernels.solvers.gram import dense_gram, sparse_gram
+from fastopt.kernels.tables import CURVED, LINE, PROBLEM, RUN, SIDE, WORKER
 from fastopt.kernels.training import crew, scaled, single_rows, steps
 
+NAME = "numba"
 _LOOPS = {
     "steps": steps.steps,
     "help_pair": steps.help_pair,
@@ -66,6 +70,32 @@ def row_loss(loss, dtype):
 @functools.cache
 def _row_loss_address(loss_type):
     return native_address(single_rows.row_loss, loss_type, PROBLEM, 3)
+
+
+def of_pass(loss, dtype, is_sparse, kind):
+    """[(place in PROBLEM, value)]: what a solver's pass of this kind calls (solvers/passes.py)."""
+    return _pass_addresses(
+        formula_type(type(loss), dtype, len(loss)), dtype, is_sparse, bool(kind & CURVED), kind == LINE
+    )
+
+
+@functools.cache
+def _pass_addresses(loss_type, dtype, is_sparse, curved, line):
+    of_rows = passes.pass_sparse_rows if is_sparse else passes.pass_rows
+    rows = passes.line_rows if line else of_rows
+    if curved:
+        loss = native_address(passes.block_curvature, loss_type, PROBLEM, 7)
+    else:
+        loss = native_address(linear.block_loss, loss_type, PROBLEM, 6)
+    return [
+        (PROBLEM.add_rows, native_address(rows, element_type(dtype), PROBLEM, 7, SIDE)),
+        (PROBLEM.loss, loss),
+    ]
+
+
+@functools.cache
+def gram(dtype, is_sparse):
+    return entry(sparse_gram if is_sparse else dense_gram, element_type(dtype), *arguments(PROBLEM, 6))
 
 
 @functools.cache

@@ -1,18 +1,16 @@
-"""Positive definite systems: the kernel's Cholesky factor where Numba is, LAPACK's else and for large ones."""
+"""Positive definite systems: the C library's Cholesky factor, LAPACK's for large ones."""
 
 import numpy as np
 
-from fastopt.engines import choose
+from fastopt import native
 
 OWN = 1000  # rows up to which one thread of ours is not slower than LAPACK's
 
 
 def factored(A, ridge=0.0):
     """A function v -> (A + ridge I)^-1 v; None where A + ridge I is not positive definite."""
-    if choose.has_numba() and len(A) <= OWN:
-        from fastopt.kernels.solvers.cholesky import cholesky
-
-        return cholesky(A, ridge)
+    if native.available() and len(A) <= OWN:
+        return native.cholesky(A, ridge)
     try:
         L = np.linalg.cholesky(A + ridge * np.eye(len(A)) if ridge else A)
     except np.linalg.LinAlgError:

@@ -27,7 +27,7 @@ class Interior:
         self.rows, self.c, self.t, self.s, self.l2, self.reach = rows, c, t, s, l2, reach
         self.used, self.intercept = c > 0, b is not None
         self.w, self.bias = np.zeros(rows.features), 0.0 if b is None else float(b)
-        self._passes = engines.get(objective.backend).bind_passes(objective.loss, rows, objective.threads)
+        self._passes = engines.get(objective.engine).bind_passes(objective.loss, rows, objective.threads)
         self._slot, self._X = self._passes.slot(), rows.matrix(slice(None))
         below = t - s * self.bias
         # a: dual variables in (0, c), v: c - a; xi: what is lost, r: what is to spare

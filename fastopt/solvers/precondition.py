@@ -102,7 +102,7 @@ class ByMatrix:
         """X' D X, with a column of ones where there is a b."""
         objective, features, dtype = self.problem.objective, part.features, part.dtype
         bias = self.problem.size > self.problem.count
-        passes = engines.get(objective.backend).bind_passes(
+        passes = engines.get(objective.engine).bind_passes(
             objective.loss, part._replace(classes=1), objective.threads
         )
         M = np.zeros((features + bias, features + bias))
@@ -125,7 +125,7 @@ class ByMatrix:
         n, objective = len(M), self.problem.objective
         y = np.zeros((n, *part.y.shape[1:]), part.y.dtype)
         rows = part._replace(X=inverse.astype(part.dtype), sparse=None, y=y, n=n, features=n)
-        self._passes = engines.get(objective.backend).bind_passes(objective.loss, rows, 1)
+        self._passes = engines.get(objective.engine).bind_passes(objective.loss, rows, 1)
         self._slot, self.is_there = self._passes.slot(), True
 
     def __call__(self, v):

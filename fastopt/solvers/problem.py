@@ -27,7 +27,7 @@ class Problem:
     def __init__(self, objective, scaling=None, bounds=None):
         self.objective, self.scaling, self.bounds = objective, scaling, bounds
         rows, self.factor = objective.rows, objective.rows.one_over_weights
-        self.passes = parted.bind_passes(objective.backend, objective.loss, rows, objective.threads)
+        self.passes = parted.bind_passes(objective.engine, objective.loss, rows, objective.threads)
         self.shape, self.count = (
             (objective.classes, objective.features),
             objective.classes * objective.features,

@@ -67,7 +67,7 @@ class _Part:
         objective = problem.objective
         part = Objective.of_rows(
             objective.loss, objective.rows.columns(features), objective.penalty,
-            fit_intercept=objective.fit_intercept, backend=objective.backend, threads=objective.threads,
+            fit_intercept=objective.fit_intercept, backend=objective.asked, threads=objective.threads,
         )  # fmt: skip
         scaling = None if problem.scaling is None else problem.scaling.columns(features)
         bounds = None

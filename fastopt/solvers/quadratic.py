@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastopt.engines import choose
+from fastopt import native
 from fastopt.solvers.factors import factored
 
 ROUNDS, PASSES = 100, 20  # passes over the coordinates between two looks at all that are not 0 together
@@ -16,7 +16,7 @@ def minimize_quadratic(H, g, x, l1, low, high, tol):
     where l1 holds them there. Source: Friedman, Hastie & Tibshirani 2010, 2.2.
     """
     H, z, q = np.ascontiguousarray(H), x.copy(), g.copy()  # q: the slope of the smooth part at z
-    descend = _descend()
+    descend = native.descend if native.available() else _descend_in_python
     for _ in range(ROUNDS):
         if descend(H, q, z, l1, low, high, float(tol), PASSES) < PASSES:
             break
@@ -25,16 +25,8 @@ def minimize_quadratic(H, g, x, l1, low, high, tol):
     return z
 
 
-def _descend():
-    if not choose.has_numba():
-        return _descend_in_python
-    from fastopt.kernels.solvers.descent import descend_entry
-
-    return descend_entry()
-
-
 def _descend_in_python(H, q, z, l1, low, high, tol, most):
-    """The kernel's passes, over all coordinates each time."""
+    """The C library's passes, over all coordinates each time."""
     for done in range(most):
         worst = 0.0
         for j in np.flatnonzero(np.diag(H) > 0):

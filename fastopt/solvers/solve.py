@@ -35,7 +35,7 @@ class Report(NamedTuple):
     relative to it, or to what rounding leaves of the objective of zeros; nan where the solver knows no dual. converged: whether gradient_norm <= tol, or the gap; where no
     tol was given, gradient_by_size, in which each entry is divided by the size of its feature.
     reason: why it stopped. reads: passes over X, the last included, not those over some of its columns.
-    history: dict of arrays, an entry an iteration. notes: what the data made difficult.
+    history: dict of arrays, an entry an iteration. notes: what the data made difficult. backend: which one computed at the end.
     """
 
     solver: str  # those that took part: "lbfgs, newton"
@@ -51,6 +51,7 @@ class Report(NamedTuple):
     history: dict
     notes: tuple = ()
     gradient_by_size: float = float("nan")
+    backend: str = ""
 
     def __str__(self):
         done = "converged" if self.converged else "NOT converged"
@@ -191,7 +192,7 @@ def _report(problem, name, x, lower, reason, run, sizes):
     return Report(
         name, bool(converged), reason, value, norm, gap, run.tol, run.iterations, problem.reads,
         time.perf_counter() - run.began, {k: np.array(v) for k, v in run.history.items()}, notes,
-        float("nan") if problem.entry_sizes is None else measured,
+        float("nan") if problem.entry_sizes is None else measured, problem.passes.backend,
     )  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def fit_exactly(examples, loss, penalty, solver, start, options, backend, thread
         W, b, loss, scale=examples.rows.scale, classes=examples.classes, history=report.history,
         steps=report.iterations, interrupted=report.reason == "interrupted",
     )  # fmt: skip
-    fit.report, fit.backend, fit.seconds, fit.seconds_preparing = report, objective.backend, seconds, waited
+    fit.report, fit.backend, fit.seconds, fit.seconds_preparing = report, report.backend, seconds, waited
     if examples.validation is not None:
         held_out = fit.evaluate_rows(*examples.validation)
         for name, value in zip(("loss_validation", "accuracy_validation"), held_out, strict=True):

@@ -1,32 +1,19 @@
-"""X' D X for a diagonal D: the rows of a Hessian that belong to some features, rows in blocks, in order.
-
-A task is a panel of features; each reads all rows, so that sums do not depend on who does what.
-"""
-
-import functools
+"""X' D X for a diagonal D: the rows of a Hessian that belong to some features, rows in blocks, in order (kept.py)."""
 
 import numpy as np
 
-from fastopt.arrays import aligned_zeros
 from fastopt.kernels.gradient import linear, sparse
 from fastopt.kernels.gradient.tiles import STRIP_CLASSES, gradient_strips
-from fastopt.kernels.language.compile import entry, kernel
+from fastopt.kernels.language.compile import kernel
 from fastopt.kernels.language.lanes import BLOCK
 from fastopt.kernels.language.memory import (
     clear,
     element_size,
-    element_type,
     read,
     read_element,
     write,
     write_element,
 )
-from fastopt.kernels.language.table import arguments
-from fastopt.kernels.tables import PROBLEM
-from fastopt.native import address
-from fastopt.threads import share
-
-PANEL = 40  # features of a task: whole strips of classes
 
 
 @kernel
@@ -87,43 +74,3 @@ def sparse_gram(h, problem, diagonal, first_feature, last_feature, target, strid
 @kernel
 def _column(indices, bits, at):
     return read(np.int64, indices, at) if bits == 64 else np.int64(read(np.int32, indices, at))
-
-
-@functools.cache
-def _gram_entry(dtype, is_sparse):
-    return entry(sparse_gram if is_sparse else dense_gram, element_type(dtype), *arguments(PROBLEM, 6))
-
-
-class Gram:
-    """Weighted Gram matrices of a problem's rows."""
-
-    def __init__(self, problem, threads):
-        self.problem, self.threads = problem, threads
-        self._entry = _gram_entry(problem.dtype_name, problem.sparse)
-        itemsize = problem.dtype.itemsize
-        row = problem.features * itemsize + 128
-        self._scratch = 2 * BLOCK * 8 + PANEL * BLOCK * itemsize + BLOCK * row + 128
-
-    def __call__(self, diagonals):
-        """X' D X, (features, features), symmetric, for each row of diagonals, (count, n) of the rows' dtype."""
-        problem, features = self.problem, self.problem.features
-        count, itemsize = len(diagonals), problem.dtype.itemsize
-        # whole lines to each row, so that no two panels share one
-        stride = -(-features * itemsize // 64) * 64
-        result = aligned_zeros(count * features * stride // itemsize, problem.dtype)
-        result = result.reshape(count, features, -1)
-        problem.table[PROBLEM.line] = problem.n
-        jobs = [(d, j) for d in range(count) for j in range(0, features, PANEL)]
-
-        def work(job):
-            d, first = job
-            scratch = np.empty(self._scratch, np.uint8)
-            last = min(first + PANEL, features)
-            target = address(result[d, first:])
-            self._entry(
-                None, problem.at, address(diagonals[d]), first, last, target, stride, address(scratch)
-            )
-
-        share(work, jobs, self.threads)
-        upper = np.triu(result[:, :, :features])
-        return upper + np.triu(upper, 1).transpose(0, 2, 1)

@@ -1,14 +1,16 @@
-"""Passes over the rows that solvers make, with kept scores: what the engines of Numba and C share."""
+"""Passes over the rows that solvers make, with kept scores, by the kernels of Numba or C (kernels/entries.py). No Numba here."""
 
 import numpy as np
 
 from fastopt.arrays import aligned_zeros
 from fastopt.kernels.gradient.problem import BoundGradient
 from fastopt.kernels.gradient.sizes import BLOCK
-from fastopt.kernels.tables import LINE, LOST, PROBLEM, SCORED, SUMMED
+from fastopt.kernels.tables import CURVED, LINE, LOST, PROBLEM, SCORED, SUMMED
+from fastopt.losses import has_curvature
 from fastopt.native import address
 from fastopt.threads import share
 
+PANEL = 40  # features of a task of a Gram matrix: whole strips of classes
 LINE_WORK = 1 << 17  # numbers of scores above which a line search is shared: some 0.3 ms
 
 
@@ -21,13 +23,34 @@ class KeptPasses:
     """
 
     def __init__(self, entries, rows, loss, threads):
-        self._entries, self._bound = entries, BoundGradient(entries, rows, loss, threads)
+        self.entries, self._bound = entries, BoundGradient(entries, rows, loss, threads)
         self.problem, self.reads = self._bound.problem, 0
         self.block = int(self.problem.table[PROBLEM.block_rows])
         self.blocks = -(-rows.n // self.block)
         self._line = np.zeros(1 + self.blocks)
         self.problem.table[PROBLEM.line] = address(self._line)
         self._threads = self._bound.threads
+
+    @property
+    def backend(self):
+        return self.entries.NAME
+
+    def kernels(self, entries):
+        """Make all that passes call; what PROBLEM has of it, as [(place, value)]."""
+        problem = self.problem
+        dtype, of_rows = problem.dtype_name, (problem.loss, problem.dtype_name, problem.sparse)
+        entries.take_groups(dtype), entries.finish_gradient(dtype)
+        for kind in (SCORED, LINE, CURVED) if has_curvature(problem.loss) else (SCORED, LINE):
+            entries.of_pass(*of_rows, kind)
+        entries.gram(dtype, problem.sparse)
+        return entries.fields(*of_rows)
+
+    def go_over(self, entries):
+        """Go on with these kernels, between two passes: the tables and all numbers stay, and so do the bits."""
+        for place, value in self.kernels(entries):
+            self.problem.table[place] = value
+        self.entries = self.problem.entries = entries
+        self._bound.finish = entries.finish_gradient(self.problem.dtype_name)
 
     def slot(self):
         shape = (self.blocks, self.problem.classes, BLOCK)
@@ -69,6 +92,39 @@ class KeptPasses:
         """The loss's sum at kept scores."""
         return self._losses(LOST, kept, None)
 
+    def hessian_product(self, kept, V, c, HV, Hc, scale):
+        """scale * (the loss's second derivative at kept scores times (V, c)) to HV and Hc."""
+        self._sums(SCORED | CURVED | SUMMED, kept, None, V, c, HV, Hc, scale)
+
+    def gram(self, diagonals):
+        """X' D X for each row of diagonals (count, n) of the rows' dtype: (count, features, features), symmetric. One read.
+
+        A task is a panel of features; each reads all rows, in order, so that sums do not depend on who does what.
+        """
+        self.reads += 1
+        problem, features = self.problem, self.problem.features
+        count, itemsize = len(diagonals), problem.dtype.itemsize
+        # whole lines to each row, so that no two panels share one
+        stride = -(-features * itemsize // 64) * 64
+        result = aligned_zeros(count * features * stride // itemsize, problem.dtype)
+        result = result.reshape(count, features, -1)
+        entry = self.entries.gram(problem.dtype_name, problem.sparse)
+        room = 2 * BLOCK * 8 + PANEL * BLOCK * itemsize + BLOCK * (features * itemsize + 128) + 128
+
+        def work(task):
+            d, first = task
+            scratch, last = np.empty(room, np.uint8), min(first + PANEL, features)
+            target = address(result[d, first:])
+            entry(0, problem.at, address(diagonals[d]), first, last, target, stride, address(scratch))
+
+        problem.table[PROBLEM.line] = problem.n
+        try:
+            share(work, [(d, j) for d in range(count) for j in range(0, features, PANEL)], self._threads)
+        finally:
+            problem.table[PROBLEM.line] = address(self._line)
+        upper = np.triu(result[:, :, :features])
+        return upper + np.triu(upper, 1).transpose(0, 2, 1)
+
     def line(self, kept, direction, t):
         """(the loss's sum at kept + t * direction, its derivative by t)."""
         self._line[:] = 0
@@ -87,7 +143,9 @@ class KeptPasses:
         return float(np.add.accumulate(self._bound.losses)[-1])
 
     def _prepare(self, kind, kept, out):
-        table = self.problem.table
+        problem, table = self.problem, self.problem.table
+        for place, value in self.entries.of_pass(problem.loss, problem.dtype_name, problem.sparse, kind):
+            table[place] = value
         table[PROBLEM.pass_kind] = kind
         table[PROBLEM.kept] = 0 if kept is None else address(kept)
         table[PROBLEM.out] = 0 if out is None else address(out)
@@ -96,5 +154,5 @@ class KeptPasses:
         """All groups of rows, without their sums."""
         bound = self._bound
         bound.aim(W, b, dW, db)
-        take, at = self._entries.take_groups(self.problem.dtype_name), self.problem.at
+        take, at = self.entries.take_groups(self.problem.dtype_name), self.problem.at
         share(lambda own: take(0, at, own, bound.count_at), bound.worker[:threads], threads)
