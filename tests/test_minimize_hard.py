@@ -337,3 +337,38 @@ def test_a_simplex_that_has_collapsed_is_no_success(unit_x, unit_f):
         lambda x: unit_f * p.value(x / unit_x), unit_x * p.start, method="nelder-mead", maxiter=10_000
     )
     assert r.success and r.fun < 2.29e-3 * unit_f
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_two_loops_are_the_updates_multiplied_out(bounded, rng):
+    """Against BFGS' formula on matrices (Nocedal & Wright 2006, equation 7.16), in the free entries alone with bounds."""
+    from fastopt.algorithms.lbfgs import two_loops
+
+    n, memory, pairs, newest = 5, 4, 3, 1  # the oldest is number 3
+    A = rng.standard_normal((n, n))
+    A = A @ A.T + np.eye(n)
+    free = np.array([1.0, 1, 0, 1, 1]) if bounded else np.ones(n)
+    S = free * rng.standard_normal((memory, n))
+    Y = S @ A
+    g = free * rng.standard_normal(n)
+    s, y = free * S[newest], free * Y[newest]
+    H = (s @ y) / (y @ y) * np.diag(free)
+    for j in (3, 0, 1):
+        s, y = free * S[j], free * Y[j]
+        if bounded and j == 0:
+            Y[j] -= 2 * y  # no curvature there: left out
+            continue
+        V = np.eye(n) - np.outer(y, s) / (s @ y)
+        H = V.T @ H @ V + np.outer(s, s) / (s @ y)
+    rho = 1 / np.einsum("ij,ij->i", S, S @ A)
+    q, spare = g.copy(), np.empty(n)
+    two_loops(q, S.ravel(), Y.ravel(), rho, np.empty(memory), pairs, newest, memory, free, spare, bounded)
+    np.testing.assert_allclose(q, -H @ g, rtol=1e-10, atol=1e-12)
+
+
+def test_pairs_beyond_what_helps_are_not_kept():
+    """More than 2n + 2 pairs are as many: the run is the same."""
+    p = PROBLEMS["beale"]
+    runs = [fo.minimize(p.value, p.start, jac=p.gradient, memory=m, gtol=1e-9) for m in (4, 6, 7, 50)]
+    assert all((r.x == runs[1].x).all() and r.nfev == runs[1].nfev for r in runs[2:])
+    assert (runs[0].x != runs[1].x).any() and all(r.success for r in runs)

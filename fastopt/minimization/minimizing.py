@@ -65,7 +65,7 @@ def minimize(
         between residuals and columns. By default 1e-5 (float32: 1e-3), times the largest entry at x0 where that is
         below 1, so that units do not matter, unless rounding ends the run before. ftol, xtol: relative changes of a step that end the run (0: never).
     target: a value that is good enough. maxiter, maxfev, seconds: limits (200 n + 1000 iterations).
-    memory: pairs that "lbfgs" keeps.
+    memory: pairs that "lbfgs" keeps, at most 2 n + 2 of them.
     rule: an update rule such as fo.Adam(lr=0.1): gradient descent by it instead of a solver, with its schedules
         {"lr": fo.schedules.Cosine(...)}; bounds by projection.
     perturb: where the gradient has vanished, move by a random vector of this length (from `seed`) and go on; the
@@ -79,54 +79,71 @@ def minimize(
     """
     args = args if type(args) is tuple else (args,)
     key = None
-    if callback is bounds is rule is schedules is seconds is None and not args and not perturb:
-        key = again.key_of(
-            x0, (fun, jac, hess, hessp, residual, method, memory), (gtol, ftol, xtol, target, maxiter, maxfev)
-        )
+    if callback is bounds is rule is schedules is seconds is residual is None and not args and not perturb:
+        limits = None
+        if not gtol is ftol is xtol is target is maxiter is maxfev is None:
+            limits = gtol, ftol, xtol, target, maxiter, maxfev
+        key = again.key_of(x0, (fun, jac, hess, hessp, method, memory), limits)
         known = again.take(key)
         if known is not None:
-            status, x, g, head = known(x0)
-            result = _result(status, x, g, head, known.engine, known.kind)
+            result = _result(*known(x0))
             again.give(key, known)
             return result
-    name, functions = _what(fun, residual, method, jac, hess, hessp)
+    given = dict(jac=jac, hess=hess, hessp=hessp, residual=residual, method=method, bounds=bounds, gtol=gtol,
+                 ftol=ftol, xtol=xtol, target=target, maxiter=maxiter, maxfev=maxfev, seconds=seconds,
+                 memory=memory, callback=callback, rule=rule, schedules=schedules)  # fmt: skip
     if perturb:
-        given = dict(jac=jac, hess=hess, hessp=hessp, residual=residual, method=method, bounds=bounds, gtol=gtol,
-                     ftol=ftol, xtol=xtol, target=target, maxiter=maxiter, maxfev=maxfev, seconds=seconds,
-                     memory=memory, callback=callback, rule=rule, schedules=schedules)  # fmt: skip
+        _what(fun, residual, method, jac, hess, hessp)
         return _perturbed(fun, x0, args, limit(perturb, "perturb", 0.0), seed, given)
-    if schedules and rule is None:
-        raise ValueError("schedules are for a rule: pass rule= too")
-    if rule is not None and method is not None:
-        raise ValueError("give method or rule, not both")
-    rule = None if rule is None else checked(rule)
+    return _minimize(key, fun, x0, args, **given)
+
+
+def _minimize(key, fun, x0, args, *, jac, hess, hessp, residual, method, bounds, seconds, callback, rule, schedules,
+              maxfev, **options):  # fmt: skip
+    """A run of what was not kept; key: to keep it by, or None."""
+    name, functions = _what(fun, residual, method, jac, hess, hessp)
+    rule = _checked_rule(rule, schedules, method)
     x = start_point(x0)
     fast = is_compiled(functions, args) and (rule is None or compiles(rule))
     kind = METHODS[name] if rule is None else DESCENT if fast else by_rule(rule, schedules)
     low_high = bounds_array(bounds, x.size, x.dtype)
     if low_high is not None and not kind.bounds:
         raise ValueError(f'method "{name}" takes no bounds: use "lbfgs", "nelder-mead" or "lm"')
-    head = initial_head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory)
+    head = initial_head(kind, x, low_high, **options)
     seconds = None if seconds is None else limit(seconds, "seconds", None)
     callback = checked_callback(callback)
     engine = (Compiled if fast else Plain)(
         kind, name, functions, jac, args, x, low_high, head, rule, schedules
     )
-    maxfev = limit(maxfev, "maxfev", math.inf)
-    if not maxfev >= 1:
-        raise ValueError(f"maxfev must be at least 1, not {maxfev:g}")
-    head[state.MAX_EVALUATIONS] = max(1, maxfev // engine.cost) if maxfev < math.inf else maxfev
+    _limit_evaluations(engine, head, maxfev)
     if engine.numeric and kind.needs == "gradient" and rule is None and x.dtype == np.float64:
-        engine.sharpening = Sharpening(engine.sizes, head, maxfev)
+        engine.sharpening = Sharpening(engine.sizes, head, limit(maxfev, "maxfev", math.inf))
     head[state.SECOND_COST] = second_cost(kind, functions, jac, x.size)
-    kept = (
-        again.Again(engine, kind, head, x) if fast and key is not None and kind.needs != "residuals" else None
-    )
+    keeps = fast and key is not None and kind.needs != "residuals"
+    kept = again.Again(engine, head, x) if keeps else None
     status = run(engine.solve, x, head, engine.work, seconds=seconds, callback=callback, compiled=fast,
                  sharpen=engine.sharpening)  # fmt: skip
     if kept is not None:
         again.give(key, kept)
-    return _result(status, x, engine.g, head, engine, kind)
+    return _result(status, x, engine.g, head.data, engine)
+
+
+def _checked_rule(rule, schedules, method):
+    if rule is None:
+        if schedules:
+            raise ValueError("schedules are for a rule: pass rule= too")
+        return None
+    if method is not None:
+        raise ValueError("give method or rule, not both")
+    return checked(rule)
+
+
+def _limit_evaluations(engine, head, maxfev):
+    """The limit in calls of the solver, which may cost several evaluations each."""
+    maxfev = limit(maxfev, "maxfev", math.inf)
+    if not maxfev >= 1:
+        raise ValueError(f"maxfev must be at least 1, not {maxfev:g}")
+    head[state.MAX_EVALUATIONS] = max(1, maxfev // engine.cost) if maxfev < math.inf else maxfev
 
 
 def _perturbed(fun, x0, args, length, seed, given):
@@ -221,6 +238,7 @@ class Plain:
             functions = {**functions, "jac": jac}
         if kind.needs == "residuals":
             functions = {**functions, "residual": functions["fun"]}
+        self.kind = kind
         self.functions = Functions(args=args, bounds=low_high, size=differences.sizes(x), **functions)
         rows = self.functions.count_residuals(x) if kind.needs == "residuals" else 0
         head[state.ROWS] = rows
@@ -283,10 +301,10 @@ class Compiled:
         return calls, 0 if self.numeric else nfev, nhev
 
 
-def _result(status, x, g, head, engine, kind):
-    head = head.tolist()
-    nfev, njev, nhev = engine.counts(head)
-    fields = {} if kind.needs == "value" else {"jac": g, "optimality": head[state.NORM]}
-    return make_result(
-        status, x=x, fun=head[state.F], nit=int(head[state.ITERATIONS]), nfev=nfev, njev=njev, nhev=nhev, **fields
-    )  # fmt: skip
+def _result(status, x, g, head, engine):
+    result = make_result(status)
+    result["x"], result["fun"], result["nit"] = x, head[state.F], int(head[state.ITERATIONS])
+    result["nfev"], result["njev"], result["nhev"] = engine.counts(head)
+    if engine.kind.needs != "value":
+        result["jac"], result["optimality"] = g, head[state.NORM]
+    return result

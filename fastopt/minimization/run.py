@@ -101,8 +101,9 @@ def checked_callback(callback):
 
     def call(x, head):
         if modern:
-            fields = dict(x=x.copy(), fun=float(head[F]), nit=int(head[ITERATIONS]))
-            callback(intermediate_result=make_result(RUNNING, **fields))
+            result = make_result(RUNNING)
+            result.update(x=x.copy(), fun=float(head[F]), nit=int(head[ITERATIONS]))
+            callback(intermediate_result=result)
         else:
             callback(np.copy(x))
 
