@@ -90,6 +90,19 @@ def test_adafactor_of_vectors_and_higher_ranks(rng):
         np.testing.assert_allclose(p, expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 3, 2), (2, 0, 3), (0,), (1, 1)])
+@pytest.mark.parametrize("rule", [fo.Muon(), fo.Adafactor(), fo.PlainAdafactor(), fo.LARS(), fo.LAMB()])
+def test_arrays_without_elements(rule, shape):
+    p, beside = np.ones(shape), np.ones((4, 3))
+    alone = beside.copy()
+    opt, expected = fo.Optimizer([p, beside], rule), fo.Optimizer(alone, rule)
+    for _ in range(2):
+        opt.step([np.ones(shape), np.ones((4, 3))])
+        expected.step(np.ones((4, 3)))
+    assert p.shape == shape and np.isfinite(p).all()
+    np.testing.assert_array_equal(beside, alone)
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_whole_rules_keep_the_layout(order, rng):
     a, gradients = rng.standard_normal((5, 3)), rng.standard_normal((3, 5, 3))

@@ -236,7 +236,7 @@ class Muon(NamedTuple):
             g, room * _most(p, adam[-1])
         )  # so that the norm of the sum below is a number of the dtype
         v = momentum * v + g
-        step = (g + momentum * v).reshape(len(p), -1)
+        step = (g + momentum * v).reshape(len(p), p.size // max(1, len(p)))
         scale = p.dtype.type(sqrt(max(1.0, step.shape[0] / max(1, step.shape[1]))))
         return keep * p - lr * scale * orthogonal(step, steps, a, b, c).reshape(p.shape), (v, u)
 
