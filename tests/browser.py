@@ -4,7 +4,9 @@ Needs Playwright and a Chromium (FASTOPT_CHROMIUM, or the one in the PATH); else
 With FASTOPT_BROWSER=1 a missing browser is a failure.
 """
 
+import json
 import os
+import re
 import shutil
 import time
 
@@ -22,6 +24,14 @@ def _missing(why):
     if os.environ.get("FASTOPT_BROWSER") == "1":
         pytest.fail(why)
     pytest.skip(why)
+
+
+def many_numbers(page, expression):
+    """What a script's expression is, as text: Playwright's own way takes 80 us a number."""
+    text = page.evaluate(
+        f'JSON.stringify({expression}, (k, v) => (typeof v === "number" && !isFinite(v) ? String(v) : v))'
+    )
+    return json.loads(re.sub('"(NaN|-?Infinity)"', r"\1", text))
 
 
 @pytest.fixture(scope="module")

@@ -123,7 +123,9 @@ print(hashlib.sha256(p.tobytes()).hexdigest())
     assert python(code, FASTOPT_DISABLE_CPU_FEATURES=features) == python(code)
 
 
-SEVENTHS = [pytest.param(part, marks=[pytest.mark.long] if part else []) for part in range(7)]  # each compiles anew
+SEVENTHS = [
+    pytest.param(part, marks=[pytest.mark.long] if part else []) for part in range(7)
+]  # each compiles anew
 ASSEMBLY = """
 import fastopt as fo
 from fastopt.kernels.step import elementwise

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from browser import LIMIT, WIDTHS, browser, opened, until  # noqa: F401
+from browser import LIMIT, WIDTHS, browser, many_numbers, opened, until  # noqa: F401
 
 import fastopt as fo
 from fastopt import rules
@@ -59,7 +59,7 @@ def test_the_page_walks_as_the_engine_does(opened, text, preset):  # noqa: F811
     for name, surface in surfaces.SURFACES.items():
         page.select_option("#surface", name)
         page.click(f"[data-preset={preset}]")
-        found = page.evaluate("NAMES.map((n) => [n, state.hyper[n], state.paths[n].x])")
+        found = many_numbers(page, "NAMES.map((n) => [n, state.hyper[n], state.paths[n].x])")
         size = max(map(abs, surface.box))
         for rule, h, path in found:
             if rule == "lbfgs":
@@ -81,7 +81,7 @@ def test_each_step_is_the_engines(opened, text):  # noqa: F811
     page = opened(text)
     for name in surfaces.SURFACES:
         page.select_option("#surface", name)
-        for rule, h, path in page.evaluate("NAMES.map((n) => [n, state.hyper[n], state.paths[n]])"):
+        for rule, h, path in many_numbers(page, "NAMES.map((n) => [n, state.hyper[n], state.paths[n]])"):
             if rule == "lbfgs":
                 continue
             rule = rules.checked(ALL[rule](**h))
@@ -90,6 +90,7 @@ def test_each_step_is_the_engines(opened, text):  # noqa: F811
             slots = tuple(
                 np.array(path["x"][0]) if n in copies else s for n, s in zip(rule.slots, slots, strict=True)
             )
+            points, states = [], []
             for t, inner in enumerate(path["inside"]):
                 p, g = np.array(path["x"][t]), np.array(inner["g"])
                 with np.errstate(all="ignore"):
@@ -98,11 +99,12 @@ def test_each_step_is_the_engines(opened, text):  # noqa: F811
                         norms = np.linalg.norm(rule.measure(rule, k, p, g, slots), axis=1)
                         k += rule.from_norms(rule, k, norms, 2)
                     p, slots = rule.update(rule, k, p, g, slots)
-                np.testing.assert_allclose(path["x"][t + 1], p, rtol=1e-14, atol=1e-14)
-                np.testing.assert_allclose(
-                    np.reshape(inner["slots"], (-1, 2)), np.reshape(slots, (-1, 2)), rtol=1e-13, atol=0
-                )
+                points.append(p)
+                states.append(np.reshape(slots, (-1, 2)))
                 slots = tuple(map(np.array, inner["slots"]))
+            np.testing.assert_allclose(path["x"][1:], points, rtol=1e-14, atol=1e-14)
+            shown = [np.reshape(inner["slots"], (-1, 2)) for inner in path["inside"]]
+            np.testing.assert_allclose(shown, states, rtol=1e-13, atol=0)
 
 
 def test_lbfgs_walks_as_minimize_does(opened, text):  # noqa: F811
@@ -111,7 +113,7 @@ def test_lbfgs_walks_as_minimize_does(opened, text):  # noqa: F811
         page.select_option("#surface", name)
         for start in (surface.start, np.array(surface.start) * 0.7):
             page.evaluate(f"moveStart([{start[0]!r}, {start[1]!r}].map(Number))".replace("np.float64", ""))
-            found = page.evaluate("state.paths.lbfgs")
+            found = many_numbers(page, "state.paths.lbfgs")
             expected, result = lbfgs_path(surface, start)
             moved, _ = lbfgs_path(surface, start, noise=1e-15)
             assert len(found["x"]) == len(expected) == result.nit + 1
