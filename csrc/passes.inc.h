@@ -139,17 +139,16 @@ static double NAME(pass_rows)(const fo_problem *p, int64_t begin, int64_t end, i
     return NAME(pass_dense_rows)(p, begin, end, coming, stop, dw, db, scratch);
 }
 
-/* target[j, i] = sum_r d_r x_rj x_ri for features j of the panel and i from its first one on, of the first p->line rows:
- * kernels/solvers/gram.py. stride: numbers from one j to the next. */
-static void NAME(dense_gram)(const fo_problem *p, const T *diagonal, int64_t first_feature, int64_t last_feature, T *target,
-                             int64_t stride, int64_t scratch)
+/* target[j, i] = sum_r d_r x_rj x_ri over rows [begin, end): kernels/solvers/gram.py. stride: numbers from one j to the next. */
+static void NAME(dense_gram)(const fo_problem *p, const T *diagonal, int64_t begin, int64_t end, int64_t first_feature,
+                             int64_t last_feature, T *target, int64_t stride, int64_t scratch)
 {
-    const int64_t n = p->line, block = p->block_rows, features = p->features, panel = last_feature - first_feature;
+    const int64_t block = p->block_rows, features = p->features, panel = last_feature - first_feature;
     const int64_t reach = features * NAME(feature_bytes)(p) - 1;
     int64_t *table = AT(int64_t, (scratch + 63) / 64 * 64), *copies = table + ROWS;
-    T *slopes = (T *)(copies + ROWS), *widened = slopes + panel * ROWS;
-    for (int64_t first = 0; first < n; first += block) {
-        int64_t rows = n - first < block ? n - first : block;
+    T *slopes = (T *)(copies + ROWS), *weights = slopes + panel * ROWS, *widened = weights + ROWS;
+    for (int64_t first = begin; first < end; first += block) {
+        int64_t rows = end - first < block ? end - first : block;
         NAME(fill_table)(p, table, first, first + rows, ROWS, reach);
         const int64_t *x = table;
         if (p->x_kind == 1) {
@@ -159,40 +158,52 @@ static void NAME(dense_gram)(const fo_problem *p, const T *diagonal, int64_t fir
         for (int64_t r = 0; r < rows; r++) {
             const T *row = AT(const T, x[r]) + first_feature, weight = diagonal[first + r];
             for (int64_t j = 0; j < panel; j++) slopes[j * ROWS + r] = weight * row[j];
+            weights[r] = weight;
         }
         for (int64_t j = 0; j < panel; j += STRIP_CLASSES)
-            NAME(gradient_strips)(x, x, sizeof(T), rows, slopes + j * ROWS, target + j * stride, first == 0, stride,
-                                  first_feature, features, panel - j < STRIP_CLASSES ? panel - j : STRIP_CLASSES);
+            NAME(gradient_strips)(x, x, sizeof(T), rows, slopes + j * ROWS, target + (first_feature + j) * stride, first == begin,
+                                  stride, first_feature, features, panel - j < STRIP_CLASSES ? panel - j : STRIP_CLASSES);
+        if (first_feature == 0)
+            NAME(gradient_strips)(x, x, sizeof(T), rows, weights, target + features * stride, first == begin, stride, 0,
+                                  features, 1);
     }
 }
 
-/* The same of CSR rows, whose column numbers may stand in any order. */
-static void NAME(sparse_gram)(const fo_problem *p, const T *diagonal, int64_t first_feature, int64_t last_feature, T *target,
-                              int64_t stride)
+/* The same of CSR rows with columns in any order, each pair of entries once, in float64. */
+static void NAME(sparse_gram)(const fo_problem *p, const T *diagonal, int64_t begin, int64_t end, int64_t first_feature,
+                              int64_t last_feature, double *target, int64_t stride, int64_t scratch)
 {
     const T *values = AT(const T, p->X);
-    for (int64_t j = 0; j < last_feature - first_feature; j++)
-        memset(target + j * stride, 0, sizeof(T) * (size_t)p->features);
-    for (int64_t r = 0; r < p->line; r++) {
-        int64_t begin = NAME(number_at)(p, p->indptr, r), end = NAME(number_at)(p, p->indptr, r + 1);
-        for (int64_t a = begin; a < end; a++) {
-            int64_t j = NAME(number_at)(p, p->indices, a);
+    double *ones = target + p->features * stride, *squares = ones + stride;
+    for (int64_t r = begin; r < end; r++) {
+        const int64_t first = NAME(number_at)(p, p->indptr, r), count = NAME(number_at)(p, p->indptr, r + 1) - first;
+        const double weight = diagonal[r];
+        if (weight == 0) continue;
+        int64_t *places = AT(int64_t, scratch);
+        double *numbers = (double *)(places + count);
+        for (int64_t e = 0; e < count; e++) {
+            places[e] = NAME(number_at)(p, p->indices, first + e);
+            numbers[e] = values[first + e];
+        }
+        for (int64_t a = 0; a < count; a++) {
+            const int64_t j = places[a];
             if (j < first_feature || j >= last_feature) continue;
-            const T own = diagonal[r] * values[a];
-            T *place = target + (j - first_feature) * stride;
-            for (int64_t e = begin; e < end; e++) {
-                int64_t i = NAME(number_at)(p, p->indices, e);
-                if (i >= first_feature) place[i] += own * values[e];
-            }
+            const double own = weight * numbers[a];
+            double *place = target + j * stride;
+            ones[j] += own;
+            squares[j] += own * numbers[a];
+            for (int64_t e = a + 1; e < count; e++) place[places[e]] += own * numbers[e];
         }
     }
 }
 
-static void NAME(gram)(const fo_problem *p, int64_t diagonal, int64_t first_feature, int64_t last_feature, int64_t target,
-                       int64_t stride, int64_t scratch)
+static void NAME(gram)(const fo_problem *p, int64_t diagonal, int64_t begin, int64_t end, int64_t first_feature,
+                       int64_t last_feature, int64_t target, int64_t stride, int64_t scratch)
 {
     const T *d = AT(const T, diagonal);
-    stride /= (int64_t)sizeof(T);
-    if (p->x_kind > 1) NAME(sparse_gram)(p, d, first_feature, last_feature, AT(T, target), stride);
-    else NAME(dense_gram)(p, d, first_feature, last_feature, AT(T, target), stride, scratch);
+    if (p->x_kind > 1)
+        NAME(sparse_gram)(p, d, begin, end, first_feature, last_feature, AT(double, target), stride / (int64_t)sizeof(double),
+                          scratch);
+    else
+        NAME(dense_gram)(p, d, begin, end, first_feature, last_feature, AT(T, target), stride / (int64_t)sizeof(T), scratch);
 }

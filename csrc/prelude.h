@@ -239,11 +239,11 @@ STEPS(stored)
         (void)h;                                                                                     \
         fo_kernels()->linear->F.help_pair((fo_problem *)p, (fo_run *)run, begin, end);               \
     }                                                                                                \
-    static void gram_##F(int h, intptr_t p, intptr_t diagonal, int64_t first, int64_t last, intptr_t target, \
-                         int64_t stride, intptr_t scratch)                                           \
+    static void gram_##F(int h, intptr_t p, intptr_t diagonal, int64_t begin, int64_t end, int64_t first, \
+                         int64_t last, intptr_t target, int64_t stride, intptr_t scratch)            \
     {                                                                                                \
         (void)h;                                                                                     \
-        fo_kernels()->linear->F.gram((const fo_problem *)p, diagonal, first, last, target, stride, scratch); \
+        fo_kernels()->linear->F.gram((const fo_problem *)p, diagonal, begin, end, first, last, target, stride, scratch); \
     }                                                                                                \
     LOOP(steps, F)                                                                                   \
     LOOP(scaled_steps, F)                                                                            \

@@ -14,8 +14,8 @@ typedef struct {
     void (*help_pair)(fo_problem *p, fo_run *run, int64_t begin, int64_t end);
     int64_t (*scaled_steps)(fo_problem *p, fo_run *run, int64_t begin, int64_t end);
     int64_t (*single_row_steps)(fo_problem *p, fo_run *run, int64_t begin, int64_t end);
-    void (*gram)(const fo_problem *p, int64_t diagonal, int64_t first_feature, int64_t last_feature, int64_t target,
-                 int64_t stride, int64_t scratch);
+    void (*gram)(const fo_problem *p, int64_t diagonal, int64_t begin, int64_t end, int64_t first_feature,
+                 int64_t last_feature, int64_t target, int64_t stride, int64_t scratch);
 } fo_loops;
 
 typedef struct {

@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from fastopt.solvers.choose import check_choice, choose_solver
+from fastopt.solvers.problem import Problem
 
 
 def digits():
@@ -196,6 +197,46 @@ def test_bounds(loss, solver):
     for bad in ((1, 0), 3, (0, 1, 2), ("a", 1)):
         with pytest.raises(ValueError, match="bounds"):
             solve(objective, solver, bounds=bad)
+
+
+def shuffled_csr(X, rng):
+    """The rows of X with their entries in any order, and the first entry of each twice."""
+    places = [np.flatnonzero(row) for row in X]
+    places = [rng.permutation(np.concatenate([used, used[:1]])) for used in places]
+    ends = np.concatenate([[0], np.cumsum([len(used) for used in places])]).astype(np.int32)
+    values = np.concatenate([row[used] for row, used in zip(X, places, strict=True)])
+    return sparse.csr_array((values, np.concatenate(places).astype(np.int32), ends), X.shape)
+
+
+@pytest.mark.parametrize("features", [1, 47, 300])
+@pytest.mark.parametrize("kind", ["csr", "csr32", "dense", "dense32", "bytes"])
+def test_hessians_against_products_of_whole_matrices(kind, features, backend):
+    """Weights of rows, rows of no curvature among them; float32 CSR rows are added in float64."""
+    rng, n = np.random.default_rng(features), 700
+    dense = np.where(rng.random((n, features)) < 0.2, rng.integers(1, 9, (n, features)), 0)
+    dtype = np.float64 if kind in ("csr", "dense") else np.float32
+    X = dense.astype(np.uint8 if kind == "bytes" else dtype)
+    X = shuffled_csr(X, rng) if "csr" in kind else X
+    y, weight = rng.integers(0, 2, n), rng.integers(0, 3, n).astype(dtype)
+    W, b, found = rng.normal(size=(1, features)) / features, np.ones(1), []
+    same = [(backend, 1), (backend, 2)]
+    if backend == "c" and choose.has_numba():
+        same.append(("numba", 1))
+    for engine, threads in same:
+        objective = fo.Objective(
+            fo.SquaredHinge(), X, y, l2=0.5, sample_weight=weight, scale=1.0, threads=threads, backend=engine
+        )
+        problem = Problem(objective)
+        kept = problem.slot()
+        problem.scores(problem.join(W, b), kept)
+        found.append(problem.hessian(kept))
+    assert all(np.array_equal(found[0], other) for other in found)
+    A = np.column_stack([X.toarray() if "csr" in kind else X, np.ones(n)]).astype(np.float64)
+    bent = np.where(y == 1, 1, -1) * (A @ np.append(W, b)) < 1
+    assert 0 < bent.sum() < n
+    expected = (A * (2 * weight * bent)[:, None]).T @ A / weight.sum() + np.diag([1.0] * features + [0.0])
+    exact = 1e-6 if kind == "csr32" and backend != "numpy" else 1e-4
+    np.testing.assert_allclose(found[0], expected, rtol=1e-12 if dtype is np.float64 else exact)
 
 
 def test_newton_converges_quadratically():

@@ -156,14 +156,16 @@ class RemotePasses:
             slope += own_slope
         return value, slope
 
-    def grams(self, kept, pairs, factor):
+    def grams(self, kept, pairs, factor, ones):
         self.reads += 1
         loss = self.rows.context[1]
-        return self.rows.call(partial(_grams, kept=kept.kept, loss=loss, pairs=pairs, factor=factor))
+        return self.rows.call(
+            partial(_grams, kept=kept.kept, loss=loss, pairs=pairs, factor=factor, ones=ones)
+        )
 
 
-def _grams(part, kept, loss, pairs, factor):
-    return weighted_grams(loss, part.rows, part.passes, part.kept(kept), pairs, factor)
+def _grams(part, kept, loss, pairs, factor, ones):
+    return weighted_grams(loss, part.rows, part.passes, part.kept(kept), pairs, factor, ones)
 
 
 def _taken(part, wanted):

@@ -52,10 +52,10 @@ class Passes(KeptPasses):
         super().__init__(c_entries, rows, rows.formula(loss), threads)
         self._key, self._next, self._asked = key, None, False
 
-    def gram(self, diagonals):
+    def gram(self, diagonals, ones=False):
         self._follow()
         with self._counted():
-            return super().gram(diagonals)
+            return super().gram(diagonals, ones)
 
     def _prepare(self, kind, kept, out):
         self._follow()

@@ -51,14 +51,19 @@ class Passes:
         for part in self._parts:
             out[:, part] = block_scores(self.rows.matrix(part), V, c)
 
-    def gram(self, diagonals):
+    def gram(self, diagonals, ones=False):
         self.reads += 1
-        X, result = self.rows.matrix(slice(None)), []
+        X, features, result = self.rows.matrix(slice(None)), self.rows.features, []
         for d in diagonals:
             product = (
                 (X.multiply(d[:, None]).T @ X).toarray() if hasattr(X, "indptr") else (X * d[:, None]).T @ X
             )
-            result.append((product + product.T) / 2)
+            whole = np.empty((features + ones,) * 2, product.dtype)
+            whole[:features, :features] = (product + product.T) / 2
+            if ones:
+                whole[features, :features] = whole[:features, features] = X.T @ d
+                whole[features, features] = d.sum(dtype=np.float64)
+            result.append(whole)
         return np.array(result)
 
     def value_at(self, kept):

@@ -5,7 +5,7 @@ Each is called with something for h, which is not looked at, then addresses of t
     finish_gradient(dtype)   (h, problem, worker, counter, scale, l2) -> value
     loop(dtype, name)        (h, problem, run, begin, end) -> step; "steps", "scaled_steps", "single_row_steps", "help_pair"
     help_crew(dtype)         (h, problem, worker, crew)
-    gram(dtype, is_sparse)   (h, problem, diagonal, first, last, target, stride, scratch), see solvers/gram.py
+    gram(dtype, is_sparse)   (h, problem, diagonal, begin, end, first, last, target, stride, scratch), see solvers/gram.py
     fields(...), rule(...), row_loss(...), of_pass(...) are what goes into the tables. dtype: "float32" or "float64".
 """
 
@@ -95,7 +95,7 @@ def _pass_addresses(loss_type, dtype, is_sparse, curved, line):
 
 @functools.cache
 def gram(dtype, is_sparse):
-    return entry(sparse_gram if is_sparse else dense_gram, element_type(dtype), *arguments(PROBLEM, 6))
+    return entry(sparse_gram if is_sparse else dense_gram, element_type(dtype), *arguments(PROBLEM, 8))
 
 
 @functools.cache

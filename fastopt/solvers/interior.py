@@ -116,13 +116,9 @@ class Interior:
     def _factor(self, D):
         """A function g -> M^-1 g, M = X' D X + 2 l2 I, with a column of ones for b."""
         features = len(self.w)
-        M = np.zeros((features + self.intercept,) * 2)
-        M[:features, :features] = self._passes.gram(D[None])[0]
+        M = self._passes.gram(D[None], self.intercept)[0]
         at = np.arange(features)
         M[at, at] += 2 * self.l2
-        if self.intercept:
-            M[features, :features] = M[:features, features] = self._transposed(D)
-            M[features, features] = D.sum()
         diagonal = np.diagonal(M)
         if not (np.isfinite(diagonal).all() and (diagonal > 0).all()):
             return None

@@ -100,16 +100,12 @@ class ByMatrix:
 
     def _moments(self, part, D):
         """X' D X, with a column of ones where there is a b."""
-        objective, features, dtype = self.problem.objective, part.features, part.dtype
+        objective, dtype = self.problem.objective, part.dtype
         bias = self.problem.size > self.problem.count
         passes = engines.get(objective.engine).bind_passes(
             objective.loss, part._replace(classes=1), objective.threads
         )
-        M = np.zeros((features + bias, features + bias))
-        M[:features, :features] = passes.gram(D.astype(dtype)[None])[0]
-        if bias:
-            M[features, :features] = M[:features, features] = D @ part.matrix(slice(None))
-            M[features, features] = D.sum()
+        M = passes.gram(D.astype(dtype)[None], bias)[0].astype(np.float64, copy=False)
         return M if self.problem.scaling is None else self.problem.scaling.hessian(M, int(bias))
 
     def _invert(self, M):

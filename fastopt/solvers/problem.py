@@ -164,22 +164,16 @@ class Problem:
         return product
 
     def hessian(self, kept):
-        """The second derivative of f at kept scores, (size, size). One read, and one a class for b."""
+        """The second derivative of f at kept scores, (size, size). One read."""
         classes, features = self.shape
         pairs = [(c, k) for c in range(classes) for k in range(c, classes)]
         blocks = sum(self._grams(kept, pairs))
         H = np.empty((self.size, self.size))
+        own = [np.arange(c * features, (c + 1) * features) for c in range(classes)]
+        if self.size > self.count:
+            own = [np.append(of_weights, self.count + c) for c, of_weights in enumerate(own)]
         for (c, k), block in zip(pairs, blocks, strict=True):
-            own, other = (slice(i * features, (i + 1) * features) for i in (c, k))
-            H[own, other] = block
-            H[other, own] = block.T
-        W = np.zeros(self.shape, self.objective.dtype)
-        for c in range(classes if self.size > self.count else 0):
-            unit = np.zeros(classes, self.objective.dtype)
-            unit[c] = 1
-            self.passes.hessian_product(kept.slot, W, unit, self._dW, self._db, self.factor)
-            column = self.join(self._dW, self._db)
-            H[self.count + c], H[:, self.count + c] = column, column
+            H[np.ix_(own[c], own[k])] = H[np.ix_(own[k], own[c])] = block
         if self.scaling is not None:
             H = self.scaling.hessian(H, self.size - self.count)
         H[np.arange(self.count), np.arange(self.count)] += 2 * self.l2
@@ -187,11 +181,13 @@ class Problem:
 
     def _grams(self, kept, pairs):
         """weighted_grams of every part of the rows."""
-        loss = self.objective.loss
+        loss, ones = self.objective.loss, self.size > self.count
         if self.objective.rows.is_remote:
-            return self.passes.grams(kept.slot, pairs, self.factor)
+            return self.passes.grams(kept.slot, pairs, self.factor, ones)
         each = self._each(kept)
-        return (weighted_grams(loss, part, own, scores, pairs, self.factor) for own, part, scores in each)
+        return (
+            weighted_grams(loss, part, own, scores, pairs, self.factor, ones) for own, part, scores in each
+        )
 
     def _each(self, kept):
         """(its passes, its rows, its scores) of every part of the rows."""
@@ -271,15 +267,13 @@ class Problem:
         return float(np.abs(g if self.entry_sizes is None else g / self.entry_sizes).max(initial=0.0))
 
 
-def weighted_grams(loss, rows, own, kept, pairs, factor):
+def weighted_grams(loss, rows, own, kept, pairs, factor, ones):
     """X' D X for every pair of classes, D the second derivatives of the rows at kept scores times the factor.
 
-    own: the rows' passes.
+    own: the rows' passes; ones: with a feature that is 1 in every row.
     """
-    if not rows.features:
-        return np.zeros((len(pairs), 0, 0))
     D = curvatures(loss, rows, own.by_row(kept)) * rows.dtype.type(factor)
-    return own.gram(np.ascontiguousarray(np.stack([D[c, k] for c, k in pairs])))
+    return own.gram(np.ascontiguousarray(np.stack([D[c, k] for c, k in pairs])), ones)
 
 
 def slopes(loss, rows, scores):

@@ -11,6 +11,8 @@ from fastopt.native import address
 from fastopt.threads import share
 
 PANEL = 40  # features of a task of a Gram matrix: whole strips of classes
+# Up to so many features of CSR rows are one panel (123 of a9a: 121 KB), and rows are taken in so many groups.
+NARROW, GROUPS = 256, 4
 LINE_WORK = 1 << 17  # numbers of scores above which a line search is shared: some 0.3 ms
 
 
@@ -30,6 +32,12 @@ class KeptPasses:
         self._line = np.zeros(1 + self.blocks)
         self.problem.table[PROBLEM.line] = address(self._line)
         self._threads = self._bound.threads
+        # for a Gram matrix: of a block of rows, or 16 bytes an entry of the longest row
+        if rows.sparse is None:
+            a_row = rows.features * rows.dtype.itemsize + 128
+            self._room = 2 * BLOCK * 8 + (PANEL + 1) * BLOCK * rows.dtype.itemsize + BLOCK * a_row + 128
+        else:
+            self._room = 16 * int(np.diff(rows.sparse[2]).max(initial=0)) + 16
 
     @property
     def backend(self):
@@ -96,34 +104,54 @@ class KeptPasses:
         """scale * (the loss's second derivative at kept scores times (V, c)) to HV and Hc."""
         self._sums(SCORED | CURVED | SUMMED, kept, None, V, c, HV, Hc, scale)
 
-    def gram(self, diagonals):
+    def gram(self, diagonals, ones=False):
         """X' D X for each row of diagonals (count, n) of the rows' dtype: (count, features, features), symmetric. One read.
 
-        A task is a panel of features; each reads all rows, in order, so that sums do not depend on who does what.
+        Of the rows' dtype, from CSR rows float64. ones: with one more feature, which is 1 in every row. A task is a panel
+        of features, which reads rows in order, or a group of rows, so that sums do not depend on who does what.
         """
         self.reads += 1
-        problem, features = self.problem, self.problem.features
-        count, itemsize = len(diagonals), problem.dtype.itemsize
+        problem, features, count = self.problem, self.problem.features, len(diagonals)
+        dtype, groups, panel = problem.dtype, 1, PANEL
+        if problem.sparse:
+            dtype, narrow = np.dtype(np.float64), features <= NARROW
+            groups, panel = GROUPS if narrow and count == 1 else 1, NARROW if narrow else PANEL
+        sides = self._panels(diagonals, dtype, groups, panel)
+        result = np.empty((count, features + ones, features + ones), sides.dtype)
+        if problem.sparse:
+            at, one_side = np.arange(features), sides[:, :features]
+            result[:, :features, :features] = one_side + one_side.transpose(0, 2, 1)
+            result[:, at, at] += sides[:, features + 1]
+        else:
+            upper = np.triu(sides[:, :features])
+            result[:, :features, :features] = upper + np.triu(upper, 1).transpose(0, 2, 1)
+        if ones:
+            result[:, features, :features] = result[:, :features, features] = sides[:, features]
+            result[:, features, features] = diagonals.sum(axis=1, dtype=np.float64)
+        return result
+
+    def _panels(self, diagonals, dtype, groups, panel):
+        """(count, features + 2, features) of gram.py's kernels, of groups of rows, `panel` features a task."""
+        problem, features, count = self.problem, self.problem.features, len(diagonals)
         # whole lines to each row, so that no two panels share one
-        stride = -(-features * itemsize // 64) * 64
-        result = aligned_zeros(count * features * stride // itemsize, problem.dtype)
-        result = result.reshape(count, features, -1)
-        entry = self.entries.gram(problem.dtype_name, problem.sparse)
-        room = 2 * BLOCK * 8 + PANEL * BLOCK * itemsize + BLOCK * (features * itemsize + 128) + 128
+        stride = -(-features * dtype.itemsize // 64) * 64
+        found = aligned_zeros(count * groups * (features + 2) * stride // dtype.itemsize, dtype)
+        found = found.reshape(count, groups, features + 2, -1)
+        ends = [problem.n * i // groups for i in range(groups + 1)]
+        run = self.entries.gram(problem.dtype_name, problem.sparse)
 
         def work(task):
-            d, first = task
-            scratch, last = np.empty(room, np.uint8), min(first + PANEL, features)
-            target = address(result[d, first:])
-            entry(0, problem.at, address(diagonals[d]), first, last, target, stride, address(scratch))
+            d, group, first = task
+            scratch = np.empty(self._room, np.uint8)
+            run(0, problem.at, address(diagonals[d]), ends[group], ends[group + 1], first, min(first + panel, features),
+                address(found[d, group]), stride, address(scratch))  # fmt: skip
 
-        problem.table[PROBLEM.line] = problem.n
-        try:
-            share(work, [(d, j) for d in range(count) for j in range(0, features, PANEL)], self._threads)
-        finally:
-            problem.table[PROBLEM.line] = address(self._line)
-        upper = np.triu(result[:, :, :features])
-        return upper + np.triu(upper, 1).transpose(0, 2, 1)
+        share(work, [(d, group, j) for d in range(count) for group in range(groups) for j in range(0, features, panel)],
+              self._threads)  # fmt: skip
+        total = found[:, 0, :, :features]
+        for group in range(1, groups):
+            total += found[:, group, :, :features]
+        return total
 
     def line(self, kept, direction, t):
         """(the loss's sum at kept + t * direction, its derivative by t)."""
