@@ -457,3 +457,27 @@ def test_damaged_csr_is_refused_where_it_is_predicted(estimator, column):
     X.indices[5] = column
     with pytest.raises(ValueError, match="column numbers outside"):
         model.predict(X)
+
+
+def test_a_row_of_a_server_is_checked_as_any_other(rng):
+    """Small plain arrays go past scikit-learn's checks: the same answers, errors and warnings."""
+    X, y = rng.standard_normal((60, 5)), rng.integers(0, 3, 60)
+    model = fo.LinearClassifier().fit(X, y)
+    expected = model.decision_function(X.tolist())  # a list is checked by scikit-learn
+    for row, scores in zip(X, expected, strict=True):
+        np.testing.assert_array_equal(model.decision_function(row[None]), [scores])
+    bad = X[:1].copy()
+    bad[0, 3] = np.nan
+    for wrong, words in (
+        (bad, "NaN"),
+        (X[:1, :4], "4 features"),
+        (X[0], "Expected 2D"),
+        (X[:0], "0 sample"),
+        (X[None, :1], "3"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            model.predict(wrong)
+    pandas = pytest.importorskip("pandas")
+    named = fo.LinearClassifier().fit(pandas.DataFrame(X, columns=list("abcde")), y)
+    with pytest.warns(UserWarning, match="feature names"):
+        named.predict(X[:1])
