@@ -274,6 +274,46 @@ static int64_t descend(int64_t n, intptr_t H, intptr_t q, intptr_t z, intptr_t l
     return fo_kernels()->solvers->descend(&p, tol, most);
 }
 
+static void pack_columns(intptr_t values, intptr_t rows, intptr_t ends, int64_t columns, intptr_t root, int64_t n, intptr_t which,
+                         intptr_t packed, intptr_t packed_rows, intptr_t packed_ends, int64_t count, intptr_t bends)
+{
+    const fo_columns from = {(double *)values, (int32_t *)rows, (int64_t *)ends};
+    const fo_columns to = {(double *)packed, (int32_t *)packed_rows, (int64_t *)packed_ends};
+    fo_kernels()->solvers->pack_columns(&from, columns, (const double *)root, n, (const int64_t *)which, &to, count,
+                                        (double *)bends);
+}
+
+static int64_t descend_columns(intptr_t values, intptr_t rows, intptr_t ends, intptr_t r, intptr_t own, intptr_t used,
+                               int64_t count, double tol, int64_t most)
+{
+    const fo_columns p = {(double *)values, (int32_t *)rows, (int64_t *)ends};
+    return fo_kernels()->solvers->descend_columns(&p, (double *)r, (fo_column *)own, (int64_t *)used, count, tol, most);
+}
+
+static void times_columns(intptr_t values, intptr_t rows, intptr_t ends, intptr_t r, intptr_t products, int64_t begin, int64_t end)
+{
+    const fo_columns p = {(double *)values, (int32_t *)rows, (int64_t *)ends};
+    fo_kernels()->solvers->times_columns(&p, (const double *)r, (double *)products, begin, end);
+}
+
+#define ASCENTS(F)                                                                                   \
+    static void ascent_pass_##F(intptr_t a) { fo_kernels()->solvers->F.ascent_pass((fo_ascent *)a); } \
+    static void target_pass_##F(intptr_t a) { fo_kernels()->solvers->F.target_pass((fo_ascent *)a); } \
+    static void multiclass_pass_##F(intptr_t a, int64_t classes, int64_t one_of_a_row, intptr_t y, intptr_t most, intptr_t bend, \
+                                    intptr_t squares, intptr_t alpha, intptr_t room)                 \
+    {                                                                                                \
+        const fo_ascent_classes of = {classes, one_of_a_row, (const int64_t *)y, (const double *)most, (const double *)bend, \
+                                      (const double *)squares, (double *)alpha, (double *)room};     \
+        fo_kernels()->solvers->F.multiclass_pass((fo_ascent *)a, &of);                               \
+    }                                                                                                \
+    static void row_squares_##F(intptr_t a, int64_t n, intptr_t squares)                             \
+    {                                                                                                \
+        fo_kernels()->solvers->F.row_squares((const fo_ascent *)a, n, (double *)squares);            \
+    }
+
+ASCENTS(f32)
+ASCENTS(f64)
+
 static void coefficients(int rule, intptr_t h, double t, intptr_t k)
 {
     fo_coefficients(rule, (const double *)h, t, (double *)k);

@@ -36,10 +36,48 @@ typedef struct {
     int64_t *used;
 } fo_quadratic;
 
+/* Columns of CSC, and the numbers of one of them in solvers/columns.py; the slope is that at `start`. */
+typedef struct {
+    double *values;
+    int32_t *rows;
+    int64_t *ends;
+} fo_columns;
+
+typedef struct {
+    double z, slope, start, bend, l1, l2, low, high;
+} fo_column;
+
+/* A row's numbers in dual ascent, a cache line. z: -1 or 1, or the target; bend: 1 / (2 C) with squares of the hinge, else 0, or
+ * of a target the least alpha; inverse_q: of how the slope grows with alpha. */
+typedef struct {
+    double z, most, bend, inverse_q, alpha, unused[3];
+} fo_ascent_row;
+
+/* Of several classes; room for 4 numbers a class. alpha: (n, classes). */
+typedef struct {
+    int64_t classes, one_of_a_row;
+    const int64_t *y;
+    const double *most, *bend, *squares;
+    double *alpha, *room;
+} fo_ascent_classes;
+
+typedef struct {
+    void (*ascent_pass)(fo_ascent *a);
+    void (*target_pass)(fo_ascent *a);
+    void (*multiclass_pass)(fo_ascent *a, const fo_ascent_classes *of);
+    void (*row_squares)(const fo_ascent *a, int64_t n, double *squares);
+} fo_ascents;
+
 typedef struct {
     int (*cholesky)(double *A, int64_t n, double ridge);
     void (*substitute)(const double *L, int64_t n, double *x);
     int64_t (*descend)(const fo_quadratic *p, double tol, int64_t most);
+    void (*pack_columns)(const fo_columns *from, int64_t columns, const double *root, int64_t rows, const int64_t *which,
+                         const fo_columns *to, int64_t count, double *bends);
+    int64_t (*descend_columns)(const fo_columns *p, double *r, fo_column *own, int64_t *used, int64_t count, double tol,
+                               int64_t most);
+    void (*times_columns)(const fo_columns *p, const double *r, double *products, int64_t begin, int64_t end);
+    fo_ascents f32, f64;
 } fo_solver_kernels;
 
 typedef struct {

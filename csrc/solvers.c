@@ -1,6 +1,7 @@
 /* What solvers do between passes over the rows: one serial loop each, of one instruction set (FO_SET), float64. Sums have one
- * order on every machine: eight lanes, then their halves; no fused multiply-adds. */
+ * order on every machine: lanes, then their halves; no fused multiply-adds. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lanes.h"
@@ -9,13 +10,13 @@
 #define PASTE(a, b) a##_##b
 #define JOIN(a, b) PASTE(a, b)
 
-enum { LANES = 8 };
+enum { LANES = 16 };
 
-static double halves(const double *sums)
+static double tree(double *sums)
 {
-    double four[4];
-    for (int k = 0; k < 4; k++) four[k] = sums[k] + sums[k + 4];
-    return (four[0] + four[2]) + (four[1] + four[3]);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int k = 0; k < half; k++) sums[k] += sums[k + half];
+    return sums[0];
 }
 
 static double dot(const double *RESTRICT a, const double *RESTRICT b, int64_t n)
@@ -25,7 +26,7 @@ static double dot(const double *RESTRICT a, const double *RESTRICT b, int64_t n)
     for (; i + LANES <= n; i += LANES)
         LANEWISE for (int k = 0; k < LANES; k++) sums[k] += a[i + k] * b[i + k];
     for (int k = 0; i < n; i++, k++) sums[k] += a[i] * b[i];
-    return halves(sums);
+    return tree(sums);
 }
 
 /* Write L with L L' = A + ridge * I to A's lower triangle, (n, n) row by row; 0 where A is not positive definite. */
@@ -53,12 +54,16 @@ static void substitute(const double *RESTRICT L, int64_t n, double *RESTRICT x)
 
 /* ---- coordinate descent on a quadratic: solvers/quadratic.py says which ---- */
 
+static double within(double z, double low, double high)
+{
+    z = z < low ? low : z;
+    return z > high ? high : z;
+}
+
 /* Where (z - t)^2/2 + limit*|z| is smallest between low and high. */
 static double lowest(double t, double limit, double low, double high)
 {
-    double z = t > limit ? t - limit : t < -limit ? t + limit : 0;
-    z = z < low ? low : z;
-    return z > high ? high : z;
+    return within(t > limit ? t - limit : t < -limit ? t + limit : 0, low, high);
 }
 
 /* Minimize over z_j; returns how far the slope was from none. */
@@ -95,5 +100,171 @@ static int64_t descend(const fo_quadratic *p, double tol, int64_t most)
     return done;
 }
 
+/* ---- dual coordinate ascent ---- */
+
+enum { AHEAD = 4, FETCHED = 8 }; /* rows between the one at hand and the one that is fetched; lines of it */
+
+/* A new order of the rows in use; the generator is xorshift32. */
+static void shuffle(fo_ascent *a)
+{
+    int32_t *order = AT(int32_t, a->order);
+    uint32_t x = (uint32_t)a->seed;
+    for (int64_t i = a->active - 1; i > 0; i--) {
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        int64_t j = (int64_t)((uint64_t)x * (uint64_t)(i + 1) >> 32);
+        int32_t own = order[i];
+        order[i] = order[j], order[j] = own;
+    }
+    a->seed = x;
+}
+
+/* Weston-Watkins: alpha_c in [0, most] for c != own, one after the other, until they agree. */
+static double all_of_a_row(const fo_ascent_classes *of, int64_t i, double margin, double q)
+{
+    const int64_t classes = of->classes, own = of->y[i];
+    const double most = of->most[i], bend = of->bend[i];
+    double *scores = of->room, *moves = scores + classes, *alpha = of->alpha + i * classes, worst = 0;
+    for (int round = 0; round < 20; round++) {
+        double largest = 0;
+        for (int64_t c = 0; c < classes; c++) {
+            if (c == own) continue;
+            double slope = scores[own] - scores[c] - margin + alpha[c] * bend, z = slope < 0 ? most : 0;
+            if (2 * q + bend > 0) z = within(alpha[c] - slope / (2 * q + bend), 0, most);
+            /* else a row of zeros, without b: nothing but the bound holds it */
+            double move = z - alpha[c];
+            if (move == 0) continue;
+            alpha[c] = z;
+            moves[own] += move, moves[c] -= move;
+            scores[own] += move * q, scores[c] -= move * q;
+            largest = fabs(move) * 2 * q > largest ? fabs(move) * 2 * q : largest;
+        }
+        worst = largest > worst ? largest : worst;
+        if (largest <= 0.1 * worst || largest == 0) break;
+    }
+    return worst;
+}
+
+static int descending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+/* Crammer-Singer: all alpha_c of a row at once, sum_{c != own} alpha_c <= most. Here alpha_own is the sum of the others and
+ * w_c falls with alpha_c. Source: Keerthi et al. 2008, as in liblinear. */
+static double one_of_a_row(const fo_ascent_classes *of, int64_t i, double margin, double q)
+{
+    const int64_t classes = of->classes, own = of->y[i];
+    const double most = of->most[i];
+    double *scores = of->room, *moves = scores + classes, *apart = moves + classes, *sorted = apart + classes;
+    double *alpha = of->alpha + i * classes, worst = 0, total = 0;
+    if (!(q > 0)) { /* a row of zeros, without b: all of one class's, whichever that is */
+        alpha[own] = alpha[own == 0 ? 1 : 0] = most;
+        return 0;
+    }
+    for (int64_t c = 0; c < classes; c++) /* what scores would be without this row, plus the margin */
+        apart[c] = c != own ? scores[c] + q * alpha[c] + margin : scores[c] - q * alpha[c];
+    memcpy(sorted, apart, sizeof(double) * (size_t)classes);
+    sorted[own] += q * most;
+    qsort(sorted, (size_t)classes, sizeof(double), descending);
+    double beta = sorted[0] - q * most;
+    int64_t r = 1;
+    while (r < classes && beta < (double)r * sorted[r]) beta += sorted[r++];
+    beta /= (double)r;
+    for (int64_t c = 0; c < classes; c++) {
+        if (c == own) continue;
+        double z = (apart[c] - beta) / q, move;
+        z = z > 0 ? z : 0;
+        move = z - alpha[c];
+        alpha[c] = z;
+        moves[c] -= move;
+        total += move;
+        worst = fabs(move) * q > worst ? fabs(move) * q : worst;
+    }
+    alpha[own] += total;
+    moves[own] += total;
+    return worst;
+}
+
+#define NAME(x) JOIN(x, SUFFIX)
+#define T float
+#define SUFFIX f32
+#include "ascent.inc.h"
+#undef T
+#undef SUFFIX
+#define T double
+#define SUFFIX f64
+#include "ascent.inc.h"
+
+/* ---- coordinate descent on a quadratic by columns: solvers/columns.py says which ---- */
+
+/* Columns `which` of CSC, each entry times its row's root, and their sums of squares; one past the last is of ones. */
+static void pack_columns(const fo_columns *from, int64_t columns, const double *root, int64_t rows, const int64_t *which,
+                         const fo_columns *to, int64_t count, double *bends)
+{
+    int64_t at = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t j = which[i];
+        double total = 0;
+        to->ends[i] = at;
+        for (int64_t k = j < columns ? from->ends[j] : 0; k < (j < columns ? from->ends[j + 1] : rows); k++, at++) {
+            const int32_t row = j < columns ? from->rows[k] : (int32_t)k;
+            const double value = j < columns ? from->values[k] * root[row] : root[row];
+            to->values[at] = value, to->rows[at] = row;
+            total += value * value;
+        }
+        bends[i] = total;
+    }
+    to->ends[count] = at;
+}
+
+/* Minimize over z_j; returns how far the slope was from none. */
+static double descend_column(const fo_columns *p, double *r, fo_column *own, int64_t j)
+{
+    if (!(own->bend > 0)) return 0;
+    const int64_t begin = p->ends[j], end = p->ends[j + 1];
+    const double slope = own->slope + own->l2 * (own->z - own->start) + sparse_dot_f64(p->values, p->rows, begin, end, r);
+    const double z = lowest(own->z - slope / own->bend, own->l1 / own->bend, own->low, own->high), move = z - own->z;
+    if (move == 0) return 0;
+    own->z = z;
+    sparse_add_f64(p->values, p->rows, begin, end, r, move);
+    return fabs(move) * own->bend;
+}
+
+/* As `descend`, and between two passes over all coordinates those in use: not 0, or without an l1. */
+static int64_t descend_columns(const fo_columns *p, double *r, fo_column *own, int64_t *used, int64_t count, double tol,
+                               int64_t most)
+{
+    int64_t done = 0;
+    while (done < most) {
+        double worst = 0, moved;
+        int64_t kept = 0;
+        for (int64_t j = 0; j < count; j++) {
+            worst = (moved = descend_column(p, r, own + j, j)) > worst ? moved : worst;
+            if (own[j].z != 0 || own[j].l1 == 0) used[kept++] = j;
+        }
+        done++;
+        if (worst <= tol) break;
+        for (double inner = worst; inner > 0.3 * tol && done < most; done++) {
+            inner = 0;
+            for (int64_t i = 0; i < kept; i++)
+                inner = (moved = descend_column(p, r, own + used[i], used[i])) > inner ? moved : inner;
+        }
+    }
+    return done;
+}
+
+/* X'r of the columns from begin to end. */
+static void times_columns(const fo_columns *p, const double *r, double *products, int64_t begin, int64_t end)
+{
+    for (int64_t j = begin; j < end; j++) products[j] = sparse_dot_f64(p->values, p->rows, p->ends[j], p->ends[j + 1], r);
+}
+
+#define OF_ROWS(F) {ascent_pass_##F, target_pass_##F, multiclass_pass_##F, row_squares_##F}
+
 extern const fo_solver_kernels JOIN(fo_solver_kernels, FO_SET);
-const fo_solver_kernels JOIN(fo_solver_kernels, FO_SET) = {cholesky, substitute, descend};
+const fo_solver_kernels JOIN(fo_solver_kernels, FO_SET) = {
+    cholesky, substitute, descend, pack_columns, descend_columns, times_columns, OF_ROWS(f32), OF_ROWS(f64),
+};

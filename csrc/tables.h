@@ -38,6 +38,15 @@ typedef struct {
     fo_numbers *numbers;
 } fo_run;
 
+typedef struct {
+    double one_over_l2, one_over_rho, margin, high, low, worst;
+} fo_ascent_numbers;
+
+typedef struct {
+    int64_t values, indices, indptr, features, rows, w, b, order, active, seed;
+    fo_ascent_numbers *numbers;
+} fo_ascent;
+
 /* fastopt/kernels/gradient/division.py and block.py. */
 enum { FO_MOST_GROUPS = 32, FO_ROWS = 32 };
 

@@ -434,7 +434,7 @@ def solved(data, between, backend="auto", **options):
     ids=lambda v: v if isinstance(v, str) else v["solver"],
 )  # fmt: skip
 def test_a_solver_goes_over_between_two_passes(kind, options, jobs, monkeypatch, rng):
-    monkeypatch.setattr(handover, "LEFT", -1)
+    monkeypatch.setattr(handover, "PASSES", -1)
     monkeypatch.setattr(handover, "_seconds", {})
     data, seen = rows_of(kind, 400), []
     alone = solved(data, lambda: None, "numba", **options)

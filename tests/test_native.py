@@ -383,15 +383,16 @@ def test_an_interrupt_while_subnormal_numbers_are_switched_off_switches_them_on(
 
 
 def _dot(a, b):
-    """Eight lanes, then their halves."""
-    products = np.zeros(-(-len(a) // 8) * 8)
+    """Sixteen lanes, then their halves."""
+    products = np.zeros(max(1, -(-len(a) // 16)) * 16)
     products[: len(a)] = a * b
-    lanes = np.add.accumulate(products.reshape(-1, 8), axis=0)[-1] if len(a) else np.zeros(8)
-    four = lanes[:4] + lanes[4:]
-    return (four[0] + four[2]) + (four[1] + four[3])
+    lanes = np.add.accumulate(products.reshape(-1, 16), axis=0)[-1]
+    while len(lanes) > 1:
+        lanes = lanes[: len(lanes) // 2] + lanes[len(lanes) // 2 :]
+    return lanes[0]
 
 
-@pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 33, 70])
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 40, 70])
 def test_cholesky_in_one_order(n, features, rng):
     A = rng.standard_normal((n, n))
     A = A @ A.T + np.eye(n)

@@ -1,12 +1,13 @@
 """A solver's run, of every solver and loss: the same bits for any number of threads, and the best point after Ctrl-C."""
 
+import os
 import warnings
 
 import numpy as np
 import pytest
 
 import fastopt as fo
-from fastopt import engines
+from fastopt import engines, native
 from fastopt.solvers import SOLVERS, solve
 from fastopt.solvers.choose import check_choice
 
@@ -142,3 +143,28 @@ def test_lbfgs_in_c_reads_no_more_than_twice_an_iteration(need):
     X, y = rows_of(loss, classes, "dense")
     report = solve(fo.Objective(loss, X, y, l2=1e-4, backend="c"), "lbfgs").report
     assert report.converged and report.reads <= 2 * report.iterations + 3
+
+
+@pytest.mark.filterwarnings("ignore:.*NOT converged")
+@pytest.mark.parametrize("form", ["dense", "csr"])
+@pytest.mark.parametrize(
+    ("name", "solver"),
+    [("hinge", "dual"), ("quantile", "dual"), ("squared Weston-Watkins", "dual"), ("Crammer-Singer", "dual"),
+     ("logistic", "prox-newton")],
+)  # fmt: skip
+def test_same_bits_by_vectors_of_any_width(name, solver, form, need):
+    """What solvers do in C beside their passes; dense rows of 40 features have whole vectors and a rest."""
+    need("c")
+    loss, classes = LOSSES[name]
+    X, y = rows_of(loss, classes, form, 600)
+    penalty, found = fo.ElasticNet(*PENALTIES.get(solver, (0.0, 1e-3))), []
+    try:
+        for off in ("", "avx512", "avx512,avx2"):
+            native.select_features(off)
+            backend = "numba" if isinstance(loss, fo.CrammerSinger) else "c"
+            objective = fo.Objective(loss, X.astype(np.float32), y, penalty=penalty, backend=backend)
+            solution = solve(objective, solver, max_iter=12, tol=0.0)
+            found.append((solution.W.tobytes(), solution.b.tobytes(), *solution.report.history["objective"]))
+    finally:
+        native.select_features(os.environ.get("FASTOPT_DISABLE_CPU_FEATURES", ""))
+    assert found[0] == found[1] == found[2]

@@ -16,6 +16,7 @@ from fastopt.kernels.solvers.kept import KeptPasses
 from fastopt.rules import is_in_c
 
 PATIENCE = 0.1  # seconds of a formula's steps or gradients before anything is compiled for it: importing Numba takes longer
+PASSES = 60  # seconds of a loss's passes in C, which take 0.95 to 1.24 of Numba's time: what Numba saves pays for nothing sooner
 LEFT = 5  # seconds that a run must have before it in C: Numba takes a half to nine tenths of them, to compile 4 to 10
 
 _seconds: dict = {}  # class of a rule or loss, or key of passes -> what its steps, gradients or passes took so far
@@ -46,7 +47,7 @@ def bind_passes(loss, rows, threads):
 
 
 class Passes(KeptPasses):
-    """A solver's passes in C, and from one of them on in Numba, which a solver is given that takes longer than LEFT."""
+    """A solver's passes in C, and from one of them on in Numba, for a solver that takes longer than PASSES."""
 
     def __init__(self, rows, loss, threads, key):
         super().__init__(c_entries, rows, rows.formula(loss), threads)
@@ -81,7 +82,7 @@ class Passes(KeptPasses):
             yield
         finally:
             _seconds[self._key] = spent = _seconds.get(self._key, 0.0) + time.perf_counter() - began
-            if spent > LEFT and not self._asked:
+            if spent > PASSES and not self._asked:
                 background.submit(self._compile)
                 self._asked = True
 

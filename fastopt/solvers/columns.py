@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastopt import native
 from fastopt.arrays import aligned_zeros
 from fastopt.native import address
 from fastopt.solvers.dots import dot
@@ -32,8 +33,6 @@ class ByColumns:
     """Values, gradients and minima of the quadratic model, by the columns of X in float64."""
 
     def __init__(self, problem):
-        from fastopt.kernels.solvers.columns import columns_entry, pack_entry, times_entry
-
         self.problem, objective = problem, problem.objective
         X = objective.rows.matrix(slice(None)).tocsc()
         X.sum_duplicates()
@@ -42,7 +41,6 @@ class ByColumns:
         if problem.scaling is not None:
             values = values / np.repeat(problem.scaling.scale, np.diff(self.ends))
         self.values, self._share = values, FLOOR
-        self.pack, self.descend, self._times = pack_entry(), columns_entry(), times_entry()
         self.l1, self.l2 = (np.where(problem.weights, v, 0.0) for v in (problem.l1, 2 * problem.l2))
         self.low, self.high = problem.limits()
         self._threads = objective.threads if len(values) > SHARED else 1
@@ -65,7 +63,7 @@ class ByColumns:
         at = [address(v) for v in (self.values, self.rows, self.ends, slopes, g)]
 
         def times(i):
-            self._times(None, *at, self._cuts[i], self._cuts[i + 1])
+            native.lib.times_columns(*at, self._cuts[i], self._cuts[i + 1])
 
         share(times, range(8), self._threads)
         g[count:] = slopes.sum()
@@ -101,34 +99,35 @@ class ByColumns:
 
 
 class _Model:
-    """The model over some columns: see kernels/solvers/columns.py."""
+    """The model over some columns. A = sqrt(D) X of these columns is packed, so that the Hessian is A'A + diag(l2), and what
+    the step so far does to the rows, r = A (z - start), is kept up with z.
+    """
 
     def __init__(self, whole, root, which, g, x):
-        from fastopt.kernels.solvers.columns import AT, BEND, HIGH, L1, L2, LOW, SLOPE, START
-
         of_rows = which < whole.problem.count
         entries = np.diff(whole.ends)[which[of_rows]].sum() + len(root) * (~of_rows).sum()
         self.values, self.rows = np.empty(entries), np.empty(entries, np.int32)
         self.ends, bends = np.empty(len(which) + 1, np.int64), np.empty(len(which))
-        whole.pack(
-            whole.values, whole.rows, whole.ends, root, which, self.values, self.rows, self.ends, bends
-        )
+        columns, packed = (whole.values, whole.rows, whole.ends), (self.values, self.rows, self.ends)
+        native.lib.pack_columns(
+            *map(address, columns), len(whole.ends) - 1, address(root), len(root), address(which),
+            *map(address, packed), len(which), address(bends),
+        )  # fmt: skip
         self._numbers, self._used = (
             aligned_zeros(8 * len(which), np.float64).reshape(-1, 8),
             np.empty_like(which),
         )
-        own = self._numbers.T
-        self.z, self.slope, self.start, self.l1, self.l2 = own[AT], own[SLOPE], own[START], own[L1], own[L2]
+        # as fo_column in csrc/sets.h
+        self.z, self.slope, self.start, bend, self.l1, self.l2, self.low, self.high = self._numbers.T
         self.z[:], self.start[:], self.slope[:] = x[which], x[which], g[which]
         self.l1[:], self.l2[:] = whole.l1[which], whole.l2[which]
-        own[LOW], own[HIGH], own[BEND] = whole.low[which], whole.high[which], bends + self.l2
-        self.low, self.high = own[LOW], own[HIGH]
-        self._descend, self.r = whole.descend, np.zeros(len(root))
+        self.low[:], self.high[:], bend[:] = whole.low[which], whole.high[which], bends + self.l2
+        self.r = np.zeros(len(root))
 
     def descend(self, tol, most):
-        """Descent of the kernels': the number of its passes."""
+        """Descent, C's: the number of its passes."""
         at = [address(v) for v in (self.values, self.rows, self.ends, self.r, self._numbers, self._used)]
-        return self._descend(None, *at, len(self._used), tol, most)
+        return native.lib.descend_columns(*at, len(self._used), tol, most)
 
     def solve_together(self):
         """Solve for the entries in use at once, as far as no sign changes: passes do not get there."""

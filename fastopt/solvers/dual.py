@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastopt import losses
+from fastopt import losses, native
 from fastopt.arrays import aligned_zeros
-from fastopt.engines import choose
+from fastopt.kernels.tables import ASCENT, ASCENT_NUMBERS
 from fastopt.native import address
 from fastopt.solvers.interior import WIDEST, Interior
 from fastopt.threads import share
@@ -15,6 +15,8 @@ from fastopt.threads import share
 FIRST, MOST_VISITED = 4, 16
 LESS = 0.1  # of the violation: fewer passes do
 SLOW = 10  # iterations in which the gap should fall to so much
+Z, MOST, BEND, INVERSE_Q, ALPHA = range(5)  # of a row's numbers, as fo_ascent_row in csrc/sets.h
+TARGET, LEAST = Z, BEND  # with targets
 OF_TARGETS = (losses.Quantile, losses.EpsilonInsensitive)
 
 
@@ -31,7 +33,7 @@ def why_not(objective):
         )
     if objective.penalty.l1 or not objective.penalty.l2 > 0:
         return f"it needs an l2 above 0 and no l1, not {objective.penalty}"
-    return None if choose.has_numba() else "it needs numba"
+    return None if native.available() else "it needs the compiled module fastopt._native"
 
 
 def dual(problem, x):
@@ -84,9 +86,6 @@ class _Ascent:
     reach = 1.0  # of b, beside |b|
 
     def __init__(self, problem, data, outputs, squared, margin, seed=0):
-        from fastopt.kernels.solvers.ascent import ASCENT, NUMBERS
-        from fastopt.kernels.solvers.ascent_classes import squares_entry
-
         self.objective, self.data, self.start = problem.objective, data, 0.0
         objective = self.objective
         rows, self.l2 = objective.rows, objective.penalty.l2
@@ -96,37 +95,36 @@ class _Ascent:
         if squared:
             self.most = np.where(C > 0, np.inf, 0.0)
             np.divide(0.5, C, out=self.bend, where=C > 0)
-        self.squares = np.empty(rows.n)
-        squares_entry(data[0].dtype.name)(*data, rows.features, self.squares)
         self.w, self.bias = np.zeros((rows.features, outputs)), np.zeros(outputs)
         self.centre, self.order, self.margin = np.zeros(outputs), np.arange(rows.n, dtype=np.int32), margin
-        self.rho = self.l2 / max(float(np.mean(self.squares)), 1e-300) if objective.fit_intercept else 0.0
-        self.one_over_l2, self.one_over_rho = 1 / (2 * self.l2), 1 / (2 * self.rho) if self.rho else 0.0
-        self.most_visited, self._active, self._worst = FIRST * rows.n, ASCENT.active, NUMBERS.worst
-        self.numbers = NUMBERS.filled(
-            one_over_l2=self.one_over_l2,
-            one_over_rho=self.one_over_rho,
-            margin=margin,
-            high=np.inf,
-            low=-np.inf,
-        )
+        self.squares, self.numbers = np.empty(rows.n), ASCENT_NUMBERS.filled()
         where = (*data, self.w, self.bias, self.order, self.numbers)
         values, indices, indptr, w, b, order, numbers = (address(a) if a.size else 0 for a in where)
         self.table = ASCENT.filled(
             values=values, indices=indices, indptr=indptr, features=rows.features, w=w, b=b, order=order,
             seed=12345 + seed, numbers=numbers,
         )  # fmt: skip
+        self._at = address(self.table)
+        self._of_rows("row_squares")(self._at, rows.n, address(self.squares))
+        self.rho = self.l2 / max(float(np.mean(self.squares)), 1e-300) if objective.fit_intercept else 0.0
+        self.one_over_l2, self.one_over_rho = 1 / (2 * self.l2), 1 / (2 * self.rho) if self.rho else 0.0
+        self.numbers[:] = self.one_over_l2, self.one_over_rho, margin, np.inf, -np.inf, 0.0
+        self.most_visited = FIRST * rows.n
+
+    def _of_rows(self, name):
+        """The C library's function for rows of these values."""
+        return native.function(name, self.data[0].dtype)
 
     def advance(self):
         """Passes until the rows in use violate their conditions by a tenth of what all did, or many."""
         table, numbers = self.table, self.numbers
-        table[self._active] = visited = len(self.order)
+        table[ASCENT.active] = visited = len(self.order)
         self._one_pass()
-        enough = LESS * numbers[self._worst]
+        enough = LESS * numbers[ASCENT_NUMBERS.worst]
         while visited < self.most_visited:
-            visited += table[self._active]
+            visited += table[ASCENT.active]
             self._one_pass()
-            if table[self._active] == 0 or numbers[self._worst] <= enough:
+            if table[ASCENT.active] == 0 or numbers[ASCENT_NUMBERS.worst] <= enough:
                 break
         self.most_visited = min(MOST_VISITED * len(self.order), 2 * self.most_visited)
 
@@ -157,6 +155,16 @@ class _OneRow(_Ascent):
     """Of one row of W: what Interior goes on with."""
 
     y: np.ndarray
+    _run: Callable
+
+    def take_rows(self):
+        """A row's own numbers, a cache line each."""
+        self.rows = aligned_zeros(8 * len(self.order), np.float64).reshape(-1, 8)
+        self.table[ASCENT.rows] = address(self.rows)
+        self.alpha = self.rows[:, ALPHA]
+
+    def _one_pass(self):
+        self._run(self._at)
 
     def terms(self):
         """(c, t, s) of Interior."""
@@ -172,23 +180,16 @@ class _Binary(_OneRow):
     """z: -1 or 1, one a row."""
 
     def __init__(self, problem, data, z, seed):
-        from fastopt.kernels.solvers.ascent import ALPHA, ASCENT, BEND, INVERSE_Q, MOST, ROW, Z, pass_entry
-
         squared = isinstance(problem.objective.loss, losses.SquaredHinge)
         super().__init__(problem, data, 1, squared, 1.0, seed)
         self.z = z
-        self.rows = aligned_zeros(ROW // 8 * len(z), np.float64).reshape(len(z), -1)
-        self.table[ASCENT.rows] = address(self.rows)
+        self.take_rows()
         q = self.squares * self.one_over_l2 + self.one_over_rho + self.bend
         for place, values in ((Z, z), (MOST, self.most), (BEND, self.bend)):
             self.rows[:, place] = values
         # a row of zeros without b: its dual variable goes to a bound
         self.rows[:, INVERSE_Q] = 1 / np.maximum(q, 1e-300)
-        self.alpha = self.rows[:, ALPHA]
-        self._run = pass_entry(data[0].dtype.name)
-
-    def _one_pass(self):
-        self._run(None, address(self.table))
+        self._run = self._of_rows("ascent_pass")
 
     def terms(self):
         return self.most[None], np.full((1, len(self.z)), self.margin), self.z[None]
@@ -202,37 +203,21 @@ class _Targets(_OneRow):
     """y: a target a row."""
 
     def __init__(self, problem, data, y, seed):
-        from fastopt.kernels.solvers.ascent import (
-            ALPHA,
-            ASCENT,
-            INVERSE_Q,
-            LEAST,
-            MOST,
-            ROW,
-            TARGET,
-            pass_entry,
-        )
-
         loss = problem.objective.loss
         wide = isinstance(loss, losses.EpsilonInsensitive)
         super().__init__(problem, data, 1, False, float(loss.epsilon) if wide else 0.0, seed)
-        self.y, self.reach, self._most, self._least = y, float(np.std(y)), MOST, LEAST
+        self.y, self.reach = y, float(np.std(y))
         if problem.objective.fit_intercept:
             self.bias[:] = self.centre[:] = self.start = np.median(y)
-        self.rows = aligned_zeros(ROW // 8 * len(y), np.float64).reshape(len(y), -1)
-        self.table[ASCENT.rows] = address(self.rows)
+        self.take_rows()
         up, down = (1.0, 1.0) if wide else (loss.quantile, 1 - loss.quantile)
         q = self.squares * self.one_over_l2 + self.one_over_rho
         self.rows[:, TARGET], self.rows[:, INVERSE_Q] = y, 1 / np.maximum(q, 1e-300)
         self.rows[:, MOST], self.rows[:, LEAST] = up * self.most, -down * self.most
-        self.alpha = self.rows[:, ALPHA]
-        self._run = pass_entry(data[0].dtype.name, True)
-
-    def _one_pass(self):
-        self._run(None, address(self.table))
+        self._run = self._of_rows("target_pass")
 
     def terms(self):
-        c = np.stack([self.rows[:, self._most], -self.rows[:, self._least]])
+        c = np.stack([self.rows[:, MOST], -self.rows[:, LEAST]])
         t = np.stack([self.y - self.margin, -self.y - self.margin])
         return c, t, np.stack([np.ones(len(self.y)), -np.ones(len(self.y))])
 
@@ -245,20 +230,17 @@ class _Multiclass(_Ascent):
     """alpha (n, classes): of each class that is not the row's own; Weston-Watkins or Crammer-Singer."""
 
     def __init__(self, problem):
-        from fastopt.kernels.solvers.ascent_classes import multiclass_entry
-
         loss, rows = problem.objective.loss, problem.objective.rows
         squared = bool(getattr(loss, "squared", False))
         super().__init__(problem, _triple(rows, problem.scaling), rows.classes, squared, float(loss.margin))
         self.y, self.one_of_a_row = rows.y, isinstance(loss, losses.CrammerSinger)
         self.alpha = np.zeros((rows.n, rows.classes))
-        self._run = multiclass_entry(self.data[0].dtype.name)
+        self._room = np.empty(4 * rows.classes)
 
     def _one_pass(self):
-        self._run(
-            *self.data, self.w.shape[0], self.y, self.most, self.bend, self.squares, self.alpha, self.w,
-            self.bias, address(self.table), self.one_of_a_row,
-        )  # fmt: skip
+        arrays = self.y, self.most, self.bend, self.squares, self.alpha, self._room
+        run = self._of_rows("multiclass_pass")
+        run(self._at, len(self.bias), self.one_of_a_row, *map(address, arrays))
 
     def lower_bound(self):
         others = self.alpha.copy()

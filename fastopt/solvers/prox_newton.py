@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from fastopt.engines import choose
+from fastopt import native
 from fastopt.objective import Objective
 from fastopt.solvers.columns import GRAM, ByColumns, working_set
 from fastopt.solvers.dots import dot
@@ -31,7 +31,7 @@ def prox_newton(problem, x):
         problem.shape[1] > ALL
         and problem.shape[0] == 1
         and problem.objective.rows.is_sparse
-        and choose.has_numba()
+        and native.available()
     ):
         yield from _steps(problem, x, ByColumns(problem))
         return
