@@ -87,6 +87,18 @@ enum { RULE, K, P, G, S, ARRAYS, CHUNKS, CLOCK, FACTORS, NUMBER_FORMS, NOISE, BL
 STEP(float, f32)
 STEP(double, f64)
 
+/* SAM's climb (fastopt/stepping/ascent.py): `to` is n elements `from` on the way along g. */
+#define CLIMB(T, F)                                                                                  \
+    static void climb_##F(intptr_t to, intptr_t from, intptr_t g, double unit, double length, int64_t n) \
+    {                                                                                                \
+        T *end = (T *)to;                                                                            \
+        const T *p = (const T *)from, *slope = (const T *)g;                                         \
+        for (int64_t i = 0; i < n; i++) end[i] = p[i] + (T)((double)slope[i] * unit * length);       \
+    }
+
+CLIMB(float, f32)
+CLIMB(double, f64)
+
 /* The chunk [chunk[1], chunk[2]) of array x of a plan whose numbers are of few bits. */
 static void update_stored_chunk(const int64_t *a, const int64_t *chunk, int64_t t)
 {

@@ -120,6 +120,11 @@ def squares_function(dtype):
     return getattr(lib, f"squares_{_SUFFIX[dtype]}")
 
 
+def climb_function(dtype):
+    """climb(to, from, g, unit, length, n): to = from + g * unit * length of n elements at these addresses."""
+    return getattr(lib, f"climb_{_SUFFIX[dtype]}")
+
+
 def finite_function(dtype):
     """first_nonfinite(plan, begin, end) -> the first array with NaN or inf in these chunks, or -1."""
     return getattr(lib, f"first_nonfinite_{_SUFFIX[dtype]}")

@@ -71,7 +71,7 @@ class Optimizer:
 
     __slots__ = (
         "_params", "_rule", "_changes", "_schedules", "_clip", "_clip_by", "_nonfinite", "_backend", "_tables", "_works",
-        "_threads", "_sam", "_origin", "_given", "_groups", "_asked", "_max_skips", "_skips", "_maximize", "_track_norm", "_norm", "_gathered",
+        "_threads", "_sam", "_origin", "_room", "_given", "_groups", "_asked", "_max_skips", "_skips", "_maximize", "_track_norm", "_norm", "_gathered",
         "_loss_scale", "_state_dtype", "_seed", "_plain", "_users", "skipped", "__weakref__",
     )  # fmt: skip
 
@@ -81,7 +81,7 @@ class Optimizer:
         backend="auto", threads=None,
     ):  # fmt: skip
         self._params = params if isinstance(params, Parameters) else Parameters(params)
-        self._sam, self._origin = None, None
+        self._sam, self._origin, self._room = None, None, {}
         if isinstance(rule, SAM):
             self._params.need_floats("SAM climbs")
             self._sam, rule = ascent.checked(rule), rule.base
@@ -213,19 +213,25 @@ class Optimizer:
             self._users.pop("step", None)
 
     def _climb(self):
-        if self._nonfinite != "allow":
-            *_, bad = self._look()
-            if bad is not None:
-                self._refuse(bad)
-                return
+        for table in self._tables:
+            table.copy_in()
+        norm = (math.inf, 1.0)
+        if ascent.is_straight(self._sam):
+            norm = clipping.norm_of(self._tables, [work.look for work in self._works])
+        bad = None if norm[0] < math.inf else self._first_bad()
+        if bad is not None:
+            self._refuse(bad)
+            return
         given = [
             (i, g) for table in self._tables for i, g in zip(table.members, table.gradients, strict=True)
         ]
         given = sorted((i, g) for i, g in given if g is not None)
-        params = [self._params.arrays[i] for i, _ in given]
-        ends = ascent.climb(self._sam, params, [g for _, g in given], -1.0 if self._maximize else 1.0)
-        self._origin = params, [p.copy() for p in params]
-        ascent.write(params, ends)
+        params, grads = [self._params.arrays[i] for i, _ in given], [g for _, g in given]
+        origin = [ascent.room_like(self._room, i, p) for (i, _), p in zip(given, params, strict=True)]
+        ascent.write(origin, params)
+        self._origin = params, origin
+        sign, threads = -1.0 if self._maximize else 1.0, 0 if self.backend == "numpy" else self._threads
+        until_done(lambda: ascent.climb(self._sam, params, origin, grads, norm, sign, threads))
 
     def _descend(self):
         ascent.write(*self._origin)  # type: ignore[misc]
@@ -371,19 +377,15 @@ class Optimizer:
 
         Each table's clock says whether its arrays were changed, whatever came between.
         """
-        cut = None
-        for _ in range(ATTEMPTS):
-            try:
-                for work in self._works:
-                    if work.table.clock[0] != t:
-                        work.run(False)
-                for table in self._tables:
-                    table.copy_out()
-                break
-            except BaseException as error:
-                cut = cut or error
-        if cut is not None:
-            raise cut
+
+        def commit():
+            for work in self._works:
+                if work.table.clock[0] != t:
+                    work.run(False)
+            for table in self._tables:
+                table.copy_out()
+
+        until_done(commit)
 
     def _refuse(self, i):
         name, t = self._params.name(i, "grads"), self.t
@@ -724,6 +726,19 @@ class Optimizer:
 
 def _unpickled(params, snapshot, backend, threads):
     return Optimizer._of(Parameters(params), snapshot, backend, threads)
+
+
+def until_done(function):
+    """Call it, again if it is interrupted, a few times at most, and raise then what came between."""
+    cut = None
+    for _ in range(ATTEMPTS):
+        try:
+            function()
+            break
+        except BaseException as error:
+            cut = cut or error
+    if cut is not None:
+        raise cut
 
 
 def _only(name):

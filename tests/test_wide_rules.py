@@ -10,6 +10,7 @@ import pytest
 import fastopt as fo
 from fastopt import rules
 from fastopt.plan import CHUNK
+from fastopt.stepping import ascent
 
 OWN = ["numba", "numpy"]  # the engines that have rules of one's own
 CASES = [
@@ -295,6 +296,60 @@ def test_sam_climbs_and_comes_back(p_norm, scale, rng):
     opt.step([np.ones_like(p) for p in params])
     for p, b in zip(params, before, strict=True):
         np.testing.assert_array_equal(p, b - 0.1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_sam_climbs_to_the_same_bits_on_every_engine(dtype, scale, need, many_threads):
+    """And to the point that the formula gives in double precision, wherever the arrays and the gradient lie."""
+
+    def climbed(backend, threads):
+        rng = np.random.default_rng(5)
+        params = [
+            rng.standard_normal((3, 40000)),
+            np.asfortranarray(rng.standard_normal((40, 7))),
+            rng.standard_normal((6, 8)),
+        ]
+        params = [p.astype(dtype) for p in params]
+        params[2] = params[2][:, ::2]
+        grads = [(scale * rng.standard_normal(p.shape)).astype(dtype) for p in params]
+        grads[0] = grads[0][::-1]
+        wanted = [p.astype(np.float64) for p in params]
+        norm = np.sqrt(sum(np.sum(np.square(g.astype(np.float64))) for g in grads))
+        wanted = [w - 0.3 * g.astype(np.float64) / norm for w, g in zip(wanted, grads, strict=True)]
+        opt = fo.Optimizer(
+            params, fo.SAM(fo.SGD(0.1), rho=0.3), backend=backend, threads=threads, maximize=True
+        )
+        for _ in range(2):
+            opt.ascend(grads)  # the second one from where the first began
+        for p, w in zip(params, wanted, strict=True):
+            np.testing.assert_allclose(p, w, rtol=0, atol=4 * np.finfo(dtype).eps)
+        return [p.tobytes() for p in params]
+
+    found = climbed("numpy", 1)
+    for backend, threads in (("c", 1), ("c", 3), ("numba", 3)):
+        need(backend)
+        assert climbed(backend, threads) == found
+
+
+def test_sam_after_an_interrupt_stands_where_it_climbs_to(monkeypatch, rng):
+    p = rng.standard_normal(50)
+    q, before, g = p.copy(), p.copy(), rng.standard_normal(50)
+    fo.Optimizer(q, fo.SAM(fo.SGD(0.1))).ascend(g)
+    opt, real, calls = fo.Optimizer(p, fo.SAM(fo.SGD(0.1))), ascent.share, []
+
+    def interrupted(function, parts, threads):
+        real(function, parts, threads)
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ascent, "share", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        opt.ascend(g)
+    assert p.tobytes() == q.tobytes() and len(calls) == 2
+    opt.step(np.zeros(50))
+    assert p.tobytes() == before.tobytes()
 
 
 def test_sam_without_a_radius_is_the_base(rng):
