@@ -383,3 +383,49 @@ def test_differences_are_to_one_side_until_the_end(method, how, numba):
             np.testing.assert_allclose(
                 r.jac[free], rosenbrock_gradient(r.x)[free], atol=3e-7
             )  # one-sided: 1e-5
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("way", ["float32", "both", "count", "many"])
+def test_values_of_other_types_than_float64(method, way, numba):
+    """A compiled function may return float32 or an int: once its bits were taken for a float64's."""
+    if way == "both" and method == "nelder-mead":
+        pytest.skip("takes no gradient")
+    start = np.array([-0.5, 2.0, 3.0], np.float64 if way == "count" else np.float32)
+
+    @numba.njit
+    def fun(x):
+        return np.sum((x - np.float32(1)) ** 2)  # float32 of float32
+
+    @numba.njit
+    def gradient(x):
+        return np.float32(2) * (x - np.float32(1))
+
+    @numba.njit
+    def both(x):
+        return fun(x), gradient(x)
+
+    @numba.njit
+    def count(x):
+        return 7 + int(np.abs(x).sum() > 1e9)
+
+    jac = None if way == "count" or method == "nelder-mead" else True if way == "both" else gradient
+    f = {"both": both, "count": count}.get(way, fun)
+    if way == "many":
+        r = fo.minimize_many(f, start[None], jac=jac, method=method)
+        found, value, success = r.x[0], r.fun[0], r.success[0]
+    else:
+        r = fo.minimize(f, start, jac=jac, method=method)
+        found, value, success = r.x, r.fun, r.success
+    assert success
+    if way == "count":
+        assert value == 7.0
+    else:
+        np.testing.assert_allclose(found, 1, atol=1e-3)
+        assert found.dtype == np.float32 and value == np.sum((found - np.float32(1)) ** 2)
+
+
+def test_a_grid_of_float32_values(numba):
+    f = numba.njit(lambda x: np.float32(x[0] * x[0]))
+    r = fo.grid_search(f, [[3.0, -1.5, 2.0]])
+    assert r.fun == 2.25 and (r.x == [-1.5]).all()

@@ -193,7 +193,9 @@ def initial_head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory):
     head[state.GTOL] = limit(gtol, "gtol", default)
     if gtol is None and kind.follows_start:
         head[state.ENOUGH] = default
-    head[state.FTOL], head[state.XTOL] = limit(ftol, "ftol", kind.ftol), limit(xtol, "xtol", kind.xtol)
+    least = 4 * EPS[x.dtype.char]  # float32 has no steps of 1e-8
+    head[state.FTOL] = limit(ftol, "ftol", max(kind.ftol, least) if kind.ftol else 0.0)
+    head[state.XTOL] = limit(xtol, "xtol", max(kind.xtol, least) if kind.xtol else 0.0)
     head[state.TARGET] = -math.inf if target is None else float(target)
     head[state.MAX_ITERATIONS] = limit(maxiter, "maxiter", 200.0 * x.size + 1000)
     head[state.BOUNDED] = low_high is not None

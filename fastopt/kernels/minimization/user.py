@@ -73,8 +73,8 @@ def call_fun(h, x, a):
 def _call_fun(h, x, a):
     fun = h.function("fun")
     if h.jac == "both":
-        return lambda h, x, a: float(fun(point(h, x), *a)[0])
-    return lambda h, x, a: float(fun(point(h, x), *a))
+        return lambda h, x, a: np.float64(fun(point(h, x), *a)[0])
+    return lambda h, x, a: np.float64(fun(point(h, x), *a))
 
 
 def taker(name):
@@ -139,18 +139,18 @@ def _call_evaluate(h, x, g, near, a):
         def evaluate(h, x, g, near, a):
             f, d = fun(point(h, x), *a)
             put_fun(d, g)
-            return float(f)
+            return np.float64(f)
 
     elif h.jac == "into":
 
         def evaluate(h, x, g, near, a):
             jac(point(h, x), *a, g)
-            return float(fun(point(h, x), *a))
+            return np.float64(fun(point(h, x), *a))
 
     elif h.jac == "given":
 
         def evaluate(h, x, g, near, a):
-            f = float(fun(point(h, x), *a))
+            f = np.float64(fun(point(h, x), *a))
             put_jac(jac(point(h, x), *a), g)
             return f
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from numba.core import types
 from numba.extending import lower_builtin, overload, register_jitable, type_callable
 from numba.np import arrayobj
@@ -33,7 +34,7 @@ def norm(a):
     biggest = 0.0
     total = 0.0
     for i in range(a.size):
-        v = float(a[i])
+        v = np.float64(a[i])
         total += v * v
         size = abs(v)
         if not size <= biggest:
@@ -120,7 +121,7 @@ def largest(a):
             result = size
             if size != size:
                 break
-    return float(result)
+    return np.float64(result)
 
 
 @loop
@@ -135,7 +136,7 @@ def largest_relative(d, x):
 def projected_norm(x, g, bounds, bounded):
     result = 0.0
     for i in range(x.size):
-        v = float(g[i])
+        v = np.float64(g[i])
         if bounded:
             v = min(v, x[i] - bounds[0, i]) if v > 0 else max(v, x[i] - bounds[1, i])
         size = abs(v)
@@ -209,7 +210,7 @@ def cholesky(A, shift, L, n):
         root = math.sqrt(s)
         L[j * n + j] = root
         for i in range(j + 1, n):
-            t = float(A[i * n + j])
+            t = np.float64(A[i * n + j])
             for k in range(j):
                 t -= L[i * n + k] * L[j * n + k]
             L[i * n + j] = t / root
@@ -219,7 +220,7 @@ def cholesky(A, shift, L, n):
 @loop
 def solve_lower(L, n, b):
     for i in range(n):
-        s = float(b[i])
+        s = np.float64(b[i])
         for k in range(i):
             s -= L[i * n + k] * b[k]
         b[i] = s / L[i * n + i]
