@@ -1,5 +1,8 @@
 """Searches, restarts, rules as solvers, saddles, and fo.functions."""
 
+import math
+import warnings
+
 import numpy as np
 import pytest
 
@@ -214,3 +217,50 @@ def test_random_linear_search(rng):
     assert result.accuracy == np.mean((X @ result.x.T + result.b).argmax(axis=1) == y)
     assert result.accuracy == result.accuracies.max() and result.accuracies.shape == (200,)
     assert (fo.random_linear_search(X, y, samples=70, bias=True).accuracies == result.accuracies[:70]).all()
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda f: fo.grid_search(f, 3), "axes must be a list"),
+        (lambda f: fo.grid_search(f, np.linspace(0, 1, 5)), "axes must be a list of 1-D arrays"),
+        (lambda f: fo.grid_search(f, [[1.0, "a"]]), "axes must be a list of 1-D arrays"),
+        (lambda f: fo.grid_search(f, [[1.0, 2.0]], start=3), "start must be an earlier result"),
+        (lambda f: fo.random_search(f, 3), "bounds must be a list"),
+        (lambda f: fo.random_search(f, [(0, 1)], samples=0), "samples must be a whole number"),
+        (lambda f: fo.random_search(f, [(0, 1)], samples=2.5), "samples must be a whole number"),
+        (lambda f: fo.random_search(f, [(0, 1)], seed=None), "seed must be a whole number"),
+        (lambda f: fo.random_search(f, [(1, 2)], log=[True, False]), "log must be True, False or 1 of these"),
+        (lambda f: fo.random_search(f, sampler=lambda rng: "a"), "sampler must return a point"),
+        (
+            lambda f: fo.random_search(f, sampler=lambda rng: rng.random(rng.integers(1, 5))),
+            "sampler must return a point.* of the same length each time: number [0-9]+ has",
+        ),
+        (lambda f: fo.random_restarts(f, [(0, 1)], restarts=0), "restarts must be a whole number"),
+        (lambda f: fo.successive_halving(f, 3, budgets=[1]), "candidates must be a list"),
+        (lambda f: fo.successive_halving(f, [1], budgets=[]), "budgets must be a list"),
+        (lambda f: fo.successive_halving(f, [1], budgets=[1], keep=1.0), "keep must be between 0 and 1"),
+    ],
+)
+def test_refusals_name_the_argument(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(lambda x, *rest: float(np.sum(x)))
+
+
+def test_halving_of_nan():
+    r = fo.successive_halving(lambda c, budget: math.nan, [1, 2, 3], budgets=[1, 2])
+    assert not r.success and math.isnan(r.fun) and "NaN" in r.message
+
+
+def test_sobol_points_are_scipys_without_a_warning():
+    """Whatever the number of samples, and wherever a search goes on."""
+    from scipy.stats import qmc
+
+    seen = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fo.random_search(
+            lambda x: seen.append(x.copy()) or 0.0, [(0, 1), (2, 5)], samples=1500, sobol=True, threads=1
+        )
+    unit = qmc.Sobol(2, seed=0).random(2048)[:1500]
+    np.testing.assert_allclose(seen, unit * [1, 3] + [0, 2], rtol=1e-15)

@@ -11,6 +11,7 @@ import threading
 import numpy as np
 
 from fastopt.algorithms.state import INTERRUPTED, MESSAGES
+from fastopt.arrays import checked_number, checked_whole
 from fastopt.minimization.minimizing import is_compiled, minimize
 from fastopt.minimization.problem import as_number, bounds_array, checked_function
 from fastopt.minimization.result import result_class
@@ -27,9 +28,10 @@ def grid_search(fun, axes, args=(), *, threads=None, progress: bool = False, sta
     start: an earlier result, whose points are not evaluated again (after Ctrl-C).
     Result: x, fun, nfev, done (points in order that are evaluated), success, message.
     """
-    axes = [np.asarray(a, np.float64).reshape(-1) for a in axes]
-    if not axes or any(a.size == 0 for a in axes):
-        raise ValueError("axes must be a list of arrays with at least one value each")
+    axes = [
+        _row(a, "axes must be a list of 1-D arrays of numbers, one array a variable")
+        for a in _listed(axes, "axes")
+    ]
     shape = tuple(a.size for a in axes)
 
     def points(begin, end):
@@ -48,25 +50,62 @@ def random_search(
     bounds: d pairs (low, high). log: True or d booleans: uniform in the logarithm. sobol: points of SciPy's
     scrambled Sobol sequence instead. start: an earlier result to go on from. Otherwise as grid_search.
     """
+    points = _points(bounds, sampler, log, sobol, checked_whole(seed, "seed", 0))
+    return _search(fun, points, checked_whole(samples, "samples", 1), args, threads, progress, start)
+
+
+def _listed(values, name):
+    """A list of what can be gone through and is not empty."""
+    try:
+        values = list(values)
+    except TypeError:
+        values = []
+    if not values:
+        raise ValueError(f"{name} must be a list with at least one entry")
+    return values
+
+
+def _row(values, message):
+    try:
+        row = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{message}, not {values!r:.60}") from None
+    if row.ndim != 1 or not row.size:
+        raise ValueError(f"{message}, not {values!r:.60}")
+    return row
+
+
+def _points(bounds, sampler, log, sobol, seed):
+    """points(begin, end): rows that follow from their numbers and the seed."""
     if (bounds is None) == (sampler is None):
         raise ValueError("give bounds or sampler")
-    if sampler is not None:
-        checked_function(sampler, "sampler")
+    if sampler is None:
+        return _box_points(bounds, log, sobol, seed)
+    checked_function(sampler, "sampler")
+    message = "sampler must return a point: a 1-D array of numbers, of the same length each time"
+    size = len(_row(np.atleast_1d(sampler(np.random.default_rng([seed, 0]))), message))
 
-        def points(begin, end):
-            rows = [sampler(np.random.default_rng([seed, i])) for i in range(begin, end)]
-            return np.array(rows, np.float64).reshape(end - begin, -1)
+    def points(begin, end):
+        rows = np.empty((end - begin, size))
+        for i in range(begin, end):
+            row = _row(np.atleast_1d(sampler(np.random.default_rng([seed, i]))), message)
+            if len(row) != size:
+                raise ValueError(f"{message}: number {i} has {len(row)} entries, number 0 has {size}")
+            rows[i - begin] = row
+        return rows
 
-    else:
-        points = _box_points(bounds, log, sobol, seed)
-    return _search(fun, points, int(samples), args, threads, progress, start)
+    return points
 
 
 def _box_points(bounds, log, sobol, seed):
-    pairs = list(bounds) if not hasattr(bounds, "lb") else list(zip(bounds.lb, bounds.ub, strict=True))
+    pairs = (
+        list(zip(bounds.lb, bounds.ub, strict=True)) if hasattr(bounds, "lb") else _listed(bounds, "bounds")
+    )
     box = bounds_array(pairs, len(pairs))
     if box is None or not np.isfinite(box).all():
         raise ValueError("bounds must be finite pairs (low, high)")
+    if np.shape(log) not in ((), (box.shape[1],)):
+        raise ValueError(f"log must be True, False or {box.shape[1]} of these")
     log = np.broadcast_to(np.asarray(log, bool), box.shape[1])
     if (box[0][log] <= 0).any():
         raise ValueError("log: the low end of a bound must be above 0 there")
@@ -77,17 +116,17 @@ def _box_points(bounds, log, sobol, seed):
     )
 
     def points(begin, end):
+        first = begin // PART * PART  # each part has its generator
         if sobol:
             from scipy.stats import qmc
 
             sequence = qmc.Sobol(len(low), seed=seed)
-            unit = sequence.fast_forward(begin).random(end - begin) if begin else sequence.random(end)
+            unit = (sequence.fast_forward(first) if first else sequence).random(
+                PART
+            )  # with fewer SciPy warns
         else:
-            first = begin // PART * PART  # each part has its generator
-            unit = np.random.default_rng([seed, begin // PART]).random((end - first, len(low)))[
-                begin - first :
-            ]
-        u = low + (high - low) * unit
+            unit = np.random.default_rng([seed, begin // PART]).random((end - first, len(low)))
+        u = low + (high - low) * unit[begin - first : end - first]
         return np.where(log, np.clip(np.exp(u), *box), u)
 
     return points
@@ -99,7 +138,7 @@ def _search(fun, points, count, args, threads, progress, start):
     args = args if type(args) is tuple else (args,)
     functions = {"fun": checked_function(fun, "fun", optional=False)}
     values = _values(functions, args)
-    best = Best() if start is None else Best(start.fun, start.x, start.done)
+    best = Best() if start is None else _earlier(start, lambda r: Best(r.fun, r.x, r.done))
     report = Progress(count) if progress else None
     first = best.done
     parts = []
@@ -127,6 +166,14 @@ def _search(fun, points, count, args, threads, progress, start):
         share(work, parts, checked_threads(threads), stopped.set)
         interrupted = False
     return best.result(interrupted)
+
+
+def _earlier(start, take):
+    """What is known of an earlier result."""
+    try:
+        return take(start)
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError(f"start must be an earlier result of this search, not {start!r:.60}") from None
 
 
 def _values(functions, args):
@@ -185,11 +232,8 @@ def random_restarts(fun, bounds=None, args=(), *, restarts=10, sampler=None, see
     takes bounds=, which is then passed in options. options: those of fo.minimize (method, jac, ...).
     Compiled functions run in parallel; the answer does not depend on the number of threads.
     """
-    if (bounds is None) == (sampler is None):
-        raise ValueError("give bounds or sampler")
-    starts = _box_points(bounds, False, False, seed)(0, restarts) if sampler is None else [
-        np.asarray(sampler(np.random.default_rng([seed, i])), np.float64) for i in range(restarts)
-    ]  # fmt: skip
+    restarts = checked_whole(restarts, "restarts", 1)
+    starts = _points(bounds, sampler, False, False, checked_whole(seed, "seed", 0))(0, restarts)
     stopped = threading.Event()
 
     def run(x0):
@@ -217,10 +261,12 @@ def successive_halving(
     result, after Ctrl-C, to go on from. Result: x (the candidate), fun, index, history: one list of (index, value)
     a round, best first; nfev, done ((round, index, value) of every call), success, message.
     """
-    budgets = list(budgets)
-    if not len(candidates) or not budgets or not 0 < keep < 1:
-        raise ValueError("candidates and budgets must not be empty, and 0 < keep < 1")
-    done = {} if start is None else {(r, i): value for r, i, value in start.done}
+    checked_function(fun, "fun", optional=False)
+    budgets, candidates = _listed(budgets, "budgets"), _listed(candidates, "candidates")
+    if not 0 < checked_number(keep, "keep", "between 0 and 1") < 1:
+        raise ValueError(f"keep must be between 0 and 1, not {keep!r}")
+    known = {} if start is None else _earlier(start, lambda s: {(r, i): value for r, i, value in s.done})
+    done = {(r, i): value for (r, i), value in known.items() if r < len(budgets) and i < len(candidates)}
     before, interrupted = len(done), True
     history: list = []
 
@@ -240,11 +286,14 @@ def successive_halving(
         first = [(i, v) for (r, i), v in done.items() if r == 0 and not history]
         history += [sorted(first, key=_rank)] if first else []
     index, found = history[-1][0] if history else (None, math.inf)
+    message = "interrupted; this is the best point so far" if interrupted else "all rounds were made"
+    if math.isnan(found):
+        message = "the function is NaN for every candidate of the last round"
     return result_class()(
         x=None if index is None else candidates[index], fun=found, index=index, nfev=len(done) - before,
         history=history, done=[(r, i, value) for (r, i), value in sorted(done.items())],
         success=not interrupted and not math.isnan(found),
-        message="interrupted; this is the best point so far" if interrupted else "all rounds were made",
+        message=message,
     )  # fmt: skip
 
 
