@@ -126,7 +126,7 @@ NARROW(0x1p-1022)
 
 #define KERNELS(F)                                                                                            \
     {take_groups_##F, finish_gradient_##F, steps_##F, help_crew_##F, help_pair_##F, scaled_steps_##F,         \
-     single_row_steps_##F, gram_##F}
+     single_row_steps_##F, gram_##F, row_scores_##F}
 
 extern const fo_linear_kernels JOIN(fo_linear_kernels, FO_SET);
 const fo_linear_kernels JOIN(fo_linear_kernels, FO_SET) = {KERNELS(f32), KERNELS(f64), add_rows_f32, add_rows_f64};

@@ -207,3 +207,31 @@ static void NAME(gram)(const fo_problem *p, int64_t diagonal, int64_t begin, int
     else
         NAME(dense_gram)(p, d, begin, end, first_feature, last_feature, AT(T, target), stride / (int64_t)sizeof(T), scratch);
 }
+
+/* out[r, c] = W[c] X[r] + b[c] of dense rows [begin, end), what predictions are made of; FO_NO_MEMORY, or FO_OK. */
+static int NAME(row_scores)(const fo_problem *p, int64_t begin, int64_t end, int64_t out)
+{
+    const int64_t classes = p->classes, features = p->features, reach = features * NAME(feature_bytes)(p) - 1;
+    const int64_t wide = p->x_kind == 1 ? (features * (int64_t)sizeof(T) + 63) / 64 * 64 + 64 : 0;
+    const int64_t size = 3 * ROWS * 8 + classes * ROWS * (int64_t)sizeof(T) + ROWS * wide + 64;
+    char *room = malloc((size_t)size);
+    if (!room) return FO_NO_MEMORY;
+    int64_t *table = AT(int64_t, ((intptr_t)room + 63) / 64 * 64), *following = table + ROWS, *copies = following + ROWS;
+    T *scores = (T *)(copies + ROWS), *target = AT(T, out) + begin * classes;
+    NAME(fill_table)(p, table, begin, begin + p->block_rows < end ? begin + p->block_rows : end, ROWS, reach);
+    for (int64_t first = begin; first < end; first += p->block_rows) {
+        int64_t last = first + p->block_rows < end ? first + p->block_rows : end, rows = last - first, *swap = table;
+        NAME(fill_table)(p, following, last, last + p->block_rows < end ? last + p->block_rows : end, ROWS, reach);
+        const int64_t *x = table;
+        if (wide) {
+            x = copies;
+            NAME(widen_rows)(p, table, rows, copies, (int64_t)(intptr_t)(scores + classes * ROWS), 0, features);
+        }
+        NAME(block_scores)(p, x, following, rows, scores, 0, features);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t c = 0; c < classes; c++) *target++ = scores[c * ROWS + r];
+        table = following, following = swap;
+    }
+    free(room);
+    return FO_OK;
+}

@@ -257,6 +257,14 @@ STEPS(stored)
         (void)h;                                                                                     \
         fo_kernels()->linear->F.gram((const fo_problem *)p, diagonal, begin, end, first, last, target, stride, scratch); \
     }                                                                                                \
+    static int row_scores_##F(intptr_t X, int64_t features, int64_t bytes, intptr_t W, intptr_t b, int64_t classes, double scale, \
+                              int64_t block_rows, int64_t begin, int64_t end, intptr_t out)          \
+    {                                                                                                \
+        const fo_problem p = {.X = X, .x_stride = features * bytes, .x_kind = bytes == 1, .W = W, .b = b, .classes = classes, \
+                              .features = features, .numbers = (intptr_t)&scale, .block_rows = block_rows, .width = classes, \
+                              .w_stride = features * sizeof_##F};                                    \
+        return fo_kernels()->linear->F.row_scores(&p, begin, end, out);                              \
+    }                                                                                                \
     LOOP(steps, F)                                                                                   \
     LOOP(scaled_steps, F)                                                                            \
     LOOP(single_row_steps, F)
@@ -267,6 +275,7 @@ STEPS(stored)
         return fo_kernels()->linear->F.name((fo_problem *)p, (fo_run *)run, begin, end);             \
     }
 
+enum { sizeof_f32 = sizeof(float), sizeof_f64 = sizeof(double) };
 LOOPS(f32)
 LOOPS(f64)
 

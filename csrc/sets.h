@@ -16,6 +16,7 @@ typedef struct {
     int64_t (*single_row_steps)(fo_problem *p, fo_run *run, int64_t begin, int64_t end);
     void (*gram)(const fo_problem *p, int64_t diagonal, int64_t begin, int64_t end, int64_t first_feature,
                  int64_t last_feature, int64_t target, int64_t stride, int64_t scratch);
+    int (*row_scores)(const fo_problem *p, int64_t begin, int64_t end, int64_t out);
 } fo_loops;
 
 typedef struct {

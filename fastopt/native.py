@@ -339,6 +339,13 @@ def rows(data: Data, W, b, begin: int, end: int, dW, db) -> float:
     return loss[0]
 
 
+def row_scores(X, W, b, scale, block_rows, begin, end, out):
+    """out[begin:end] = X[begin:end] W^T + b, C-ordered, of one dtype; X may be uint8, whose numbers are multiplied by scale."""
+    run = function("row_scores", out.dtype)
+    x, w, at, bias = address(X), address(W), address(out), 0 if b is None else address(b)
+    _good(run(x, X.shape[1], X.itemsize, w, bias, len(W), scale, block_rows, begin, end, at))
+
+
 def _good(status):
     """The status of a C function, or the exception that it stands for."""
     if status == _NO_MEMORY:

@@ -7,7 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from fastopt import native
+import fastopt as fo
+from fastopt import engines, native
+from fastopt.engines.scores import row_scores
 from fastopt.rules import IN_C, coefficient_count, has_norms, in_dtype
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="fastopt._native is not built")
@@ -377,6 +379,36 @@ def test_an_interrupt_while_subnormal_numbers_are_switched_off_switches_them_on(
     with pytest.raises(KeyboardInterrupt), native.denormals_flushed():
         pass
     assert np.float32(1e-39) * np.float32(0.5) != 0
+
+
+@pytest.mark.parametrize("n, d, classes", [(1, 784, 10), (1, 3, 1), (77, 33, 26), (700, 2100, 11)])
+@pytest.mark.parametrize("kind", ["float32", "float64", "uint8", "int16", "columns"])
+def test_scores_of_predictions(kind, n, d, classes, features, rng):
+    """Numba's bits, whatever rows are beside a row, on one thread and shared among several."""
+    pytest.importorskip("numba")
+    X = rng.integers(0, 200, (n, d)).astype(np.float32) / 256
+    X = {"uint8": (256 * X).astype(np.uint8), "int16": (256 * X).astype(np.int16), "columns": np.asfortranarray(X)}.get(
+        kind, X.astype("float64" if kind == "float64" else "float32")
+    )  # fmt: skip
+    W = rng.standard_normal((classes, d)).astype(np.float32)
+    b, scale = W[:, 0] + 1, 1 / 255 if kind == "uint8" else 1.0
+    found = row_scores(X, W, b, scale, threads=2)
+    assert found.dtype == (np.float64 if kind == "float64" else np.float32)
+    exact = X.astype(np.float64) * scale @ W.astype(np.float64).T + b
+    size = np.abs(X.astype(np.float64) * scale) @ np.abs(W.astype(np.float64)).T + np.abs(b)
+    assert (np.abs(found - exact) <= 64 * np.finfo(found.dtype).eps * size).all()
+    rows = np.ascontiguousarray(X, np.uint8 if kind == "uint8" else found.dtype)
+    objective = fo.Objective(
+        fo.SquaredError(), rows, np.arange(n) % classes, classes=classes, scale=scale if kind == "uint8" else None,
+        backend="numba",
+    )  # fmt: skip
+    passes = engines.get("numba").bind_passes(fo.SquaredError(), objective.rows, 1)
+    kept = passes.slot()
+    passes.scores(W.astype(found.dtype), b.astype(found.dtype), kept)
+    assert np.array_equal(found, passes.by_row(kept))
+    for i in rng.integers(0, n, 3):
+        assert np.array_equal(row_scores(X[i : i + 1], W, b, scale), found[i : i + 1])
+    assert row_scores(X[:0], W, b, scale).shape == (0, classes)
 
 
 # ---- what solvers do between passes over the rows ----

@@ -2,13 +2,16 @@
 
 import numpy as np
 
-from fastopt import engines, losses
+from fastopt import engines, losses, native
 from fastopt.arrays import FLOATS
 from fastopt.engines import choose
+from fastopt.kernels.gradient.problem import PARALLEL_WORK
+from fastopt.kernels.gradient.sizes import block_rows
 from fastopt.rows import Rows
-from fastopt.threads import checked_threads
+from fastopt.threads import checked_threads, share
 
 KEPT, CONVERTED = 8 << 20, 2 << 20  # bytes of scores at once; of rows in another dtype or order
+PIECES = 16  # that threads share
 
 
 def row_scores(X, W, b, scale=1.0, threads=None):
@@ -25,25 +28,35 @@ def row_scores(X, W, b, scale=1.0, threads=None):
     if X.shape[1:] != W.shape[1:] or b is not None and b.shape != W.shape[:1]:
         raise ValueError(f"rows of {X.shape[1]} features, and W {W.shape}, b {np.shape(b)}")
     W, b = np.ascontiguousarray(W, dtype), None if b is None else np.ascontiguousarray(b, dtype)
-    name = choose.resolve()
-    engine = engines.get(
-        "c" if name == "numba" and choose.has_c() else name
-    )  # the same bits, nothing to compile
     read = X.flags.c_contiguous and X.flags.aligned and (raw or X.dtype == dtype and X.dtype.isnative)
     n, features = X.shape
-    numbers = (KEPT if read else CONVERTED) // dtype.itemsize
-    size = max(1, numbers // (len(W) if read else max(features, len(W))))
     out, threads = np.empty((n, len(W)), dtype), checked_threads(threads)
-    y = np.zeros(min(n, size), dtype)
+    size = max(1, n if read else CONVERTED // dtype.itemsize // max(1, features, len(W)))
     for begin in range(0, n, size):
         part = X[begin : begin + size]
         if not read:
             part = np.ascontiguousarray(part, X.dtype if raw else dtype)
-        count = len(part)
-        rows = Rows(part, None, y[:count], None, count, features, len(W), dtype, scale if raw else 1.0)
+        _write_scores(part, W, b, scale if raw else 1.0, out[begin : begin + size], threads)
+    return out
+
+
+def _write_scores(X, W, b, scale, out, threads):
+    name, n = choose.resolve(), len(X)
+    if name != "numpy" and choose.has_c():  # Numba's bits, and nothing to compile
+        block = block_rows(X.shape[1] * out.itemsize)
+        size = n if X.size * len(W) < PARALLEL_WORK else -(-n // PIECES // block) * block
+
+        def write(begin):
+            native.row_scores(X, W, b, scale, block, begin, min(begin + size, n), out)
+
+        share(write, range(0, n, size), threads)
+        return
+    y, size = np.zeros(n, out.dtype), max(1, KEPT // out.itemsize // max(1, len(W)))
+    for begin in range(0, n, size):
+        part = X[begin : begin + size]
+        rows = Rows(part, None, y[: len(part)], None, *part.shape, len(W), out.dtype, scale)
         with np.errstate(all="ignore"):
-            passes = engine.bind_passes(losses.SquaredError(), rows, threads)
+            passes = engines.get(name).bind_passes(losses.SquaredError(), rows, threads)
             kept = passes.slot()
             passes.scores(W, b, kept)
-            out[begin : begin + count] = passes.by_row(kept)
-    return out
+            out[begin : begin + size] = passes.by_row(kept)
