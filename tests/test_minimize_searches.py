@@ -1,6 +1,7 @@
 """Searches, restarts, rules as solvers, saddles, and fo.functions."""
 
 import math
+import threading
 import warnings
 
 import numpy as np
@@ -264,3 +265,26 @@ def test_sobol_points_are_scipys_without_a_warning():
         )
     unit = qmc.Sobol(2, seed=0).random(2048)[:1500]
     np.testing.assert_allclose(seen, unit * [1, 3] + [0, 2], rtol=1e-15)
+
+
+@pytest.mark.parametrize("how", ["plain", "compiled"])
+def test_an_interrupted_restart_ends_those_of_other_threads(how):
+    """Ctrl-C reaches the main thread; the run of the other one would last as long as its limit."""
+    main, limit, others = threading.main_thread(), 3_000_000, threading.Event()
+
+    def value(x):
+        if threading.current_thread() is main:
+            others.wait(30)
+            raise KeyboardInterrupt
+        others.set()
+        return abs(x[0])
+
+    fun, callback = value, None
+    if how == "compiled":
+        fun, callback = pytest.importorskip("numba").njit(lambda x: abs(x[0])), lambda x: value(x) and None
+    r = fo.random_restarts(
+        fun, [(1.0, 2.0)] * 2, restarts=2, threads=2, method="nelder-mead", ftol=0, xtol=0, maxfev=limit,
+        maxiter=limit, callback=callback,
+    )  # fmt: skip
+    assert r.status == 12 and not r.success
+    assert all(found.status == 12 and found.nfev < limit for found in r.results)

@@ -1,7 +1,9 @@
 """A run of a solver in stretches: between two of them Ctrl-C, the clock and the callback have their turn."""
 
+import contextlib
 import inspect
 import math
+import threading
 import time
 
 import numpy as np
@@ -22,7 +24,18 @@ from fastopt.algorithms.state import (
 from fastopt.minimization.result import make_result
 
 _LONG = 1 << 40
+_THREAD = threading.local()
 _PATIENCE = 0.02  # seconds of a stretch, more or less
+
+
+@contextlib.contextmanager
+def ended_by(event):
+    """Runs of this thread end as interrupted once the event is set: Ctrl-C finds the main thread only."""
+    _THREAD.event = event
+    try:
+        yield
+    finally:
+        _THREAD.event = None
 
 
 def run(solve, x, head, work, *, seconds=None, callback=None, compiled=False, step=1, sharpen=None):
@@ -32,7 +45,9 @@ def run(solve, x, head, work, *, seconds=None, callback=None, compiled=False, st
     callback leave the best point so far. sharpen(head): whether the run goes on, with better gradients.
     """
     head[STATUS] = NEW
-    head[STRETCH] = step if compiled or callback is not None or seconds is not None else _LONG
+    stopped = getattr(_THREAD, "event", None)
+    whole = not compiled and callback is seconds is stopped is None
+    head[STRETCH] = _LONG if whole else step
     begin = time.perf_counter() if compiled or seconds is not None else 0.0
     end = math.inf if seconds is None else begin + seconds
     try:
@@ -44,6 +59,8 @@ def run(solve, x, head, work, *, seconds=None, callback=None, compiled=False, st
                 return int(head[STATUS])
             if callback is not None:
                 callback(x, head)
+            if stopped is not None and stopped.is_set():
+                return _leave(INTERRUPTED, x, head, work)
             if seconds is not None and time.perf_counter() >= end:
                 return _leave(TIME_LIMIT, x, head, work)
             if compiled and callback is None:

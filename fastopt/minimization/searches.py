@@ -15,7 +15,7 @@ from fastopt.arrays import checked_number, checked_whole
 from fastopt.minimization.minimizing import is_compiled, minimize
 from fastopt.minimization.problem import as_number, bounds_array, checked_function
 from fastopt.minimization.result import result_class
-from fastopt.minimization.run import paced
+from fastopt.minimization.run import ended_by, paced
 from fastopt.threads import checked_threads, share
 
 PART = 1024  # points that are made and taken together
@@ -237,8 +237,11 @@ def random_restarts(fun, bounds=None, args=(), *, restarts=10, sampler=None, see
     stopped = threading.Event()
 
     def run(x0):
-        found = None if stopped.is_set() else minimize(fun, x0, args, **options)
-        if found is not None and found.status == INTERRUPTED:
+        if stopped.is_set():
+            return None
+        with ended_by(stopped):
+            found = minimize(fun, x0, args, **options)
+        if found.status == INTERRUPTED:
             stopped.set()
         return found
 
