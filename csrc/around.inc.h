@@ -56,9 +56,11 @@ static void NAME(cautious_move)(int inner, const double *k, T coupled, const T *
     NAME(base)(inner, k, move, with, s, 0, n);
 }
 
+/* 0 of NaN, as np.fmax. */
 static inline T NAME(agree)(T move, T g, T zero)
 {
-    return NAME(maximum)(-NAME(sign)(move) * NAME(sign)(g), zero) + zero;
+    T same = -NAME(sign)(move) * NAME(sign)(g);
+    return (same > zero ? same : zero) + zero;
 }
 
 static void NAME(cautious)(int inner, const double *k, const double *e, T *p, const T *g, T *const *s, int64_t n)

@@ -55,6 +55,22 @@ def test_zero_gradient_and_state_follow_the_base():
         np.testing.assert_array_equal(ours.state[slot], base.state[slot])
 
 
+@pytest.mark.parametrize("base", [fo.Momentum(0.1, weight_decay=0.1), fo.AdamW(0.1), fo.Lion(0.1)])
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
+def test_a_parameter_that_is_no_number_leaves_the_others_to_go_on(base, odd, backend, rng):
+    """As if there were a 0 in its place that has no gradient: neither agrees with anything."""
+    p, gradients = rng.standard_normal(300).astype("f4"), rng.standard_normal((4, 300)).astype("f4")
+    p[7], q, others = odd, p.copy(), np.arange(300) != 7
+    q[7] = 0
+    ours, plain = (fo.Optimizer(array, fo.Cautious(base), backend=backend) for array in (p, q))
+    start = q.copy()
+    for g in gradients:
+        ours.step(g)
+        plain.step(np.where(others, g, np.float32(0)))
+    assert p[others].tobytes() == q[others].tobytes()
+    assert not np.isfinite(p[7]) and (q != start)[others].mean() > 0.5
+
+
 def test_what_it_does_not_take():
     class Mine(fo.SGD):
         pass

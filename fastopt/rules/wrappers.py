@@ -203,12 +203,13 @@ def _cautious_class(base, count):
     """The class of the cautious form of this base, as _class makes those of the other wrappers."""
     decoupled = base.__name__ in _DECOUPLED
 
-    # + 0, since of -0 and 0 either may be the larger for an engine.
+    # fmax: a NaN, as where p is inf, agrees with nothing, and the rest of the array goes on. + 0, since of -0 and 0 either may be
+    # the larger for an engine.
     def make(base_update):
         def update(h, k, p, g, s):
             g = g + k[count] * p
             move, s_new = base_update(h, k[:count], p - p, g, s)
-            agree = np.maximum(-np.sign(move) * np.sign(g), k[count + 2]) + k[count + 2]
+            agree = np.fmax(-np.sign(move) * np.sign(g), k[count + 2]) + k[count + 2]
             return k[count + 1] * p + k[count + 3] * agree * move, s_new
 
         return update
@@ -217,7 +218,7 @@ def _cautious_class(base, count):
         def measure(h, k, p, g, s):
             g = g + k[count] * p
             move, _ = base_update(h, k[:count], p - p, g, s)
-            return (np.maximum(-np.sign(move) * np.sign(g), k[count + 2]) + k[count + 2],)
+            return (np.fmax(-np.sign(move) * np.sign(g), k[count + 2]) + k[count + 2],)
 
         return measure
 
