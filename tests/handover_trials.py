@@ -1,6 +1,7 @@
-"""Trials in which an optimizer goes over to Numba at a random step: the bits of one engine alone, and no hang.
+"""Trials in which an optimizer, a training run or a solver goes over to Numba at a random moment: the bits of one engine alone,
+and no hang.
 
-    python tests/handover_trials.py            200 trials, 50 of them with forks, threads, Ctrl-C and ends of programs
+    python tests/handover_trials.py --jobs 2   200 trials, 50 of them with forks, threads, Ctrl-C and ends of programs, two at a time
     python tests/handover_trials.py --one forks 7    one of them, in this process
 
 Each is a process of its own, which ends with status 0 or not at all; every fourth has an empty cache of kernels, so that
@@ -8,6 +9,7 @@ the compiler is at work while it steps.
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import faulthandler
 import os
@@ -17,15 +19,18 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse
 
 import fastopt as fo
-from fastopt import background
+from fastopt import background, solvers
 from fastopt.engines import choose, handover
+from fastopt.rules import is_in_c
 
-LIMIT = 300  # seconds for a trial on a busy machine
+LIMIT = 900  # seconds for a trial on a machine that is busy with much else
 
 
 class Own(NamedTuple):
@@ -61,12 +66,17 @@ class Steps:
     def step(self):
         self.opt.step(self.pool[self.opt.t % 16])
 
+    def rest(self):
+        """Now and then: a program does other things too, and steps without end would only be steps to be checked."""
+        if self.opt.t % 16 == 0:
+            time.sleep(2e-3)
+
     def bits(self):
         return b"".join([self.p.tobytes(), *(s.tobytes() for s in self.opt.state.values())])
 
 
 def check(steps, rule):
-    alone = Steps(rule, "numpy")
+    alone = Steps(rule, "c" if is_in_c(rule) else "numpy")
     while alone.opt.t < steps.opt.t:
         alone.step()
     assert alone.bits() == steps.bits(), f"other bits after {steps.opt.t} steps of {rule}"
@@ -77,8 +87,7 @@ def until_over(steps, further=50, seconds=LIMIT / 2):
     limit = time.monotonic() + seconds
     while steps.opt.backend != "numba" and time.monotonic() < limit:
         steps.step()
-        if steps.opt.t % 64 == 0:
-            time.sleep(2e-4)  # a program does other things too
+        steps.rest()
     assert steps.opt.backend == "numba", "it never went over"
     for _ in range(further):
         steps.step()
@@ -90,29 +99,62 @@ def plain(rng, rule):
     check(steps, rule)
 
 
+def until_numba(run, alone, limit=LIMIT / 2):
+    """Call run() until it ends with Numba; each time its arrays have the bits of the one engine's."""
+    began, wanted = time.monotonic(), [a.tobytes() for a in alone]
+    while True:
+        backend, arrays = run()
+        assert [a.tobytes() for a in arrays] == wanted
+        if backend == "numba":
+            return
+        assert time.monotonic() - began < limit, "it never went over"
+        time.sleep(0.2)
+
+
+def pause(_):
+    time.sleep(0.002)  # so that the compiler, which needs Python's lock, comes on
+
+
 def train(rng, rule):
     """A training run that goes over where the compiler happens to be ready."""
     n, features = 2000, int(rng.integers(5, 200))
     X, y = rng.random((n, features), np.float32), rng.integers(0, 4, n)
     X /= np.float32(features**0.5)  # else squared errors with batches of one row diverge
-    over, began = threading.Event(), time.monotonic()
-    options = {"batch_size": int(rng.choice([1, 32, 500])), "loss": LOSSES[rng.integers(3)], "l2": 1e-4}
+    options = {
+        "batch_size": int(rng.choice([1, 32, 500])),
+        "loss": LOSSES[rng.integers(3)],
+        "l2": 1e-4,
+        "epochs": 20,
+    }
     options["rule"] = (fo.SGD(0.01), fo.Momentum(0.01), fo.Adam(0.001))[rng.integers(3)]
+    handover.LEFT = -1
 
-    def progress(p):
-        time.sleep(0.002)  # so that the compiler, which needs Python's lock, comes on
-        if time.monotonic() - began > LIMIT / 2:
-            over.set()
+    def run():
+        fit = fo.train(X, y, progress=pause, **options)
+        return fit.backend, (fit.W, fit.b)
 
-    epochs, handover.LEFT = 20, -1
-    while True:
-        fit = fo.train(X, y, epochs=epochs, progress=progress, **options)
-        alone = fo.train(X, y, epochs=epochs, backend="c", **options)
-        assert fit.W.tobytes() == alone.W.tobytes() and fit.b.tobytes() == alone.b.tobytes()
-        if fit.backend == "numba":
-            return
-        assert not over.is_set(), "it never went over"
-        time.sleep(0.5)
+    alone = fo.train(X, y, backend="c", **options)
+    until_numba(run, (alone.W, alone.b))
+
+
+def solve(rng, rule):
+    """A solver that goes over between two passes, where the compiler happens to be ready."""
+    n, features = 2000, int(rng.integers(5, 60))
+    X = rng.random((n, features), np.float32) * (rng.random((n, features)) < 0.5)
+    y = (X[:, :3] + rng.random((n, 3), np.float32)).argmax(axis=1)
+    if rng.random() < 0.5:
+        X = scipy.sparse.csr_array(X)
+    loss = (fo.Softmax(), fo.Logistic(), fo.SquaredHinge())[rng.integers(3)]
+    solver, threads = ("lbfgs", "newton")[rng.integers(2)], int(rng.integers(1, 3))
+    handover.PASSES = -1
+    warnings.filterwarnings("ignore", ".*NOT converged")
+
+    def run(backend="auto", callback=pause):
+        objective = fo.Objective(loss, X, y, l2=1e-4, backend=backend, threads=threads)
+        W, b, report = solvers.solve(objective, solver, tol=0.0, max_iter=25, callback=callback)
+        return report.backend, (W, b, report.history["objective"])
+
+    until_numba(run, run("c", None)[1])
 
 
 def threads(rng, rule):
@@ -144,6 +186,7 @@ def forks(rng, rule):
     began = time.monotonic()
     while steps.opt.backend != "numba" or moments:
         steps.step()
+        steps.rest()
         if moments and time.monotonic() - began > moments[0]:
             moments.pop(0)
             if not (pid := os.fork()):
@@ -193,6 +236,7 @@ def interrupts(rng, rule):
                 shooter.start()
             while steps.opt.backend != "numba" and time.monotonic() < limit:
                 steps.step()
+                steps.rest()
             for _ in range(200):
                 steps.step()
             break
@@ -211,10 +255,11 @@ def exit(rng, rule):
     steps, began, wait = Steps(rule, "auto"), time.monotonic(), rng.random() * 3
     while time.monotonic() - began < wait:
         steps.step()
+        steps.rest()
     check(steps, rule)
 
 
-HOW = {f.__name__: f for f in (plain, train, threads, forks, interrupts, exit)}
+HOW = {f.__name__: f for f in (plain, train, solve, threads, forks, interrupts, exit)}
 
 
 def one(how, seed):
@@ -227,7 +272,7 @@ def trial(number, cache):
     how = (
         ("threads", "forks", "interrupts", "exit")[number // 4 % 4]
         if number % 4 == 0
-        else ("plain", "train")[number // 2 % 2]
+        else ("plain", "train", "solve")[number % 3]
     )
     with tempfile.TemporaryDirectory() as empty:
         folder = empty if number // 16 % 4 == 0 else cache
@@ -253,12 +298,13 @@ def main():
     )
     parser.add_argument("--one", nargs=2, metavar=("HOW", "SEED"))
     parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--jobs", type=int, default=1, help="trials at a time")
     given = parser.parse_args()
     if given.one:
         one(given.one[0], int(given.one[1]))
         return 0
-    with tempfile.TemporaryDirectory() as cache:
-        bad = sum(not trial(number, cache) for number in range(given.trials))
+    with tempfile.TemporaryDirectory() as cache, concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
+        bad = sum(not good for good in pool.map(lambda number: trial(number, cache), range(given.trials)))
     print(f"{given.trials - bad} of {given.trials} good")
     return int(bad > 0)
 
