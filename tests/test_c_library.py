@@ -85,7 +85,7 @@ def test_pkg_config(prefix, tmp_path):
     assert "accuracy" in run(program)
 
 
-SOURCES = ("rules", "around", "coefficients", "dispatch", "epoch", "linear", "stored")
+SOURCES = ("rules", "around", "coefficients", "dispatch", "epoch", "linear", "solvers", "stored")
 
 
 @pytest.fixture(scope="module", params=["none", pytest.param("undefined,address", marks=pytest.mark.long)])
