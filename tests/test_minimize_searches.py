@@ -288,3 +288,23 @@ def test_an_interrupted_restart_ends_those_of_other_threads(how):
     )  # fmt: skip
     assert r.status == 12 and not r.success
     assert all(found.status == 12 and found.nfev < limit for found in r.results)
+
+
+def test_an_interrupt_between_two_restarts(monkeypatch):
+    """Ctrl-C while a run is prepared: those before are returned, as after one inside a run."""
+    from fastopt.minimization import searches
+
+    real, calls = searches.minimize, []
+
+    def prepared(*args, **options):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*args, **options)
+
+    monkeypatch.setattr(searches, "minimize", prepared)
+    r = fo.random_restarts(lambda x: x @ x, [(-1, 1)] * 2, restarts=5, threads=1)
+    assert r.status == 12 and not r.success and len(r.results) == 2 and r.fun == min(q.fun for q in r.results)
+    calls[:] = [1, 1]
+    with pytest.raises(KeyboardInterrupt):  # nothing to return yet
+        fo.random_restarts(lambda x: x @ x, [(-1, 1)] * 2, restarts=5, threads=1)

@@ -228,24 +228,30 @@ class Best:
 def random_restarts(fun, bounds=None, args=(), *, restarts=10, sampler=None, seed=0, threads=None, **options):
     """fo.minimize from random starts; the best result, with all of them in `results`.
 
-    bounds, sampler: where the starts come from, as in random_search; the solver keeps the bounds too if its method
-    takes bounds=, which is then passed in options. options: those of fo.minimize (method, jac, ...).
-    Compiled functions run in parallel; the answer does not depend on the number of threads.
+    bounds, sampler: where the starts come from, as in random_search; the solver may leave the bounds. options: those
+    of fo.minimize (method, jac, ...). Ctrl-C returns the best so far. Compiled functions run in parallel; the answer does not depend on the number of threads.
     """
     restarts = checked_whole(restarts, "restarts", 1)
     starts = _points(bounds, sampler, False, False, checked_whole(seed, "seed", 0))(0, restarts)
     stopped = threading.Event()
 
-    def run(x0):
-        if stopped.is_set():
-            return None
-        with ended_by(stopped):
-            found = minimize(fun, x0, args, **options)
-        if found.status == INTERRUPTED:
-            stopped.set()
-        return found
+    found_at: dict = {}
 
-    results = [r for r in share(run, list(starts), checked_threads(threads), stopped.set) if r is not None]
+    def run(i):
+        if stopped.is_set():
+            return
+        with ended_by(stopped):
+            found_at[i] = minimize(fun, starts[i], args, **options)
+        if found_at[i].status == INTERRUPTED:
+            stopped.set()
+
+    try:
+        share(run, range(restarts), checked_threads(threads), stopped.set)
+    except KeyboardInterrupt:  # between two runs, or while one was prepared
+        stopped.set()
+        if not found_at:
+            raise
+    results = [found_at[i] for i in sorted(found_at)]
     best = min(range(len(results)), key=lambda i: (not np.isfinite(results[i].fun), results[i].fun, i))
     found = result_class()(results[best])
     if stopped.is_set():
