@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 import warnings
 from typing import NamedTuple
 
@@ -212,6 +213,8 @@ def child(steps, rule):
         else:
             fo.Optimizer(np.ones(3), rule, backend="numba").step(np.ones(3))
         code = 0
+    except BaseException:
+        traceback.print_exc()  # who leaves by os._exit says nothing
     finally:
         os._exit(code)
 

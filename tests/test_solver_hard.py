@@ -1,5 +1,6 @@
 """Data that make trouble: each ends in an optimum, or in a message that is true."""
 
+import functools
 import warnings
 
 import numpy as np
@@ -42,9 +43,9 @@ KNOWN = [
 ]
 
 
-@pytest.mark.parametrize("name, solver, standard", KNOWN)
-def test_the_default_tolerance_is_enough_on_known_data(name, solver, standard):
-    """Raw features too: coefficients to 1e-5 and objectives to 1e-9 of scikit-learn's newton-cholesky."""
+@functools.cache
+def known(name, standard):
+    """(X, y, scikit-learn's coefficients and intercepts): digits take it seconds, once for all solvers."""
     datasets = pytest.importorskip("sklearn.datasets")
     from sklearn.linear_model import LogisticRegression
 
@@ -52,12 +53,19 @@ def test_the_default_tolerance_is_enough_on_known_data(name, solver, standard):
     if standard:
         X = (X - X.mean(axis=0)) / np.maximum(X.std(axis=0), 1e-9)
     reference = LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-12, max_iter=200).fit(X, y)
+    return X, y, reference.coef_, reference.intercept_
+
+
+@pytest.mark.parametrize("name, solver, standard", KNOWN)
+def test_the_default_tolerance_is_enough_on_known_data(name, solver, standard):
+    """Raw features too: coefficients to 1e-5 and objectives to 1e-9 of scikit-learn's newton-cholesky."""
+    X, y, coef, theirs = known(name, standard)
     loss = fo.Logistic() if y.max() == 1 else fo.Softmax()
     objective = fo.Objective(loss, X, y, l2=1 / (2 * len(y)))
     W, b, report = quiet(objective, solver, max_iter=3000)
-    best, theirs = objective.value(reference.coef_, reference.intercept_), reference.intercept_
+    best = objective.value(coef, theirs)
     assert report.converged and report.objective == pytest.approx(best, rel=1e-9)
-    assert np.abs(W - reference.coef_).max() < 1e-5
+    assert np.abs(W - coef).max() < 1e-5
     if len(b) > 1:
         b, theirs = b - b.mean(), theirs - theirs.mean()
     assert np.abs(b - theirs).max() < 1e-4 * max(1, np.abs(theirs).max())
