@@ -322,14 +322,20 @@ static void update_stored(int rule, const double *k, const fo_stored *a, int64_t
     fo_restore_denormals(control);
 }
 
-/* Whether no number has all bits of the exponent set. */
+static inline int16_t larger(int16_t top, uint16_t x)
+{
+    int16_t size = (int16_t)(x & 0x7FFF);
+    return size > top ? size : top;
+}
+
+/* Whether no number has all bits of the exponent set: as all_finite_f32. */
 static int finite_halves(const uint16_t *x, int64_t n, uint16_t exponent)
 {
     int16_t top = 0;
-    for (int64_t i = 0; i < n; i++) {
-        int16_t size = (int16_t)(x[i] & 0x7FFF);
-        top = size > top ? size : top;
-    }
+    int64_t part = n / 4;
+    const uint16_t *second = x + part, *third = second + part, *fourth = third + part;
+    for (int64_t i = 0; i < part; i++) top = larger(larger(larger(larger(top, x[i]), second[i]), third[i]), fourth[i]);
+    for (int64_t i = 4 * part; i < n; i++) top = larger(top, x[i]);
     return top < (int16_t)exponent;
 }
 

@@ -252,6 +252,20 @@ def test_nonfinite_gradients_change_nothing(backend, parameter, bad):
     assert everything(opt, p) == before and opt.t == 1
 
 
+@pytest.mark.parametrize("parameter", ["float32", "split", "float16"])
+def test_nan_is_seen_wherever_it_is(backend, parameter):
+    for n in (1, 5, 67, 4099):
+        p, clean = as_form(np.ones(n, np.float32), parameter), np.full(n, 1e-3, np.float32)
+        opt = fo.Optimizer(p, fo.Momentum(), state_dtype="bfloat16", backend=backend)
+        opt.step(as_form(clean, parameter))
+        for i in {*range(min(n, 70)), *range(0, n, 97), n - 1}:
+            g = clean.copy()
+            g[i] = np.nan
+            with pytest.raises(FloatingPointError, match="grads has NaN or inf"):
+                opt.step(as_form(g, parameter))
+        assert opt.t == 1
+
+
 @pytest.mark.parametrize("parameter", ["split", "float16"])
 def test_clipping_is_that_of_the_decoded_gradient(backend, parameter):
     rng = np.random.default_rng(0)
