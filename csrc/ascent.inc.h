@@ -140,17 +140,18 @@ static void NAME(target_pass)(fo_ascent *a)
     numbers->worst = worst;
 }
 
-/* The same for several classes, W (features, classes): Weston-Watkins, or Crammer-Singer. */
+/* The same for several classes, W (features, classes): Weston-Watkins, or Crammer-Singer. A row that does not move is put aside. */
 static void NAME(multiclass_pass)(fo_ascent *a, const fo_ascent_classes *of)
 {
     const int64_t classes = of->classes;
     fo_ascent_numbers *numbers = a->numbers;
     const double inverse = numbers->one_over_l2, inverse_rho = numbers->one_over_rho;
-    const int32_t *order = AT(const int32_t, a->order), *indices = AT(const int32_t, a->indices);
+    int32_t *order = AT(int32_t, a->order);
+    const int32_t *indices = AT(const int32_t, a->indices);
     const T *values = AT(const T, a->values);
     double *RESTRICT scores = of->room, *RESTRICT moves = scores + classes, *b = AT(double, a->b), worst = 0;
     shuffle(a);
-    for (int64_t at = 0; at < a->active; at++) {
+    for (int64_t at = 0; at < a->active;) {
         const int64_t i = order[at];
         int64_t begin, end;
         NAME(row_span)(a, i, &begin, &end);
@@ -162,7 +163,11 @@ static void NAME(multiclass_pass)(fo_ascent *a, const fo_ascent_classes *of)
         const double q = of->squares[i] * inverse + inverse_rho;
         memset(moves, 0, sizeof(double) * (size_t)classes);
         double moved = of->one_of_a_row ? one_of_a_row(of, i, numbers->margin, q) : all_of_a_row(of, i, numbers->margin, q);
-        if (!(moved > 0)) continue;
+        if (!(moved > 0)) {
+            order[at] = order[--a->active], order[a->active] = (int32_t)i;
+            continue;
+        }
+        at++;
         worst = moved > worst ? moved : worst;
         for (int64_t c = 0; c < classes; c++) b[c] += moves[c] * inverse_rho, moves[c] *= inverse;
         for (int64_t k = begin; k < end; k++) {

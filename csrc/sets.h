@@ -54,7 +54,7 @@ typedef struct {
     double z, most, bend, inverse_q, alpha, unused[3];
 } fo_ascent_row;
 
-/* Of several classes; room for 4 numbers a class. alpha: (n, classes). */
+/* Of several classes; room for 3 numbers a class. alpha: (n, classes). */
 typedef struct {
     int64_t classes, one_of_a_row;
     const int64_t *y;

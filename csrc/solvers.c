@@ -1,7 +1,6 @@
 /* What solvers do between passes over the rows: one serial loop each, of one instruction set (FO_SET), float64. Sums have one
  * order on every machine: lanes, then their halves; no fused multiply-adds. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lanes.h"
@@ -146,36 +145,39 @@ static double all_of_a_row(const fo_ascent_classes *of, int64_t i, double margin
     return worst;
 }
 
-static int descending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x < y) - (x > y);
-}
-
 /* Crammer-Singer: all alpha_c of a row at once, sum_{c != own} alpha_c <= most. Here alpha_own is the sum of the others and
- * w_c falls with alpha_c. Source: Keerthi et al. 2008, as in liblinear. */
+ * w_c falls with alpha_c. Source: Keerthi et al. 2008, as in liblinear; instead of sorting, what is below beta leaves
+ * (Michelot 1986): two or three looks at the classes. */
 static double one_of_a_row(const fo_ascent_classes *of, int64_t i, double margin, double q)
 {
     const int64_t classes = of->classes, own = of->y[i];
     const double most = of->most[i];
-    double *scores = of->room, *moves = scores + classes, *apart = moves + classes, *sorted = apart + classes;
+    double *scores = of->room, *moves = scores + classes, *levels = moves + classes;
     double *alpha = of->alpha + i * classes, worst = 0, total = 0;
     if (!(q > 0)) { /* a row of zeros, without b: all of one class's, whichever that is */
         alpha[own] = alpha[own == 0 ? 1 : 0] = most;
         return 0;
     }
-    for (int64_t c = 0; c < classes; c++) /* what scores would be without this row, plus the margin */
-        apart[c] = c != own ? scores[c] + q * alpha[c] + margin : scores[c] - q * alpha[c];
-    memcpy(sorted, apart, sizeof(double) * (size_t)classes);
-    sorted[own] += q * most;
-    qsort(sorted, (size_t)classes, sizeof(double), descending);
-    double beta = sorted[0] - q * most;
-    int64_t r = 1;
-    while (r < classes && beta < (double)r * sorted[r]) beta += sorted[r++];
-    beta /= (double)r;
+    for (int64_t c = 0; c < classes; c++) { /* what scores would be without this row, plus the margin */
+        levels[c] = c != own ? scores[c] + q * alpha[c] + margin : scores[c] + q * (most - alpha[c]);
+        total += levels[c];
+    }
+    /* beta: sum_c max(0, level - beta) = q most. It only rises, but by rounding, with which there may be one more above it. */
+    int64_t count = classes;
+    double beta = (total - q * most) / (double)count;
+    for (;;) {
+        int64_t above = 0;
+        total = 0;
+        for (int64_t c = 0; c < classes; c++)
+            if (levels[c] > beta) above++, total += levels[c];
+        if (above == 0 || above >= count) break;
+        count = above;
+        beta = (total - q * most) / (double)count;
+    }
+    total = 0;
     for (int64_t c = 0; c < classes; c++) {
         if (c == own) continue;
-        double z = (apart[c] - beta) / q, move;
+        double z = (levels[c] - beta) / q, move;
         z = z > 0 ? z : 0;
         move = z - alpha[c];
         alpha[c] = z;

@@ -295,6 +295,36 @@ def test_crammer_singer_against_liblinear(needs_numba):
     assert solve(objective, "dual", tol=1e-7).report.objective == pytest.approx(best, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    "loss", [fo.CrammerSinger(), fo.MulticlassHinge(), fo.MulticlassHinge(squared=True)], ids=str
+)
+@pytest.mark.parametrize("classes", [2, 8, 26])
+def test_many_classes_with_ties(loss, classes, needs_numba):
+    """Few whole numbers, so that scores tie; dense rows that are mostly zeros, others, and CSR ones. The objective by NumPy."""
+    rng = np.random.default_rng(classes)
+    for share in (0.2, 0.9):
+        X = np.where(rng.random((300, 12)) < share, rng.integers(1, 4, (300, 12)), 0).astype(float)
+        y = np.concatenate([np.arange(classes), rng.integers(0, classes, 300 - classes)])
+        values = []
+        for rows in (X, sparse.csr_array(X), X.astype(np.float32)):
+            objective = fo.Objective(loss, rows, y, l2=1e-2, fit_intercept=False)
+            solution = solve(objective, "dual", tol=1e-5, max_seconds=60)
+            assert solution.report.converged
+            values.append(solution.report.objective)
+        np.testing.assert_allclose(values, values[0], rtol=2e-5)
+        s = X @ solution.W.astype(float).T
+        own = s[np.arange(300), y][:, None]
+        over = np.where(np.arange(classes) == y[:, None], 0, np.maximum(loss.margin + s - own, 0))
+        each = (
+            over.max(axis=1)
+            if isinstance(loss, fo.CrammerSinger)
+            else (over**2 if loss.squared else over).sum(axis=1)
+        )
+        assert each.mean() + 1e-2 * (solution.W.astype(float) ** 2).sum() == pytest.approx(
+            values[0], rel=2e-6
+        )
+
+
 @pytest.mark.parametrize("loss", [fo.Hinge(), fo.SquaredHinge(), fo.MulticlassHinge(), fo.MulticlassHinge(0.5, True),
                                   fo.CrammerSinger()], ids=str)  # fmt: skip
 def test_the_gap_holds_with_an_intercept(loss, needs_numba):

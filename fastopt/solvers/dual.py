@@ -232,10 +232,11 @@ class _Multiclass(_Ascent):
     def __init__(self, problem):
         loss, rows = problem.objective.loss, problem.objective.rows
         squared = bool(getattr(loss, "squared", False))
-        super().__init__(problem, _triple(rows, problem.scaling), rows.classes, squared, float(loss.margin))
+        data = _without_zeros(*_triple(rows, problem.scaling), rows.features)
+        super().__init__(problem, data, rows.classes, squared, float(loss.margin))
         self.y, self.one_of_a_row = rows.y, isinstance(loss, losses.CrammerSinger)
         self.alpha = np.zeros((rows.n, rows.classes))
-        self._room = np.empty(4 * rows.classes)
+        self._room = np.empty(3 * rows.classes)
 
     def _one_pass(self):
         arrays = self.y, self.most, self.bend, self.squares, self.alpha, self._room
@@ -261,6 +262,15 @@ def _triple(rows, scaling):
     if scaling is not None:
         X = ((X - scaling.mean) / scaling.scale).astype(rows.dtype)
     return np.ascontiguousarray(X).reshape(-1), np.zeros(0, np.int32), np.zeros(0, np.int64)
+
+
+def _without_zeros(values, indices, indptr, features):
+    """The same, of dense rows as CSR ones where half of the entries are 0 (four of five of MNIST: half the time)."""
+    used = values.nonzero()[0]
+    if len(indptr) or 2 * len(used) >= len(values):
+        return values, indices, indptr
+    ends = np.searchsorted(used, np.arange(0, len(values) + 1, features))
+    return values[used], (used % features).astype(np.int32), ends.astype(np.int64)
 
 
 def _in_double(own, data):
