@@ -209,7 +209,9 @@ def child(steps, rule):
             steps.step()
         check(steps, rule)
         if background.is_cut_off():
-            assert not choose.has_numba()  # the optimizer may have gone over before, to what an earlier job made
+            assert (
+                not choose.has_numba()
+            )  # the optimizer may have gone over before, to what an earlier job made
         else:
             fo.Optimizer(np.ones(3), rule, backend="numba").step(np.ones(3))
         code = 0
