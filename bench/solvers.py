@@ -180,9 +180,17 @@ def contestant(options, problem, name, goals):
     """What `work` printed in a process of its own, or why there is none."""
     command = [sys.executable, __file__, "--problem", problem, "--contestant", name, "--goals", json.dumps(goals),
                "--data", str(options.data), "--limit", str(options.limit), "--rounds", str(options.rounds)]  # fmt: skip
-    result = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}
-    )
+    hung = 60 + 100 * options.limit  # four settings, of which the first may take fifteen times the limit
+    try:
+        result = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=hung,
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        )
+    except subprocess.TimeoutExpired:
+        return {}, f"ended after {hung:.0f} s without an answer"
     if result.returncode:
         return {}, result.stderr.strip().splitlines()[-1][:120]
     return json.loads(result.stdout.strip().splitlines()[-1]), None
