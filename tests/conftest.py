@@ -13,6 +13,7 @@ import pytest
 
 import fastopt
 from fastopt.engines import choose
+from fastopt.minimization import minimizing
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -66,6 +67,12 @@ def backend(request):
 @pytest.fixture
 def numba():
     return pytest.importorskip("numba", reason="numba is not installed")
+
+
+@pytest.fixture(autouse=True)
+def _solvers_are_compiled(monkeypatch):
+    """Tests of compiled minimizers wait for them: no run begins in Python, but where a test is about that."""
+    monkeypatch.setattr(minimizing, "FEW", 0)
 
 
 @pytest.fixture

@@ -69,6 +69,11 @@ def of_run(name, loss, rule=None):
     return "handover" if found == "numba" and all_in_c and _named(name) == "auto" else found
 
 
+def is_auto():
+    """Whether nobody has named an engine, so that one may begin and another go on."""
+    return _named(None) == "auto"
+
+
 def _of_users_own(rule, loss):
     """The first of the two, where they are given, that the C library does not have."""
     if rule is not None and not rules.is_in_c(rule):

@@ -58,13 +58,16 @@ class Again:
         self.work, self.dtype, self.open = engine.work, x.dtype, np.empty((2, 0), x.dtype)
         bound = engine.bound
         self.block, (_, _, self.near) = bound.data(x, (), None, engine.sizes)
-        self.entry, self.functions = bound.entry, (*bound.addresses, self.block.ctypes.data)
+        self.entry, self.functions = bound.solver(engine.begins), (*bound.addresses, self.block.ctypes.data)
 
     def __call__(self, x0):
         """(status, x, g, head, engine) of a run from x0."""
         x = x0.astype(self.dtype, "C")
         g = x.copy()  # empty_like takes longer
         engine, numbers = self.engine, self.numbers
+        if engine.begins:
+            self.entry = engine.bound.solver(True)
+            engine.begins = hasattr(self.entry, "compiled")
         entry, functions, bounds, head, work = self.entry, self.functions, self.open, self.head, self.work
         numbers[:] = self.template
         if engine.sizes is not None:

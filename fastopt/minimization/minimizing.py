@@ -6,6 +6,7 @@ import numpy as np
 
 from fastopt.algorithms import differences, state
 from fastopt.algorithms.methods import DESCENT, METHODS, method_name
+from fastopt.engines import choose
 from fastopt.minimization import again
 from fastopt.minimization.descent import CompiledSteps, by_rule, compiles
 from fastopt.minimization.problem import (
@@ -21,6 +22,7 @@ from fastopt.minimization.sharpening import Sharpening
 from fastopt.rules import checked
 
 DTYPES = {"f": "float32", "d": "float64"}  # dtype.name takes 2 us
+FEW = 4096  # numbers of work up to which a run begins in Python while its solver is compiled
 EPS = {"f": float(np.finfo(np.float32).eps), "d": float(np.finfo(np.float64).eps)}
 
 
@@ -52,7 +54,8 @@ def minimize(
     """Minimize fun(x, *args) from x0 by a solver; returns SciPy's OptimizeResult for the best point seen.
 
     fun: a Python function or one compiled by numba.njit, of a 1-D array; returns a number. Where all that is
-        given is compiled, the whole run is, without one call of Python between.
+        given is compiled, the whole run is, without one call of Python between; small problems in float64 begin in Python,
+        with the same bits, where the solver has yet to be compiled.
     x0: (n,); float32 stays float32, everything else is float64.
     jac: gradient (n,), a function; True: fun returns (value, gradient); None: differences inside the
         bounds, central ones at the end. A compiled jac may fill an array instead: jac(x, *args, out).
@@ -286,7 +289,9 @@ class Compiled:
         self.cost = 2 * n + 1 if self.numeric and kind.needs not in ("value", "residuals") else 1
         self.kind, self.n = kind, n
         steps = None if rule is None else CompiledSteps(rule, schedules, x, self.g)
-        self.solve, near = bound.solve(x, self.g, low_high, head, self.work, args, sizes, steps)
+        # Python's loops have the bits of compiled ones in float64, and come to an end on few numbers
+        self.begins = self.work.size <= FEW and x.dtype == np.float64 and choose.is_auto()
+        self.solve, near = bound.solve(x, self.g, low_high, head, self.work, args, sizes, steps, self.begins)
         self.sizes = near[2] if differs else None
 
     def counts(self, head):

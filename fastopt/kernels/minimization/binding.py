@@ -10,6 +10,7 @@ from fastopt.kernels.language.compile import entry, kernel
 from fastopt.kernels.language.memory import native_address
 from fastopt.kernels.minimization import user
 from fastopt.kernels.minimization.arguments import DATA, DATA_ARGUMENTS, DATA_NEARBY, DATA_ROW, storer, typed
+from fastopt.kernels.minimization.beginning import Beginning
 from fastopt.kernels.minimization.calls import checked_call, start_of
 from fastopt.kernels.minimization.solvers import solver_entry
 
@@ -52,11 +53,16 @@ class Bound:
     """A solver with its functions: entries of compiled code and addresses."""
 
     def __init__(self, method, problem, addresses):
-        self.method, self.problem, self.addresses = method, problem, addresses
-        self.entry = (
-            solver_entry(method, problem.element.name) if method != "descent" else None
-        )  # see descent.py
+        self.method, self.problem, self.addresses, self._beginning = method, problem, addresses, None
         self.store = storer(problem.args) if len(problem.args) else None
+
+    def solver(self, begins):
+        """The solver(addresses, x, g, bounds, head, work); begins: one that begins before it is compiled will do."""
+        if not begins:
+            return solver_entry(self.method, self.problem.element.name)
+        if self._beginning is None:
+            self._beginning = Beginning(self.method, self.problem, needed_kernels(self.method))
+        return self._beginning.compiled() or self._beginning
 
     def stored(self, args):
         """The arguments in memory: an array to keep, and its address (0 where there are none)."""
@@ -86,24 +92,25 @@ class Bound:
     def row(block):
         return int(block[DATA_ROW])
 
-    def solve(self, x, g, low_high, head, work, args, sizes, rule=None):
+    def solve(self, x, g, low_high, head, work, args, sizes, rule=None, begins=False):
         """A function without arguments that runs the solver for a stretch, and what data() keeps near.
 
-        sizes: of x's entries, where there are differences to take, else None. rule: of descent, its CompiledSteps.
+        sizes: of x's entries, where there are differences to take, else None. rule: of descent, its CompiledSteps. begins: see `solver`.
         """
         data, kept = self.data(x, args, low_high, sizes)
         near = kept[-1]
         bounds = np.empty((2, 0), x.dtype) if low_high is None else low_high
         given = (*self.addresses, data.ctypes.data), x, g, bounds, head, work
-        entry = self.entry
         if rule is not None:
             from fastopt.kernels.minimization.descent import descent_entry
 
             entry = descent_entry(x.dtype.name)
             return (lambda kept=(data, kept): rule.run(entry, given, head)), near
 
+        solver = self.solver(begins)
+
         def call(kept=(data, kept)):
-            entry(*given)
+            solver(*given)
 
         return call, near
 
