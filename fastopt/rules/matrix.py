@@ -1,6 +1,6 @@
 """Rules for whole matrices: factored second moments, orthogonal steps. NumPy computes them on every back end."""
 
-from math import sqrt
+from math import prod, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -136,7 +136,7 @@ class Adafactor(NamedTuple):
 
 def _sums_of_squares(x):
     """Of each row and of each column of matrices."""
-    matrices = x.reshape(-1, *x.shape[-2:]) if x.ndim > 2 else x[None]
+    matrices = x.reshape(prod(x.shape[:-2]), *x.shape[-2:])  # -1 is not for arrays without elements
     rows, columns = np.zeros(matrices.shape[:2]), np.zeros((len(matrices), x.shape[-1]))
     some = max(1, _PART // max(1, x.shape[-1]))
     for matrix, of_rows, of_columns in zip(matrices, rows, columns, strict=True):
