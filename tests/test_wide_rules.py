@@ -93,10 +93,11 @@ def test_adafactor_of_vectors_and_higher_ranks(rng):
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 3, 2), (2, 0, 3), (0,), (1, 1)])
 @pytest.mark.parametrize("rule", [fo.Muon(), fo.Adafactor(), fo.PlainAdafactor(), fo.LARS(), fo.LAMB()])
-def test_arrays_without_elements(rule, shape, backend):
+@pytest.mark.parametrize("engine", ["auto", "numpy"])
+def test_arrays_without_elements(engine, rule, shape):
     p, beside = np.ones(shape), np.ones((4, 3))
     alone = beside.copy()
-    opt, expected = (fo.Optimizer(a, rule, backend=backend) for a in ([p, beside], alone))
+    opt, expected = (fo.Optimizer(a, rule, backend=engine) for a in ([p, beside], alone))
     for _ in range(2):
         opt.step([np.ones(shape), np.ones((4, 3))])
         expected.step(np.ones((4, 3)))
