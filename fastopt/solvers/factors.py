@@ -19,17 +19,18 @@ def factored(A, ridge=0.0):
     return lambda v: inverse.T @ (inverse @ v)
 
 
-def solved(A, v):
+def solved(A, v, least=0.0):
     """(A + r D)^-1 v, D the diagonal of A, with the smallest r tried for which it is one, and its residual is small;
     else v.
 
-    A is scaled to a diagonal of ones first: features in other units leave the step as it is.
+    least: where r begins, the rounding of v: without a penalty all classes may move together, along which v is rounding alone and
+    a smaller r made steps of 400 from it. A is scaled to a diagonal of ones first: features in other units leave the step as it is.
     """
     diagonal = np.diagonal(A)
     if not (np.isfinite(diagonal).all() and diagonal.max(initial=0.0) > 0):
         return v.copy()
     unit = np.where(diagonal > 0, diagonal, 1.0) ** -0.5
-    A, v_scaled, ridge = A * unit * unit[:, None], v * unit, 0.0
+    A, v_scaled, ridge = A * unit * unit[:, None], v * unit, least
     while ridge <= 1:
         solve = factored(A, ridge)
         if solve is not None:

@@ -34,9 +34,11 @@ def newton(problem, x, state):
         if problem.size <= FACTORED:
             H = grounded(problem, problem.hessian(kept))
             if slow < SLOW:
-                d = -solved(H, g)
+                d = -solved(H, g, problem.rounding)
             else:
-                d = _conjugate(problem, kept, g, functools.partial(solved, H), REFINED)
+                d = _conjugate(
+                    problem, kept, g, functools.partial(solved, H, least=problem.rounding), REFINED
+                )
         else:
             d = _conjugate(problem, kept, g, inverse or (lambda v: v))
         slope = dot(d, g)
