@@ -56,7 +56,7 @@ def from_torch(optimizer, **options):
     Taken over: the rule, each group's hyperparameters, maximize, the state and every tensor's own count of steps.
     options: schedules, clip, backend... of the Optimizer. All of torch.optim but LBFGS and SparseAdam: SGD, Momentum,
     Nesterov, Adam, AdamW, AMSGrad, AMSGradW, RMSProp (centred or not, with momentum or not), AdaGrad (its lr_decay
-    becomes a schedule), AdaDelta, Adamax, NAdam, NAdamW, RAdam, RAdamW, Rprop, ASGD, Adafactor (without torch's floor
+    becomes a schedule, which counts opt.t, where torch counts each tensor's own steps), AdaDelta, Adamax, NAdam, NAdamW, RAdam, RAdamW, Rprop, ASGD, Adafactor (without torch's floor
     of V), Muon (not in bfloat16). Later steps leave torch's optimizer as it is.
     Raises TypeError for another kind, ValueError for a setting that no rule here has.
     """
@@ -99,6 +99,13 @@ def _with_lr_decay(groups, schedules):
         raise ValueError("Adagrad's lr_decay becomes a schedule of lr: it must be the same in all groups, with one lr "
                          "and no other schedule of it")  # fmt: skip
     return {**schedules, "lr": InverseTime(float(rates.pop()[0]))}
+
+
+def _lr_decay_of(schedule, rule):
+    """The same the other way."""
+    if not isinstance(schedule, InverseTime):
+        return {}
+    return {"lr": rule.lr if schedule.start is None else schedule.start, "lr_decay": schedule.k}
 
 
 def _slots_of(rule, state):
@@ -192,7 +199,8 @@ def _settings(group):
 def to_torch(opt):
     """The optimizer of torch.optim that goes on where this one stands, on the same tensors (which must be torch's).
 
-    For the rules that `from_torch` takes. Schedules, clipping and accumulation are not torch's optimizers' and stay here.
+    For the rules that `from_torch` takes. Schedules, clipping and accumulation are not torch's optimizers' and stay here,
+    but AdaGrad's InverseTime schedule of lr, which is torch's lr_decay.
     """
     if len(opt._params.tensors) < len(opt._params.given):
         raise TypeError("to_torch is for an Optimizer on torch's tensors")
@@ -217,7 +225,8 @@ def to_torch(opt):
         if name == "Muon" and (len(tensor.shape) != 2 or opt.maximize):
             raise TypeError("torch.optim.Muon takes matrices only, and does not maximize")
         maximize = {} if name == "Muon" else {"maximize": opt.maximize}
-        groups.append({"params": [tensor], **_settings_of(rule), **maximize})
+        decay = _lr_decay_of(opt.schedules.get("lr"), rule) if name == "AdaGrad" else {}
+        groups.append({"params": [tensor], **_settings_of(rule), **maximize, **decay})
         kinds.add(_TORCH[name][0])
     if len(kinds) > 1:
         raise TypeError(f"one optimizer of torch has one rule, this one has {sorted(kinds)}")

@@ -81,6 +81,19 @@ def test_muon_there_and_back(monkeypatch):
     np.testing.assert_allclose(mine.detach(), plain.detach(), rtol=1e-5)
 
 
+def test_adagrads_lr_decay_there_and_back():
+    torch = pytest.importorskip("torch")
+    plain, mine = (torch.nn.Parameter(torch.ones(3, dtype=torch.float64)) for _ in range(2))
+    reference, theirs = (torch.optim.Adagrad([p], lr=0.1, lr_decay=0.3) for p in (plain, mine))
+    for i in range(12):
+        opt = fo.from_torch(theirs) if i == 4 else None if i < 4 else opt  # noqa: F821
+        theirs = fo.to_torch(opt) if i == 8 else theirs
+        plain.grad = mine.grad = torch.full((3,), 1.0 + i % 3, dtype=torch.float64)
+        reference.step()
+        (opt if 4 <= i < 8 else theirs).step()
+    np.testing.assert_allclose(mine.detach(), plain.detach(), rtol=1e-13)
+
+
 def test_what_torch_and_fastopt_do_not_share():
     torch = pytest.importorskip("torch")
     p = torch.nn.Parameter(torch.ones(3))
