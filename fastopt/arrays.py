@@ -75,6 +75,15 @@ def half_of(dtype):
     return "bfloat16" if dtype == BFLOAT16 or dtype.name == "bfloat16" else None
 
 
+def bfloat16():
+    """The dtype of new bfloat16 arrays: that of ml_dtypes, which NumPy can calculate with, or BFLOAT16 without it."""
+    try:
+        import ml_dtypes  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        return BFLOAT16
+    return np.dtype(ml_dtypes.bfloat16)
+
+
 def computed_in(dtype):
     """The dtype of the arithmetic on numbers of a parameter's dtype: float32 for halves."""
     return np.dtype(np.float32) if half_of(dtype) else dtype

@@ -652,7 +652,8 @@ class Optimizer:
         """The Optimizer that `save` wrote; its steps go on with the bits of one that was never saved.
 
         params: the arrays or tensors to go on with, of the names, shapes and dtypes that were saved: they are set to
-            the saved numbers. Without them new arrays are made, which are opt.params then.
+            the saved numbers. Without them new arrays are made, which are opt.params then (bfloat16 of ml_dtypes,
+            where that is installed).
         rule: where the rule, or a group's, is of a class of yours: a value of that class, or a list of such. Its
             hyperparameters come from the file.
         schedules: {hyperparameter: schedule}, instead of those in the file; needed for functions of yours.

@@ -296,6 +296,16 @@ def test_a_later_format_is_refused(tmp_path):
         fo.Optimizer.load(path)
 
 
+def test_bfloat16_arrays_are_of_the_kind_that_numpy_calculates_with(tmp_path):
+    half = pytest.importorskip("ml_dtypes").bfloat16
+    opt = fo.Optimizer({"w": np.asfortranarray(np.ones((3, 2), half))}, fo.Adam(0.1))
+    again = through_a_file(opt, tmp_path / "run.safetensors")
+    for each in (opt, again):
+        each.step({"w": 2 * each.params["w"]})
+    assert again.params["w"].dtype == half
+    assert again.params["w"].tobytes() == opt.params["w"].tobytes()
+
+
 def test_torch_parameters(tmp_path):
     torch = pytest.importorskip("torch")
     path, model = tmp_path / "run.safetensors", torch.nn.Linear(3, 2)

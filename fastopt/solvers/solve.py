@@ -85,8 +85,9 @@ def solve(
         the deviation of the loss's slopes at 0: units do not matter. Of "dual": where the duality gap, relative
         to the objective, is no larger; None: 1e-6.
     max_iter, max_seconds: stop after so many. bounds: (low, high) on the entries of W, e.g. (0, None).
-    standardize: penalise the weights of features of mean 0 and standard deviation 1 (sparse ones are
-        scaled, not centred); W and b are for the features as they are.
+    standardize: penalise the weights of features of mean 0 and standard deviation 1, whatever the rows' weights (sparse
+        ones, and those of a model without b, are not centred: they get a root mean square of 1); W and b are for
+        the features as they are.
     callback: called after each iteration with a dict of objective, gradient_norm (or gap), reads and seconds.
     watch: called after it with that dict and a function that gives (W, b) there; where it is true the run ends.
     file: of lbfgs and newton, what keeps their state: `load()` gives what was last passed to `save({name: array})`, or

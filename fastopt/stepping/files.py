@@ -90,9 +90,10 @@ def _made(values, found):
     """New arrays in the form and in the order of memory that were saved."""
     made = []
     for array, axes in zip(found, values["axes"], strict=True):
-        mine = np.empty(array.size, array.dtype)
+        dtype = arrays.bfloat16() if array.dtype == arrays.BFLOAT16 else array.dtype
+        mine = np.empty(array.size, dtype)
         made.append(arrays.in_shape(mine, array.shape, axes))
-        made[-1][...] = array
+        made[-1][...] = array.view(dtype)
     return Parameters(described.form_of(values["form"], made))
 
 
