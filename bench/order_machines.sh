@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # tests/order.c on x86-64 with each instruction set, and for 64-bit Arm (NEON) under qemu-user: the same digests, or 1.
+# bench/order_machines.sh [--plain]   of x86-64 the plain set alone: tests/test_order.py compares the others with it
 # Debian: apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 set -euo pipefail
 cd "$(dirname "$0")/.."
+option=${1:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 flags="-std=c11 -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -DFO_STATIC -Icsrc"
@@ -25,7 +27,7 @@ build() { # folder, compiler, definitions, sets as "name: options"
 }
 
 this_machine() {
-    if [ "$(uname -m)" = x86_64 ]; then
+    if [ "$(uname -m)" = x86_64 ] && [ "$option" != --plain ]; then
         avx512="-mavx2 -mfma -mavx512f -mavx512dq -mavx512bw -mavx512vl -mprefer-vector-width=512"
         build x86 "${CC:-cc}" -DFO_X86_SETS plain: "avx2:-mavx2 -mfma" "avx512:$avx512"
         for without in none avx512 avx512,avx2; do "$work/x86/order" "$without" >"$work/x86-$without.txt"; done
