@@ -274,3 +274,22 @@ def test_the_first_matrix_of_lbfgs_follows_the_curvature(intercept, rng):
     found = matrix(v)
     np.testing.assert_allclose(found[:12].reshape(3, 4), expected[:, :4], rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(found[12:], expected[:, 4:].reshape(-1), rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-6])
+def test_kinks_where_b_is_nearly_all_there_is(size, rng):
+    X = size * rng.normal(size=(200, 3))
+    y, targets = rng.choice(3, p=[0.6, 0.25, 0.15], size=200), 30 * rng.normal(size=200)
+    one = (y == 0).mean()
+    t = targets - np.quantile(targets, 0.3, method="inverted_cdf")
+    expected = [
+        (fo.Hinge(), y == 0, 2 * min(one, 1 - one)),
+        (fo.SquaredHinge(), y == 0, 4 * one * (1 - one)),  # at b = 2 one - 1
+        (fo.Quantile(0.3), targets, np.maximum(0.3 * t, -0.7 * t).mean()),
+        (fo.CrammerSinger(), y, min(1.0, 2 * (1 - one))),  # at b = 0, or that of the first class 1 more
+    ]
+    for loss, labels, least in expected:
+        labels = labels.astype(int) if labels.dtype == bool else labels
+        solution = solve(fo.Objective(loss, X, labels, l2=1e-3), "dual", max_iter=100)
+        assert solution.report.converged, loss
+        np.testing.assert_allclose(solution.report.objective, least, rtol=2e-6, err_msg=str(loss))
