@@ -90,7 +90,9 @@ def _starts(X0, args):
     if X.ndim == 1:
         X = X[None]
     if X.ndim != 2 or X.size == 0:
-        raise ValueError(f"X0 must have the shape (problems, parameters), not {np.shape(X0)}")
+        raise ValueError(
+            f"X0 must have the shape (problems, parameters), at least 1 of each, not {np.shape(X0)}"
+        )
     n = len(X)
     if n == 1:
         args = args if type(args) is tuple else (args,)

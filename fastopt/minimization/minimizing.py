@@ -6,6 +6,7 @@ import numpy as np
 
 from fastopt.algorithms import differences, state
 from fastopt.algorithms.methods import DESCENT, METHODS, method_name
+from fastopt.arrays import checked_number
 from fastopt.engines import choose
 from fastopt.minimization import again
 from fastopt.minimization.descent import CompiledSteps, by_rule, compiles
@@ -190,6 +191,15 @@ def _what(fun, residual, method, jac, hess, hessp):
     return name, functions
 
 
+def _target(value):
+    if value is None:
+        return -math.inf
+    number = checked_number(value, "target", "a number or None")
+    if math.isnan(number):
+        raise ValueError("target is NaN, which no value reaches: None is no target")
+    return number
+
+
 def initial_head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory):
     head = np.zeros(state.HEAD)
     default = kind.gtol if x.dtype == np.float64 else max(kind.gtol, 1e-3)
@@ -199,7 +209,7 @@ def initial_head(kind, x, low_high, gtol, ftol, xtol, target, maxiter, memory):
     least = 4 * EPS[x.dtype.char]  # float32 has no steps of 1e-8
     head[state.FTOL] = limit(ftol, "ftol", max(kind.ftol, least) if kind.ftol else 0.0)
     head[state.XTOL] = limit(xtol, "xtol", max(kind.xtol, least) if kind.xtol else 0.0)
-    head[state.TARGET] = -math.inf if target is None else float(target)
+    head[state.TARGET] = _target(target)
     head[state.MAX_ITERATIONS] = limit(maxiter, "maxiter", 200.0 * x.size + 1000)
     head[state.BOUNDED] = low_high is not None
     head[state.EPS] = EPS[x.dtype.char]

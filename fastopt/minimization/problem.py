@@ -31,14 +31,21 @@ def bounds_array(bounds, n, dtype=np.float64):
     if bounds is None:
         return None
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-        low, high = (np.broadcast_to(np.asarray(b, np.float64), (n,)) for b in (bounds.lb, bounds.ub))
+        ends = np.array([np.broadcast_to(np.asarray(b, np.float64), (n,)) for b in (bounds.lb, bounds.ub)])
     else:
-        pairs = list(bounds)
-        if len(pairs) != n or any(np.size(pair) != 2 for pair in pairs):
-            raise ValueError(f"bounds must be a pair (low, high) for each of the {n} entries of x0")
-        low = np.array([-np.inf if a is None else a for a, _ in pairs], np.float64)
-        high = np.array([np.inf if b is None else b for _, b in pairs], np.float64)
-    result = np.array([low, high], dtype)
+        try:
+            pairs = [
+                (-np.inf if a is None else float(a), np.inf if b is None else float(b)) for a, b in bounds
+            ]
+        except (TypeError, ValueError):
+            pairs = []
+        if len(pairs) != n:
+            raise ValueError(
+                f"bounds must be a pair (low, high) of numbers or None for each of the {n} entries of x0, "
+                f"not {bounds!r:.80}"
+            )
+        ends = np.array(pairs, np.float64).T
+    result = np.array(ends, dtype, order="C")
     if np.isnan(result).any():
         raise ValueError("bounds must not be NaN; None or inf means no bound")
     if (result[0] > result[1]).any():
