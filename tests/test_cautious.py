@@ -25,7 +25,13 @@ def test_twenty_steps(base, reference, backend, rng):
     np.testing.assert_allclose(p, expected, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("base", [fo.Nesterov(), fo.Adam(), fo.NAdam(), fo.RMSPropMomentum(), fo.AMSGradW()])
+LONG = [
+    pytest.param(b, marks=pytest.mark.long)
+    for b in (fo.Nesterov(), fo.Adam(), fo.RMSPropMomentum(), fo.AMSGradW())
+]
+
+
+@pytest.mark.parametrize("base", [fo.NAdam(), *LONG])  # each is a kernel to compile
 def test_numba_has_numpys_bits_and_no_step_climbs(base, need, rng):
     need("numba")
     start, gradients = rng.standard_normal(70_001).astype("f4"), rng.standard_normal((5, 70_001)).astype("f4")
