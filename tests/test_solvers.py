@@ -490,5 +490,7 @@ def test_train_with_a_solver():
     assert again.report.solver == "prox-newton" and (again.W == 0).any()
     with pytest.raises(ValueError, match="solver"):
         fo.train(X, y, penalty=fo.L1(1e-3))
+    with pytest.raises(ValueError, match="max_seconds must be at least 0"):
+        fo.train(X, y, solver="auto", max_seconds=-1)
     with pytest.raises(ValueError, match="early_stopping"):
         fo.train(X, y, solver="newton", early_stopping=3)

@@ -84,7 +84,8 @@ def solve(
         gradient by features of size 1 (each entry over the root mean square of its feature), for regression times
         the deviation of the loss's slopes at 0: units do not matter. Of "dual": where the duality gap, relative
         to the objective, is no larger; None: 1e-6.
-    max_iter, max_seconds: stop after so many. bounds: (low, high) on the entries of W, e.g. (0, None).
+    max_iter, max_seconds: stop after so many; both are looked at between iterations. bounds: (low, high) on the
+        entries of W, e.g. (0, None).
     standardize: penalise the weights of features of mean 0 and standard deviation 1, whatever the rows' weights (sparse
         ones, and those of a model without b, are not centred: they get a root mean square of 1); W and b are for
         the features as they are.
@@ -98,6 +99,8 @@ def solve(
     """
     began = time.perf_counter()
     max_iter = checked_whole(max_iter, "max_iter", 0)
+    if max_seconds is not None and not checked_number(max_seconds, "max_seconds", "a number or None") >= 0:
+        raise ValueError(f"max_seconds must be at least 0, not {max_seconds}")
     scaling = column_scaling(objective.rows, objective.fit_intercept) if standardize else None
     bounds = _bounds(bounds, objective)
     given_bounds = bounds
