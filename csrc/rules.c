@@ -33,6 +33,8 @@ extern const fo_rule_kernels JOIN(fo_rule_kernels, FO_SET);
 #include "rules.inc.h"
 #include "around.inc.h"
 #include "adafactor.inc.h"
+#include "forms.inc.h"
+#include "pairs.inc.h"
 #include "stored.inc.h"
 #undef T
 #undef SUFFIX

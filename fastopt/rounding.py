@@ -1,6 +1,6 @@
 """The forms of fastopt/storage.py in NumPy: bits to float32 numbers and back, whole arrays at a time.
 
-Kernels have the same in kernels/language/halves.py and csrc/stored.inc.h, bit for bit.
+Kernels have the same in kernels/language/halves.py and csrc/forms.inc.h, bit for bit.
 """
 
 import numpy as np

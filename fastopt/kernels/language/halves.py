@@ -1,6 +1,6 @@
 """The forms of fastopt/storage.py as LLVM code: bits in int32 to bits of a float32 and back, numbers or vectors.
 
-fastopt/rounding.py has the same in NumPy, csrc/stored.inc.h in C, bit for bit.
+fastopt/rounding.py has the same in NumPy, csrc/forms.inc.h in C, bit for bit.
 """
 
 from llvmlite import ir
