@@ -398,7 +398,7 @@ class Optimizer:
                 self.skipped += 1
                 return
             raise FloatingPointError(
-                f"{name} has NaN or inf at step {t + 1}, the {count}th time in a row; max_skips is {self._max_skips}"
+                f"{name} has NaN or inf at step {t + 1}, {count} times in a row; max_skips is {self._max_skips}"
             )
         raise FloatingPointError(
             f"{name} has NaN or inf at step {t + 1}; no parameter and no state was changed. "
