@@ -47,7 +47,8 @@ class LinearClassifier(ClassifierMixin, LinearModel):
         (and penalises its intercept).
     standardize: penalise the weights of features of mean 0 and deviation 1 (sparse ones are scaled, not
         centred); coef_ is for the features as they are. Solvers copy nothing for it, "sgd" copies X.
-    class_weight: None, "balanced" or {label: weight}; multiplied with sample_weight.
+    class_weight: None, "balanced" or {label: weight}; multiplied with sample_weight. "balanced" counts rows, as
+        SGDClassifier does; LogisticRegression of scikit-learn 1.9 adds up their sample_weight.
     tol, max_iter: of the solvers, see fastopt.solvers.solve; sklearn.exceptions.ConvergenceWarning says that they
         did not reach tol.
     rule, schedule, epochs, batch_size: of "sgd", see fo.train. epochs=None: 20, more on few rows, so that there are 1,000
