@@ -165,18 +165,24 @@ class Problem:
 
     def hessian(self, kept):
         """The second derivative of f at kept scores, (size, size). One read."""
-        classes, features = self.shape
+        classes, _ = self.shape
         pairs = [(c, k) for c in range(classes) for k in range(c, classes)]
         blocks = sum(self._grams(kept, pairs))
+        H = blocks[0].astype(np.float64) if classes == 1 else self._joined(blocks, pairs)
+        if self.scaling is not None:
+            H = self.scaling.hessian(H, self.size - self.count)
+        H[np.arange(self.count), np.arange(self.count)] += 2 * self.l2
+        return H
+
+    def _joined(self, blocks, pairs):
+        """The blocks of pairs of classes, b's among them, as one matrix for x."""
+        classes, features = self.shape
         H = np.empty((self.size, self.size))
         own = [np.arange(c * features, (c + 1) * features) for c in range(classes)]
         if self.size > self.count:
             own = [np.append(of_weights, self.count + c) for c, of_weights in enumerate(own)]
         for (c, k), block in zip(pairs, blocks, strict=True):
             H[np.ix_(own[c], own[k])] = H[np.ix_(own[k], own[c])] = block
-        if self.scaling is not None:
-            H = self.scaling.hessian(H, self.size - self.count)
-        H[np.arange(self.count), np.arange(self.count)] += 2 * self.l2
         return H
 
     def _grams(self, kept, pairs):

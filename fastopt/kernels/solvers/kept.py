@@ -118,13 +118,14 @@ class KeptPasses:
             groups, panel = GROUPS if narrow and count == 1 else 1, NARROW if narrow else PANEL
         sides = self._panels(diagonals, dtype, groups, panel)
         result = np.empty((count, features + ones, features + ones), sides.dtype)
+        at, one_side = np.arange(features), sides[:, :features]
         if problem.sparse:
-            at, one_side = np.arange(features), sides[:, :features]
             result[:, :features, :features] = one_side + one_side.transpose(0, 2, 1)
             result[:, at, at] += sides[:, features + 1]
         else:
-            upper = np.triu(sides[:, :features])
-            result[:, :features, :features] = upper + np.triu(upper, 1).transpose(0, 2, 1)
+            result[:, :features, :features] = np.where(
+                at[:, None] <= at, one_side, one_side.transpose(0, 2, 1)
+            )
         if ones:
             result[:, features, :features] = result[:, :features, features] = sides[:, features]
             result[:, features, features] = diagonals.sum(axis=1, dtype=np.float64)
