@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import fastopt as fo
 from fastopt import engines, native
 from fastopt.solvers import SOLVERS, solve
 from fastopt.solvers.choose import check_choice
+from fastopt.solvers.solve import _Run
+from fastopt.solvers.state import State
 
 sparse = pytest.importorskip("scipy.sparse")
 pytest.importorskip("numba")
@@ -168,3 +171,12 @@ def test_same_bits_by_vectors_of_any_width(name, solver, form, need):
     finally:
         native.select_features(os.environ.get("FASTOPT_DISABLE_CPU_FEATURES", ""))
     assert found[0] == found[1] == found[2]
+
+
+def test_a_gap_is_of_the_best_point():
+    """An iterate that is far worse is no smaller a gap: it had been divided by that iterate's own value."""
+    run = _Run(SimpleNamespace(size=1, reads=0), 1e-6, 100, None, None, 0.0, "gap", None, State(), None)
+    best, worse = np.zeros(1), np.ones(1)
+    x, lower, reason = run.follow(iter([(best, 1.0, 2e-6), (worse, 10.0, 9.0 + 2e-6)]))
+    assert reason.startswith("no smaller value") and x is best and lower == 1.0 - 2e-6
+    assert run.history["gap"] == pytest.approx([2e-6, 2e-6])

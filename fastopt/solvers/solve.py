@@ -254,7 +254,8 @@ class _Run:
         if self.measure == "gap":
             lower = value - measure
             self.lower = lower if self.lower is None else max(self.lower, lower)
-            measure = (min(self.best_value, value) - self.lower) / max(abs(value), self.least)
+            best = min(self.best_value, value)
+            measure = (best - self.lower) / max(abs(best), self.least)
         self._record(value, measure)
         if not np.isfinite(value):
             return NOT_FINITE
