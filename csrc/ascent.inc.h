@@ -75,7 +75,8 @@ static int64_t NAME(next_row)(const fo_ascent *a, int64_t at, int64_t count)
 }
 
 /* Each dual variable of the rows in use, in a new order, in [0, most] to its best. Rows at a bound far from wanting to leave
- * it are put aside, as in liblinear. Source: Hsieh et al. 2008. */
+ * it are put aside, as in liblinear, but for NARROW; inverse_q may be up to twice the inverse (over-relaxation). Source: Hsieh et
+ * al. 2008. */
 static void NAME(ascent_pass)(fo_ascent *a)
 {
     fo_ascent_numbers *numbers = a->numbers;
@@ -109,8 +110,8 @@ static void NAME(ascent_pass)(fo_ascent *a)
     *AT(double, a->b) = b;
     a->active = count;
     numbers->worst = worst_high - worst_low;
-    numbers->high = worst_high > 0 ? worst_high : HUGE_VAL;
-    numbers->low = worst_low < 0 ? worst_low : -HUGE_VAL;
+    numbers->high = worst_high > 0 ? NARROW * worst_high : HUGE_VAL;
+    numbers->low = worst_low < 0 ? NARROW * worst_low : -HUGE_VAL;
 }
 
 /* The same for a target z: each dual variable in [bend, most], with margin * |it| against it. Source: Ho & Lin 2012, without

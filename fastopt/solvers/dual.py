@@ -12,13 +12,15 @@ from fastopt.solvers.interior import WIDEST, Interior
 from fastopt.threads import share
 
 # rows looked at before the first measurement of the gap, in all rows, doubled each time; at most
-FIRST, MOST_VISITED = 4, 16
+FIRST, MOST_VISITED = 16, 32
 # rho is no larger than this over how far b may have to go, or b hardly moves: weights add up to 1, and so does what pulls at
 # it. Hinges on rows of 200 x 3, 1e-3 large, l2 = 1e-3: 19 rounds with 1, 5 with 0.1, 4 with 0.01; Weston-Watkins 56, 70, 340;
 # unbounded the squared hinge was not done after 400, and of rows of 0 rho had no digits left: gaps below 0
 FREE = 0.1
-LESS = 0.1  # of the violation: fewer passes do
-SLOW = 10  # iterations in which the gap should fall to so much
+LESS = 0.03  # of the violation: fewer passes do
+# Over the step to a variable's own best, of one row of W: a pass goes on for others (successive over-relaxation; ascent up to 2).
+FURTHER = 1.4
+SLOW, FALLEN = 5, 0.1  # iterations in which the gap should fall to so much
 Z, MOST, BEND, INVERSE_Q, ALPHA = range(5)  # of a row's numbers, as fo_ascent_row in csrc/sets.h
 TARGET, LEAST = Z, BEND  # with targets
 OF_TARGETS = (losses.Quantile, losses.EpsilonInsensitive)
@@ -66,8 +68,8 @@ def dual(problem, x):
 
 
 def _is_slow(gaps):
-    """Whether the smallest gap of SLOW iterations is not LESS of that of as many before."""
-    return len(gaps) >= 2 * SLOW and min(gaps[-SLOW:]) > LESS * min(gaps[-2 * SLOW : -SLOW])
+    """Whether the smallest gap of SLOW iterations is not FALLEN of that of as many before."""
+    return len(gaps) >= 2 * SLOW and min(gaps[-SLOW:]) > FALLEN * min(gaps[-2 * SLOW : -SLOW])
 
 
 def _parts(problem):
@@ -124,7 +126,7 @@ class _Ascent:
         return native.function(name, self.data[0].dtype)
 
     def advance(self):
-        """Passes until the rows in use violate their conditions by a tenth of what all did, or many."""
+        """Passes until the rows in use violate their conditions by LESS of what all did, or many."""
         table, numbers = self.table, self.numbers
         table[ASCENT.active] = visited = len(self.order)
         self._one_pass()
@@ -196,7 +198,7 @@ class _Binary(_OneRow):
         for place, values in ((Z, z), (MOST, self.most), (BEND, self.bend)):
             self.rows[:, place] = values
         # a row of zeros without b: its dual variable goes to a bound
-        self.rows[:, INVERSE_Q] = 1 / np.maximum(q, 1e-300)
+        self.rows[:, INVERSE_Q] = FURTHER / np.maximum(q, 1e-300)
         self._run = self._of_rows("ascent_pass")
 
     def terms(self):
@@ -220,7 +222,7 @@ class _Targets(_OneRow):
         self.take_rows()
         up, down = (1.0, 1.0) if wide else (loss.quantile, 1 - loss.quantile)
         q = self.squares * self.one_over_l2 + self.one_over_rho
-        self.rows[:, TARGET], self.rows[:, INVERSE_Q] = y, 1 / np.maximum(q, 1e-300)
+        self.rows[:, TARGET], self.rows[:, INVERSE_Q] = y, FURTHER / np.maximum(q, 1e-300)
         self.rows[:, MOST], self.rows[:, LEAST] = up * self.most, -down * self.most
         self._run = self._of_rows("target_pass")
 
