@@ -347,3 +347,22 @@ def test_interrupt_of_searches(slow):
     result, took = interrupted(lambda: fo.random_restarts(slow, box, restarts=10**4, maxiter=20, threads=2))
     assert not result.success and result.status == 12 and took < 20
     assert result.fun == min(r.fun for r in result.results) and len(result.results) < 10**4
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_limits_inside_a_hessian_by_differences(compiled):
+    """A row of it between two looks at the clock; what was not evaluated is not counted."""
+
+    def quartic(x):
+        return np.sum(x**4)
+
+    if compiled:
+        quartic = pytest.importorskip("numba").njit(quartic)
+    x0 = np.linspace(1, 2, 30)
+    cut = fo.minimize(quartic, x0, method="newton", seconds=0)
+    assert not cut.success and "seconds" in cut.message and (cut.x == x0).all()
+    assert cut.nfev == 61 * (1 + 2)  # gradients at the start, and for one row
+    seen = []
+    whole = fo.minimize(quartic, x0, method="newton", callback=lambda x: seen.append(x.copy()))
+    assert whole.success and len(seen) == whole.nit  # not once a row
+    assert whole.nfev == 61 * (60 * whole.nhev + 1 + whole.nit)

@@ -10,9 +10,9 @@ def value(fun, x):
     return fun.value(x)
 
 
-def hessian(fun, x, H):
-    """The Hessian at x goes to the flat H, row by row."""
-    fun.hessian(x, H)
+def hessian(fun, x, H, row):
+    """The Hessian at x goes to the flat H, row by row; by differences one row a call. Returns the next row, or n."""
+    return fun.hessian(x, H, row)
 
 
 def product(fun, x, v, out):

@@ -103,21 +103,18 @@ def complex_jacobian(f, x, r, J):
         z[i] = x[i]
 
 
-def hessian(gradient, x, H, bounds, size):
-    """H (flat) by central differences of the gradient(x, g), made symmetric."""
+def hessian_row(gradient, x, H, i, bounds, size):
+    """Row i of H (flat) by a central difference of the gradient(x, g); with the last one H is made symmetric."""
     n = x.size
-    root, x = root_of(x.dtype, 1 / 3), x.copy()
-    H, up, down = H.reshape(n, n), np.empty_like(x), np.empty_like(x)
-    for i in range(n):
-        keep = x[i]
-        a, b = _sides(x, i, root, bounds, size)
-        x[i] = a
-        gradient(x, up)
-        x[i] = b
-        gradient(x, down)
-        x[i] = keep
-        H[i] = (up - down) / (float(a) - float(b)) if a > b else 0.0
-    H[...] = (H + H.T) / 2
+    x, H, up, down = x.copy(), H.reshape(n, n), np.empty_like(x), np.empty_like(x)
+    a, b = _sides(x, i, root_of(x.dtype, 1 / 3), bounds, size)
+    x[i] = a
+    gradient(x, up)
+    x[i] = b
+    gradient(x, down)
+    H[i] = (up - down) / (float(a) - float(b)) if a > b else 0.0
+    if i == n - 1:
+        H[...] = (H + H.T) / 2
 
 
 def product(gradient, x, v, out, size):

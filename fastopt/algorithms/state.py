@@ -16,9 +16,9 @@ from fastopt.algorithms.vectors import copy, copy_clipped, largest, part, projec
     GTOL, FTOL, XTOL, TARGET, MAX_ITERATIONS, MAX_EVALUATIONS, STRETCH, BOUNDED,
     MEMORY, PAIRS, NEWEST, SCALE, RADIUS, RESTARTS, ROWS, EPS,
     STEP, STALLED, F_BEFORE, DAMPING, SECOND_COST, SIMPLEX_BEFORE, ENOUGH, EXPECTED,
-    FORWARD,
-) = range(33)  # fmt: skip
-HEAD = 33
+    FORWARD, ROW,
+) = range(34)  # fmt: skip
+HEAD = 34
 
 AGAIN, NEW, RUNNING = -3, -2, -1  # AGAIN: from here with what is known, but another gradient
 GRADIENT, FUNCTION, STEP_SMALL, REACHED, SIMPLEX = range(5)  # success
@@ -142,14 +142,10 @@ def doubtful(head):
 
 
 def affords(head, evaluations):
-    """Whether so many more evaluations, and one at the step they lead to, are within the limit.
-
-    Counts them, or sets the status.
-    """
+    """Whether so many more evaluations, and one at the step they lead to, are within the limit; sets the status."""
     if head[EVALUATIONS] + evaluations >= head[MAX_EVALUATIONS]:
         head[STATUS] = EVALUATION_LIMIT
         return False
-    head[EVALUATIONS] += evaluations
     return True
 
 

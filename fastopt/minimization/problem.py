@@ -126,13 +126,14 @@ class Functions:
     def _plain(self, x):
         return as_number(self.fun(x.copy(), *self.args))
 
-    def hessian(self, x, H):
+    def hessian(self, x, H, row):
         n = x.size
-        self.nhev += 1
+        self.nhev += row == 0
         if self.hess is not None:
             put(self.hess(x.copy(), *self.args), H.reshape(n, n), "hess")
-        else:
-            differences.hessian(self.gradient, x, H, self.bounds, self.size)
+            return n
+        differences.hessian_row(self.gradient, x, H, row, self.bounds, self.size)
+        return row + 1
 
     def product(self, x, v, out):
         self.nhev += 1

@@ -14,6 +14,7 @@ from fastopt.algorithms.state import (
     ITERATIONS,
     NEW,
     NORM,
+    ROW,
     RUNNING,
     STATUS,
     STOPPED,
@@ -57,7 +58,7 @@ def run(solve, x, head, work, *, seconds=None, callback=None, compiled=False, st
                 if sharpen is not None and sharpen(head):
                     continue
                 return int(head[STATUS])
-            if callback is not None:
+            if callback is not None and head[ROW] == 0:  # else within an iteration
                 callback(x, head)
             if stopped is not None and stopped.is_set():
                 return _leave(INTERRUPTED, x, head, work)

@@ -62,8 +62,8 @@ class Functions:
     def value(self, x):
         return self._wrappers[VALUE](address(x), x.size, self._data)
 
-    def hessian(self, x, H):
-        self._wrappers[SECOND](address(x), address(H), x.size, self._data)
+    def hessian(self, x, H, row):
+        return self._wrappers[SECOND](address(x), address(H), row, x.size, self._data)
 
     def product(self, x, v, out):
         self._wrappers[PRODUCT](address(x), address(v), address(out), x.size, self._data)

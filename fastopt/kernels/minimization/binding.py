@@ -43,7 +43,7 @@ def needed_kernels(method):
         return [(0, user.residuals_at, 5), (2, user.jacobian_at, 6)]
     found = [(1, user.evaluate_at, 4)]
     if needs == "hessian":
-        found.append((2, user.hessian_at, 4))
+        found.append((2, user.hessian_at, 5))
     if needs == "product":
         found.append((3, user.product_at, 5))
     return found

@@ -113,11 +113,11 @@ def _value(fun, x):
 
 
 @overload(calls.hessian)
-def _hessian(fun, x, H):
+def _hessian(fun, x, H, row):
     if _by_address(fun):
 
-        def call(fun, x, H):
-            checked_call(fun[SECOND], (start_of(x), start_of(H), x.size, fun[DATA]))
+        def call(fun, x, H, row):
+            return checked_call(fun[SECOND], (start_of(x), start_of(H), row, x.size, fun[DATA]))
 
         return call
 

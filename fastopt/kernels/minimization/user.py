@@ -187,41 +187,45 @@ def by_differences(h, x, g, near, a):
     return call_fun(h, x, a)
 
 
-def call_hessian(h, x, H, near, a):
+def call_hessian(h, x, H, row, near, a):
     raise NotImplementedError
 
 
 @overload(call_hessian)
-def _call_hessian(h, x, H, near, a):
+def _call_hessian(h, x, H, row, near, a):
+    """The next row to come."""
     hess = h.function("hess")
     if hess is not None:
 
-        def hessian(h, x, H, near, a):
+        def hessian(h, x, H, row, near, a):
             put_hess(hess(point(h, x), *a), H)
+            return x.size
 
         return hessian
-    return hessian_by_differences
+    return hessian_row_by_differences
 
 
 @register_jitable
-def hessian_by_differences(h, x, H, near, a):
+def hessian_row_by_differences(h, x, H, row, near, a):
     n = x.size
     moved, plus, minus = copied(x), np.empty(n, x.dtype), np.empty(n, x.dtype)
     root = np.finfo(x.dtype).eps ** (1 / 3)
-    for i in range(n):
-        up, down = differences.ends(x[i], differences.step(x[i], near[2, i], root), near[0, i], near[1, i])
-        moved[i] = up
-        up = moved[i]
-        call_evaluate(h, moved, plus, near, a)
-        moved[i] = down
-        down = moved[i]
-        call_evaluate(h, moved, minus, near, a)
-        moved[i] = x[i]
-        for j in range(n):
-            H[i, j] = (plus[j] - minus[j]) / (up - down) if up > down else 0.0
-    for i in range(n):
-        for j in range(i):
-            H[i, j] = H[j, i] = (H[i, j] + H[j, i]) / 2
+    up, down = differences.ends(
+        x[row], differences.step(x[row], near[2, row], root), near[0, row], near[1, row]
+    )
+    moved[row] = up
+    up = moved[row]
+    call_evaluate(h, moved, plus, near, a)
+    moved[row] = down
+    down = moved[row]
+    call_evaluate(h, moved, minus, near, a)
+    for j in range(n):
+        H[row, j] = (plus[j] - minus[j]) / (up - down) if up > down else 0.0
+    if row == n - 1:
+        for k in range(n):
+            for j in range(k):
+                H[k, j] = H[j, k] = (H[k, j] + H[j, k]) / 2
+    return row + 1
 
 
 def call_product(h, x, v, out, near, a):
@@ -354,10 +358,10 @@ def evaluate_at(h, x, g, n, data):
 
 
 @kernel
-def hessian_at(h, x, H, n, data):
+def hessian_at(h, x, H, row, n, data):
     given = arguments(h, data)
-    call_hessian(h, constant_at(h, x, n), matrix_at(h, H, n, n), nearby(h, n, data), given)
-    return 0.0
+    rows = call_hessian(h, constant_at(h, x, n), matrix_at(h, H, n, n), row, nearby(h, n, data), given)
+    return float(rows)
 
 
 @kernel
