@@ -95,3 +95,37 @@ def test_refusals():
         fo.minimize(lambda p: p, [1.0], residual=lambda p: p)
     with pytest.raises(TypeError, match="residual"):
         fo.least_squares(lambda p: np.array([]), [1.0])
+
+
+def test_a_column_that_is_lost_beside_the_others_does_not_set_its_parameters_steps():
+    """DENSCHNE of CUTE from ten times its start: exp(-80) in the third column, by which a step would be 1e35 long."""
+
+    def residual(x):
+        return np.array([x[0], x[1] + x[1] ** 2, np.exp(x[2]) - 1])
+
+    def jac(x):
+        return np.diag([1, 1 + 2 * x[1], np.exp(x[2])])
+
+    result = fo.minimize(residual=residual, x0=[20.0, 30.0, -80.0], jac=jac)
+    assert result.success and result.fun < 1e-20
+
+
+def test_a_linear_model_that_promises_rounding_is_convergence():
+    """Where steps shrink because rounding hides what they bring, not at a Jacobian of wrong sign."""
+    t = np.linspace(0, 3.4, 25)
+    y = 3 * np.exp(-0.5 * t) + 4 * np.exp(-3 * t) + 0.05 * np.cos(40 * t)
+
+    def residual(x):
+        return x[0] * np.exp(-x[1] * t) + x[2] * np.exp(-x[3] * t) - y
+
+    def jac(x):
+        a, b = np.exp(-x[1] * t), np.exp(-x[3] * t)
+        return np.stack([a, -t * x[0] * a, b, -t * x[2] * b], axis=1)
+
+    for seed in range(10):
+        x0 = np.array([3, 0.5, 4, 3]) * np.exp(np.random.default_rng(seed).uniform(-1.5, 1.5, 4))
+        result = fo.minimize(residual=residual, x0=x0, jac=jac, gtol=0, xtol=0, ftol=0)
+        assert result.success == (result.status == 1), result
+        wrong = fo.minimize(residual=residual, x0=x0, jac=lambda x: -jac(x))
+        assert not wrong.success
+    assert result.success and abs(jac(result.x).T @ residual(result.x)).max() < 1e-7

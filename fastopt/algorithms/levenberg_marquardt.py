@@ -30,6 +30,7 @@ from fastopt.algorithms.state import (
     PRECISION,
     RADIUS,
     REACHED,
+    ROUNDING,
     ROWS,
     RUNNING,
     SCALE,
@@ -178,15 +179,18 @@ def choose_step(R, q, n, scales, g, held, radius, damping, S, z, p, w):
     return damping
 
 
-def first_scales(norms, x, scales):
-    """The norms of the columns; for a column of zeros what the others suggest, in units of its parameter (MINPACK takes 1)."""
+def first_scales(norms, x, scales, eps):
+    """The norms of the columns; what the others suggest, in units of its parameter, for one that is lost beside them.
+
+    MINPACK takes 1 for a column of zeros, and one of 1e-35 as it is: its parameter then goes 1e35 far.
+    """
     change, biggest = 0.0, 0.0
     for j in range(x.size):
         change = max(change, norms[j] * abs(x[j]))
         biggest = max(biggest, norms[j])
     for j in range(x.size):
         scale = norms[j]
-        if scale == 0.0:
+        if scale == 0.0 or scale * abs(x[j]) < eps * change:
             scale = change / abs(x[j]) if change > 0.0 and x[j] != 0.0 else biggest
         scales[j] = scale if 0.0 < scale < math.inf else 1.0
 
@@ -255,7 +259,7 @@ def levenberg_marquardt(fun, x, g, bounds, head, work):
         head[STATUS] = RUNNING if math.isfinite(head[F]) and math.isfinite(largest(x)) else NOT_FINITE
         if head[STATUS] == RUNNING:
             linearize(fun, x, g, bounds, r, J, R, q, norms, held, trial, w, head)
-            first_scales(norms, x, scales)
+            first_scales(norms, x, scales, head[EPS])
             length = scaled_norm(scales, x)
             head[RADIUS] = FACTOR * length if length > 0.0 else FACTOR
         copy(g, work[n : 2 * n])
@@ -279,6 +283,9 @@ def levenberg_marquardt(fun, x, g, bounds, head, work):
             copy(g, work[n : 2 * n])
         elif head[STATUS] == RUNNING:
             head[STATUS] = PRECISION
+        # all that the linear model promises, in a ball of any radius and whatever the Jacobian's sign
+        if head[STATUS] == PRECISION and 0.5 * dot(q, q) <= ROUNDING * head[EPS] * head[F]:
+            head[STATUS] = FUNCTION
     return head[F]
 
 
