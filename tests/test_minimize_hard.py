@@ -372,3 +372,28 @@ def test_pairs_beyond_what_helps_are_not_kept():
     runs = [fo.minimize(p.value, p.start, jac=p.gradient, memory=m, gtol=1e-9) for m in (4, 6, 7, 50)]
     assert all((r.x == runs[1].x).all() and r.nfev == runs[1].nfev for r in runs[2:])
     assert (runs[0].x != runs[1].x).any() and all(r.success for r in runs)
+
+
+def test_many_bounds_are_reached_at_once():
+    """A function that falls without curvature, or whose quasi-Newton end points leave the box, is not led from bound to bound."""
+    n = 200
+    weights = np.arange(1.0, n + 1)
+
+    def concave(x):
+        return float(-weights @ x**2), -2 * weights * x
+
+    result = fo.minimize(concave, np.full(n, 0.5), jac=True, bounds=[(0.1, 10)] * n)
+    assert result.success and (result.x == 10).all() and result.nfev < 20
+
+    def chain(x):  # EXPLIN of CUTE
+        e = np.exp(0.1 * x[:30] * x[1:31])
+        g = -10 * weights[:60]
+        g[:30] += 0.1 * e * x[1:31]
+        g[1:31] += 0.1 * e * x[:30]
+        return float(e.sum() - 10 * weights[:60] @ x), g
+
+    held = []
+    result = fo.minimize(
+        chain, np.zeros(60), jac=True, bounds=[(0, 10)] * 60, callback=lambda x: held.append((x == 10).sum())
+    )
+    assert result.success and (result.x[31:] == 10).all() and max(np.diff(held)) > 20

@@ -1,7 +1,9 @@
 """L-BFGS: Liu & Nocedal 1989, two loops over the last m pairs; with box bounds by projection.
 
 With bounds, entries that a bound holds stay where they are; the direction is taken in the others, its
-end point moved inside the bounds, and the line search goes no further than the first bound.
+end point moved inside the bounds, and the line search goes no further than the first bound. Where the
+end point so moved does not lie downhill, entries that were on their way down and out go to their bounds,
+and the direction of the others is taken anew.
 """
 
 import math
@@ -15,6 +17,7 @@ from fastopt.algorithms.state import (
     NEW,
     NEWEST,
     PAIRS,
+    RADIUS,
     RUNNING,
     STATUS,
     STEP,
@@ -33,8 +36,10 @@ from fastopt.algorithms.vectors import (
     copy,
     copy_clipped,
     dot,
+    fill,
     hold,
     largest_relative,
+    lead_out,
     move,
     multiply,
     norm,
@@ -45,6 +50,7 @@ from fastopt.algorithms.vectors import (
 )  # fmt: skip
 
 CURVATURE = 0.9
+FARTHER = 10.0  # as long is a first trial after one that a bound ended, where no curvature is known
 
 
 def lbfgs_size(n, memory, rows):
@@ -121,25 +127,35 @@ def lbfgs(fun, x, g, bounds, head, work):
         if finish(x, g, bounds, head, work):
             break
         pairs, newest = int(head[PAIRS]), int(head[NEWEST])
-        copy(g, d)
         if bounded:
             hold(x, g, bounds, free)
-            multiply(d, free, d)
-        two_loops(d, S, Y, rho, alpha, pairs, newest, m, free, spare, bounded)
-        t = 1.0
-        if pairs == 0:
-            size = norm(d)
-            t = in_units(min(size, FIRST), x, head[F], size) / size
-        t_max = longest = LONGEST * max(1.0, t)
-        if bounded:
-            copy(d, spare)
-            scale(t, d)
+            fill(0.0, g0)
+        t, t_max, longest = 1.0, LONGEST, LONGEST
+        for again in range(2):
+            copy(g, d)
+            if bounded:
+                multiply(d, free, d)
+            two_loops(d, S, Y, rho, alpha, pairs, newest, m, free, spare, bounded)
             t = 1.0
+            if pairs == 0:
+                size = norm(d)
+                t = in_units(min(size, FIRST), x, head[F], size) / size * max(1.0, head[RADIUS])
+            t_max = longest = LONGEST * max(1.0, t)
+            if not bounded:
+                break
+            scale(t, d)
+            move(d, 1.0, g0, d)
+            copy(d, spare)
             inside(x, d, x0, bounds)
-            if not dot(d, g) < 0.0:  # the projection spoiled it: no further than the first bound
+            if dot(d, g) < 0.0:
+                break
+            if again == 0:  # the projection spoiled it
+                lead_out(x, spare, g, bounds, free, g0)
+            else:  # once more: no further than the first bound
                 copy(spare, d)
+        if bounded:
             t_max = to_bounds(x, d, bounds)
-            t = min(t, t_max)
+            t = min(1.0, t_max)
         slope = dot(d, g)
         if pairs > 0:
             head[EXPECTED] = -0.5 * slope
@@ -156,13 +172,14 @@ def lbfgs(fun, x, g, bounds, head, work):
             if pairs == 0 or head[FORWARD] > 0:
                 stuck(head)
             else:
-                head[PAIRS] = 0
+                head[PAIRS] = head[RADIUS] = 0
             continue
         if bounded:
             copy_clipped(x, bounds, x)
         accept(f, head)
         if t >= longest:
             head[STATUS] = UNBOUNDED
+        reached = bounded and t >= t_max
         j = newest + 1 if newest + 1 < m else 0
         s, y = part(S, j * n, n), part(Y, j * n, n)
         subtract(x, x0, s)
@@ -174,6 +191,10 @@ def lbfgs(fun, x, g, bounds, head, work):
             rho[j] = 1.0 / product
             if math.isfinite(rho[j]):
                 head[NEWEST], head[PAIRS] = j, min(pairs + 1, m)
+        if (
+            reached and head[PAIRS] == 0
+        ):  # nothing is known of the curvature, and the search could go no further
+            head[RADIUS] = FARTHER * max(1.0, head[RADIUS])
     return head[F]
 
 

@@ -76,6 +76,14 @@ def hold(x, g, bounds, out):
     out[:] = ~(((x <= low) & (g > 0)) | ((x >= high) & (g < 0)))
 
 
+def lead_out(x, d, g, bounds, free, out):
+    """out_i leads to the bound that x + d oversteps downhill, and free_i = 0; elsewhere out_i = 0."""
+    end, inner = x + d, np.minimum(np.maximum(x + d, bounds[0]), bounds[1])
+    leave = (free > 0) & (inner != end) & (g * d < 0)
+    out[:] = np.where(leave, inner - x, 0)
+    free[leave] = 0
+
+
 def multiply(a, b, out):
     np.multiply(a, b, out=out)
 

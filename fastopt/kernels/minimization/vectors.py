@@ -155,6 +155,17 @@ def hold(x, g, bounds, out):
 
 
 @loop
+def lead_out(x, d, g, bounds, free, out):
+    for i in range(x.size):
+        end = x[i] + d[i]
+        inner = min(max(end, bounds[0, i]), bounds[1, i])
+        leaves = free[i] > 0 and inner != end and g[i] * d[i] < 0
+        out[i] = inner - x[i] if leaves else 0.0
+        if leaves:
+            free[i] = 0.0
+
+
+@loop
 def multiply(a, b, out):
     for i in range(out.size):
         out[i] = a[i] * b[i]
