@@ -11,6 +11,16 @@ static void NAME(row_span)(const fo_ascent *a, int64_t i, int64_t *begin, int64_
     *end = indptr ? indptr[i + 1] : *begin + a->features;
 }
 
+/* Without values all entries are 1: a row of a9a takes 0.55 to 0.6 of the time. */
+static double NAME(sum_at)(const int32_t *indices, int64_t begin, int64_t end, const double *w)
+{
+    double even = 0, odd = 0;
+    int64_t k = begin;
+    for (; k < end - 1; k += 2) even += w[indices[k]], odd += w[indices[k + 1]];
+    if (k < end) even += w[indices[k]];
+    return even + odd;
+}
+
 static double NAME(sparse_dot)(const T *values, const int32_t *indices, int64_t begin, int64_t end, const double *w)
 {
     double even = 0, odd = 0;
@@ -41,18 +51,22 @@ static double NAME(dense_dot)(const T *RESTRICT values, const double *RESTRICT w
 static double NAME(score)(const fo_ascent *a, int64_t begin, int64_t end)
 {
     const T *values = AT(const T, a->values);
+    const int32_t *indices = AT(const int32_t, a->indices);
     const double *w = AT(const double, a->w);
     if (!a->indptr) return NAME(dense_dot)(values + begin, w, end - begin);
-    return NAME(sparse_dot)(values, AT(const int32_t, a->indices), begin, end, w);
+    return values ? NAME(sparse_dot)(values, indices, begin, end, w) : NAME(sum_at)(indices, begin, end, w);
 }
 
 static void NAME(add_row)(const fo_ascent *a, int64_t begin, int64_t end, double factor)
 {
     const T *RESTRICT values = AT(const T, a->values);
+    const int32_t *indices = AT(const int32_t, a->indices);
     double *RESTRICT w = AT(double, a->w);
-    if (a->indptr) NAME(sparse_add)(values, AT(const int32_t, a->indices), begin, end, w, factor);
-    else
+    if (!a->indptr)
         for (int64_t k = 0; k < end - begin; k++) w[k] += factor * values[begin + k];
+    else if (values) NAME(sparse_add)(values, indices, begin, end, w, factor);
+    else
+        for (int64_t k = begin; k < end; k++) w[indices[k]] += factor;
 }
 
 /* Ask for what a pass will want of row i: rows come in an order that no prefetcher guesses. */
@@ -62,7 +76,7 @@ static void NAME(fetch_row)(const fo_ascent *a, int64_t i)
     NAME(row_span)(a, i, &begin, &end);
     int64_t last = end < begin + FETCHED * step ? end : begin + FETCHED * step;
     PREFETCH(a->rows + i * (int64_t)sizeof(fo_ascent_row));
-    for (int64_t k = begin; k < last; k += step) PREFETCH(a->values + k * (int64_t)sizeof(T));
+    for (int64_t k = begin; a->values && k < last; k += step) PREFETCH(a->values + k * (int64_t)sizeof(T));
     for (int64_t k = begin; a->indices && k < last; k += 16) PREFETCH(a->indices + k * 4);
 }
 
@@ -158,7 +172,7 @@ static void NAME(multiclass_pass)(fo_ascent *a, const fo_ascent_classes *of)
         NAME(row_span)(a, i, &begin, &end);
         memcpy(scores, b, sizeof(double) * (size_t)classes);
         for (int64_t k = begin; k < end; k++) {
-            const double *RESTRICT w = AT(const double, a->w) + (indices ? indices[k] : k - begin) * classes, x = values[k];
+            const double *RESTRICT w = AT(const double, a->w) + (indices ? indices[k] : k - begin) * classes, x = values ? values[k] : 1;
             for (int64_t c = 0; c < classes; c++) scores[c] += x * w[c];
         }
         const double q = of->squares[i] * inverse + inverse_rho;
@@ -173,7 +187,7 @@ static void NAME(multiclass_pass)(fo_ascent *a, const fo_ascent_classes *of)
         for (int64_t c = 0; c < classes; c++) b[c] += moves[c] * inverse_rho, moves[c] *= inverse;
         for (int64_t k = begin; k < end; k++) {
             double *RESTRICT w = AT(double, a->w) + (indices ? indices[k] : k - begin) * classes;
-            const double x = values[k];
+            const double x = values ? values[k] : 1;
             for (int64_t c = 0; c < classes; c++) w[c] += moves[c] * x;
         }
     }
@@ -187,6 +201,10 @@ static void NAME(row_squares)(const fo_ascent *a, int64_t n, double *squares)
         int64_t begin, end;
         double sums[LANES] = {0};
         NAME(row_span)(a, i, &begin, &end);
+        if (!a->values) {
+            squares[i] = (double)(end - begin);
+            continue;
+        }
         const T *x = AT(const T, a->values) + begin;
         for (int64_t k = 0; k < end - begin; k++) sums[k % LANES] += (double)x[k] * x[k];
         squares[i] = tree(sums);

@@ -132,6 +132,6 @@ RUN = Table(
 # Dual ascent (csrc/ascent.inc.h). one_over_l2: 1 / (2 l2), one_over_rho likewise. high, low: slopes beyond which a row at
 # a bound is put aside; worst: the last pass's violation.
 ASCENT_NUMBERS = Table("ascent_numbers", floats="one_over_l2 one_over_rho margin high low worst")
-# Addresses of CSR triples (values, int32 indices, int64 indptr; the last two 0 with dense rows), of the rows' own
+# Addresses of CSR triples (values, 0 where all are 1, int32 indices, int64 indptr; the last two 0 with dense rows), of the rows' own
 # numbers, w and b (float64), and of the order (int32). active: rows not put aside; seed: of the order.
 ASCENT = Table("ascent", "values indices indptr features rows w b order active seed", numbers=ASCENT_NUMBERS)

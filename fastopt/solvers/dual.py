@@ -106,6 +106,8 @@ class _Ascent:
         self.squares, self.numbers = np.empty(rows.n), ASCENT_NUMBERS.filled()
         where = (*data, self.w, self.bias, self.order, self.numbers)
         values, indices, indptr, w, b, order, numbers = (address(a) if a.size else 0 for a in where)
+        if indices and (data[0] == 1).all():
+            values = 0
         self.table = ASCENT.filled(
             values=values, indices=indices, indptr=indptr, features=rows.features, w=w, b=b, order=order,
             seed=12345 + seed, numbers=numbers,
