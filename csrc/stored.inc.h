@@ -83,26 +83,6 @@ static void encode_parameter(const fo_stored *a, int64_t at, int64_t n, const fl
     }
 }
 
-static inline void encode_eights(uint8_t *FO_RESTRICT code, const float *FO_RESTRICT x, int64_t n, int32_t base,
-                                 uint32_t word, int odd, int is_signed)
-{
-    for (int64_t i = 0; i < n; i++, word += WEYL) {
-        uint32_t bits = bits_of(x[i]);
-        code[i] = (uint8_t)to_eight(bits, noisy(bits, twenty_of(word, odd), 20), base, is_signed);
-    }
-}
-
-static void encode_eight(const fo_stored *a, int j, int64_t at, int64_t n, const float *x)
-{
-    int is_signed = a->form[j] == FO_SIGNED8;
-    uint8_t *code = (uint8_t *)a->s[j] + at;
-    int32_t base = base_of(largest_size(x, n), is_signed);
-    uint32_t word = word_of(at, a->key[j / 2]);
-    a->base[j][at / STORED_BLOCK] = (int16_t)base;
-    if (is_signed) encode_eights(code, x, n, base, word, j % 2, 1);
-    else encode_eights(code, x, n, base, word, j % 2, 0);
-}
-
 static void encode_slot(const fo_stored *a, int j, int64_t at, int64_t n, const float *x)
 {
     if (a->form[j] == FO_BFLOAT16) {
@@ -110,7 +90,7 @@ static void encode_slot(const fo_stored *a, int j, int64_t at, int64_t n, const 
         uint32_t key = a->key[j / 2];
         for (int64_t i = 0; i < n; i++) code[i] = to_bfloat16(bits_of(x[i]), half_of(word_of(at + i, key), j));
     } else if (a->form[j] != FO_FLOAT32) {
-        encode_eight(a, j, at, n, x);
+        encode_eight(a, j, at, n, x, 1);
     }
 }
 
@@ -130,7 +110,7 @@ static fused_fn *fused_loop(int rule, const fo_stored *a)
 static void update_fused(fused_fn *loop, int rule, const double *coefficients, const fo_stored *a, int64_t begin, int64_t end)
 {
     float k[FO_MAX_COEFFICIENTS], room[FO_MAX_SLOTS * STORED_BLOCK], gradient[STORED_BLOCK];
-    int slots = fo_rule_slots(rule), eight = a->form[0] != FO_BFLOAT16, size = a->parameter == FO_FLOAT32 ? 4 : 2;
+    int slots = fo_rule_slots(rule), eight = a->form[0] != FO_BFLOAT16, wide = a->parameter == FO_FLOAT32, size = wide ? 4 : 2;
     int64_t step = eight || !as_given(a) ? STORED_BLOCK : end - begin;
     for (int j = 0; j < fo_rule_coefficients(rule); j++) k[j] = coefficient_f32(coefficients[j]);
     for (int64_t at = begin; at < end; at += step) {
@@ -140,7 +120,11 @@ static void update_fused(fused_fn *loop, int rule, const double *coefficients, c
         char *s[3] = {0};
         for (int j = 0; j < slots; j++) s[j] = (char *)a->s[j] + at * (eight ? 1 : 2);
         loop(k, a, at, n, (char *)a->p + at * size, (int16_t *)a->master + at, g, s[0], s[1], s[2], room);
-        for (int j = 0; eight && j < slots; j++) encode_pairs(a, j, at, n, room + STORED_BLOCK * j);
+        for (int j = 0; eight && j < slots; j++) {
+            const float *x = room + STORED_BLOCK * j;
+            if (wide) encode_eight(a, j, at, n, x, 1);
+            else encode_eight(a, j, at, n, x, 2);
+        }
     }
 }
 
