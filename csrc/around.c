@@ -7,7 +7,17 @@
 static const int OWN_HYPERPARAMETERS[] = {0, 2, 2, 1, 0}, OWN_COEFFICIENTS[] = {0, 2, 3, 3, 4};
 static const double OWN_DEFAULTS[][2] = {{0}, {1, 0}, {6, 0.5}, {0.9}, {0}};
 
-static int has_norms(int rule) { return rule == FO_LARS || rule == FO_LAMB || fo_outer(rule) == FO_CAUTIOUS; }
+int fo_with_norms(int rule)
+{
+    while (fo_outer(rule) && fo_outer(rule) != FO_CAUTIOUS) rule = fo_inner(rule);
+    return rule;
+}
+
+int fo_rule_numbers(int rule)
+{
+    rule = fo_with_norms(rule);
+    return rule == FO_LARS ? 2 : rule == FO_LAMB || fo_outer(rule) == FO_CAUTIOUS;
+}
 
 static int has_copies(int rule)
 {
@@ -28,8 +38,8 @@ static int known(int rule)
 
 int fo_rule_around(int wrapper, int rule)
 {
-    if (wrapper < FO_AVERAGED || wrapper > FO_CAUTIOUS || !known(rule) || has_norms(rule)) return -1;
-    if (wrapper == FO_CAUTIOUS && has_copies(rule)) return -1;
+    if (wrapper < FO_AVERAGED || wrapper > FO_CAUTIOUS || !known(rule)) return -1;
+    if (wrapper == FO_CAUTIOUS && (has_copies(rule) || fo_rule_numbers(rule))) return -1;
     if (wrapper == FO_SCHEDULE_FREE && has_z(rule)) return -1;
     int place = fo_wrapper_place(rule) + (fo_outer(rule) ? FO_WRAPPER_BITS : 0);
     int most = FO_FIRST_WRAPPER + (FO_MOST_WRAPPERS - 1) * FO_WRAPPER_BITS;
@@ -68,7 +78,7 @@ int fo_rule_coefficients(int rule) { return known(rule) ? coefficients_of(rule) 
 int fo_rule_norms(int rule)
 {
     if (!known(rule)) return -1;
-    return !has_norms(rule) ? 0 : fo_outer(rule) ? 1 : 2;
+    return !fo_rule_numbers(rule) ? 0 : fo_outer(fo_with_norms(rule)) ? 1 : 2;
 }
 
 static void defaults_of(int rule, double *h)
@@ -125,7 +135,7 @@ static void fill(int rule, const double *h, double t, double *k)
         return;
     }
     const double *own = h + hyperparameters_of(inner);
-    double *e = k + coefficients_of(inner);
+    double *e = k + coefficients_of(inner) - fo_rule_numbers(inner);
     fill(inner, h, t, k);
     if (wrapper == FO_AVERAGED) {
         double share = 1, least = 1 - own[0];
@@ -158,21 +168,23 @@ static void from_lars(const double *h, const double *norms, double *k)
         double power = isinf(of_g) ? -120 : -1 - floor(log(of_g) / log(2));
         unit = pow(2, power > 120 ? 120 : power < -120 ? -120 : power);
     }
-    k[2] = rate / unit, k[3] = unit;
+    k[0] = rate / unit, k[1] = unit;
 }
 
 int fo_from_norms(int rule, const double *h, const double *norms, int64_t size, double *k)
 {
-    if (!known(rule) || !has_norms(rule)) return FO_UNKNOWN_RULE;
+    if (!known(rule) || !fo_rule_numbers(rule)) return FO_UNKNOWN_RULE;
     if (!h || !norms || !k) return FO_NULL_POINTER;
     if (size < 0) return FO_BAD_SIZE;
+    k += coefficients_of(rule) - fo_rule_numbers(rule);
+    rule = fo_with_norms(rule);
     if (rule == FO_LARS) {
         from_lars(h, norms, k);
     } else if (rule == FO_LAMB) {
-        k[10] = h[0] * (norms[0] > 0 && norms[1] > 0 ? norms[0] / norms[1] : 1.0);
+        k[0] = h[0] * (norms[0] > 0 && norms[1] > 0 ? norms[0] / norms[1] : 1.0);
     } else {
         double share = pow(norms[0], 2) / (double)(size > 1 ? size : 1);
-        k[coefficients_of(rule) - 1] = 1 / (share > 1e-3 ? share : 1e-3);
+        k[0] = 1 / (share > 1e-3 ? share : 1e-3);
     }
     return FO_OK;
 }

@@ -79,8 +79,14 @@ static void NAME(update_any)(int rule, const double *k, T *p, const T *g, T *con
         NAME(base)(rule, k, p, g, s, begin, end);
         return;
     }
-    int slots = fo_rule_slots(inner);
-    const double *e = k + fo_rule_coefficients(inner);
+    int slots = fo_rule_slots(inner), numbers = fo_rule_numbers(inner), first = fo_rule_coefficients(inner) - numbers;
+    const double *e = k + first;
+    double own[FO_MAX_COEFFICIENTS];
+    if (numbers) { /* they come after what the wrapper takes: the inner rule's k has none between */
+        memcpy(own, k, sizeof(double) * (size_t)first);
+        memcpy(own + first, k + fo_rule_coefficients(rule) - numbers, sizeof(double) * (size_t)numbers);
+        k = own;
+    }
     unsigned control = fo_flush_denormals();
     for (int64_t i = begin; i < end; i += BLOCK) {
         int64_t stop = end - i < BLOCK ? end : i + BLOCK;
@@ -127,6 +133,9 @@ static void NAME(measure)(int rule, const double *k, const T *p, const T *g, T *
 {
     double parts[2][PARTS] = {{0}};
     T block[BLOCK], value[BLOCK];
+    int norms = fo_rule_norms(rule);
+    for (; fo_outer(rule) && fo_outer(rule) != FO_CAUTIOUS; rule = fo_inner(rule))
+        if (fo_outer(rule) == FO_SCHEDULE_FREE) p = s[fo_rule_slots(fo_inner(rule))];
     unsigned control = fo_flush_denormals();
     for (int64_t i = begin; i < end; i += BLOCK) {
         int64_t n = end - i < BLOCK ? end - i : BLOCK;
@@ -147,6 +156,6 @@ static void NAME(measure)(int rule, const double *k, const T *p, const T *g, T *
             NAME(add_squares)(rule == FO_LAMB ? value : now, n, 1, parts[1]);
         }
     }
-    for (int j = 0; j < fo_rule_norms(rule); j++) out[j] = sum_of_parts(parts[j]);
+    for (int j = 0; j < norms; j++) out[j] = sum_of_parts(parts[j]);
     fo_restore_denormals(control);
 }

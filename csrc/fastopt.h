@@ -92,8 +92,8 @@ enum {
  *   FO_CAUTIOUS       () the base's step where it goes against the gradient; it takes norms, see fo_measure */
 enum { FO_AVERAGED = 1, FO_LOOKAHEAD, FO_SCHEDULE_FREE, FO_CAUTIOUS };
 
-/* The number of the rule around another, or -1 where there is none such: an unknown rule, one with norms, FO_CAUTIOUS
- * around rules that keep a copy of the parameter, FO_SCHEDULE_FREE around one with a slot z, more than three in all. */
+/* The number of the rule around another, or -1 where there is none such: an unknown rule, FO_CAUTIOUS
+ * around rules with norms or that keep a copy of the parameter, FO_SCHEDULE_FREE around one with a slot z, more than three in all. */
 FO_API int fo_rule_around(int wrapper, int rule);
 
 FO_API int fo_rule_count(void);                        /* without those around others */
@@ -113,7 +113,7 @@ FO_API int fo_rule_start(int rule, int slot, const double *h, double *start);
 /* Once a step: the coefficients k of step t (1, 2, ...) from the hyperparameters h. */
 FO_API int fo_coefficients(int rule, const double *h, double t, double *k);
 
-/* Rules with norms (FO_LARS, FO_LAMB, those of FO_CAUTIOUS), once a step and array, between fo_coefficients and fo_update:
+/* Rules with norms (FO_LARS, FO_LAMB, those of FO_CAUTIOUS, any around these), once a step and array, between fo_coefficients and fo_update:
  * fo_measure adds nothing up between calls: squares[0 .. fo_rule_norms) are the sums over elements [begin, end), in an
  * order that is the same for every instruction set. From the roots of the array's sums fo_from_norms writes the last
  * numbers of k. FO_UNKNOWN_RULE for a rule without norms. */

@@ -57,6 +57,10 @@ static inline int fo_wrapper_place(int rule)
 static inline int fo_outer(int rule) { return rule >> fo_wrapper_place(rule); }
 static inline int fo_inner(int rule) { return rule & ((1 << fo_wrapper_place(rule)) - 1); }
 
+/* around.c: the rule within that takes norms, if one does; how many numbers come from them, at the end of k. */
+int fo_with_norms(int rule);
+int fo_rule_numbers(int rule);
+
 /* coefficients.c: of rules of the table. */
 const char *fo_base_name(int rule);
 int fo_base_slots(int rule);

@@ -130,13 +130,14 @@ static double norm(const double *x)
     return sqrt(sum);
 }
 
-static void layerwise(int rule)
+/* And the average of its iterates, where `number` is the rule's with an average around it. */
+static void layerwise(int rule, int number)
 {
     double h[FO_MAX_HYPERPARAMETERS], u[N];
-    fo_rule_defaults(rule, h), h[0] = 0.1;
-    begin(rule, h);
+    fo_rule_defaults(number, h), h[0] = 0.1;
+    begin(number, h);
     for (int t = 1; t <= STEPS; t++) {
-        slope(t), step(rule, h, t);
+        slope(t), step(number, h, t);
         if (rule == FO_LARS) {
             double rate = 0.001 * norm(q) / norm(g);
             for (int i = 0; i < N; i++) m[i] = 0.9 * m[i] + 0.1 * rate * g[i], q[i] -= m[i];
@@ -148,15 +149,17 @@ static void layerwise(int rule)
             double ratio = norm(q) / norm(u);
             for (int i = 0; i < N; i++) q[i] -= 0.1 * ratio * u[i];
         }
+        for (int i = 0; i < N; i++) beside[i] += (q[i] - beside[i]) / t;
     }
-    close_to(p, q, fo_rule_name(rule));
+    close_to(p, q, fo_rule_name(number));
+    if (number != rule) close_to(slots[fo_rule_slots(rule)], beside, "average of one with norms");
 }
 
 static void refusals(void)
 {
     double k[FO_MAX_COEFFICIENTS] = {0}, h[FO_MAX_HYPERPARAMETERS] = {0}, two[FO_MAX_NORMS] = {1, 1};
     int averaged = fo_rule_around(FO_AVERAGED, FO_ADAM);
-    expect(fo_rule_around(9, FO_ADAM) == -1 && fo_rule_around(FO_AVERAGED, FO_LAMB) == -1, "around");
+    expect(fo_rule_around(9, FO_ADAM) == -1 && fo_rule_around(FO_CAUTIOUS, FO_LAMB) == -1, "around");
     expect(fo_measure_f64(FO_ADAM, k, p, g, s, 0, 5, two) == FO_UNKNOWN_RULE, "no norms");
     expect(fo_measure_f64(-3, k, p, g, s, 0, 5, two) == FO_UNKNOWN_RULE, "no rule");
     expect(fo_measure_f64(FO_LARS, k, p, g, s, 5, 0, two) == FO_BAD_RANGE, "range");
@@ -183,8 +186,8 @@ int main(void)
     averaged_and_lookahead();
     schedule_free();
     cautious();
-    layerwise(FO_LARS);
-    layerwise(FO_LAMB);
+    layerwise(FO_LARS, FO_LARS), layerwise(FO_LARS, fo_rule_around(FO_AVERAGED, FO_LARS));
+    layerwise(FO_LAMB, FO_LAMB), layerwise(FO_LAMB, fo_rule_around(FO_AVERAGED, FO_LAMB));
     refusals();
     return failures != 0;
 }

@@ -64,6 +64,22 @@ def test_bits_of_numpy(rule, dtype, need):
         assert run(rule, "numba", dtype, **options) == run(rule, "numpy", dtype, **options), options
 
 
+@pytest.mark.parametrize("rule", RULES, ids=range(len(RULES)))
+def test_back_end_c_takes_them(rule):
+    """Also arrays in another order than C's, which NumPy steps."""
+    for dtype in ("f4", "f8"):
+        for options in ({}, {"clip": 3.0}, {"nonfinite": "skip"}):
+            assert run(rule, "c", dtype, **options) == run(rule, "numpy", dtype, **options), options
+    turned = [np.asfortranarray(np.arange(12.0).reshape(3, 4)) for _ in range(2)]
+    for p, backend in zip(turned, ("c", "numpy"), strict=True):
+        opt = fo.Optimizer(p, rule, backend=backend)
+        assert opt.backend == backend
+        opt.step(np.cos(p))
+    assert turned[0].tobytes() == turned[1].tobytes()
+    with pytest.raises(ValueError, match="Muon is not in the C library"):
+        fo.Optimizer(np.ones((2, 2)), fo.Muon(), backend="c")
+
+
 def test_instruction_sets_show_in_no_bit(need):
     need("numba")
     reference = run(RULES[1], "numba", "f4")

@@ -1,6 +1,7 @@
 """Cautious against the naive rules, and by its meaning."""
 
 import naive_rules
+import naive_wrappers
 import numpy as np
 import pytest
 
@@ -23,6 +24,53 @@ def test_twenty_steps(base, reference, backend, rng):
         opt.step(g)
         expected = reference.step(expected, g)
     np.testing.assert_allclose(p, expected, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("base, reference", CASES, ids=[type(b).__name__ for b, _ in CASES])
+def test_averages_and_lookahead_around_it(base, reference, backend, rng):
+    fresh = lambda: type(reference)(**{f: getattr(reference, f) for f in reference.defaults})  # noqa: E731
+    pairs = (
+        (fo.Averaged(fo.Cautious(base), begin=5), naive_wrappers.Averaged(fresh(), naive_wrappers.PolyakAverage(start=5))),
+        (fo.Lookahead(fo.Cautious(base), 3, 0.4), naive_wrappers.Lookahead(fresh(), k=3, alpha=0.4)),
+    )  # fmt: skip
+    for rule, theirs in pairs:
+        p = rng.standard_normal((7, 3))
+        opt, expected = fo.Optimizer(p, rule, backend=backend), p.copy()
+        for _ in range(20):
+            g = rng.standard_normal(p.shape)
+            opt.step(g)
+            expected = theirs.step(expected, g)
+        np.testing.assert_allclose(p, expected, rtol=1e-11, atol=1e-12)
+        if hasattr(theirs, "averaged"):
+            np.testing.assert_allclose(opt.averaged(), theirs.averaged(), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("base, reference", CASES, ids=[type(b).__name__ for b, _ in CASES])
+def test_schedule_free_around_it(base, reference, backend, rng):
+    """Its steps, and the count of what agrees, are at z; the gradient is at y."""
+    reference = type(reference)(**{f: getattr(reference, f) for f in reference.defaults})
+    y = rng.standard_normal((7, 3))
+    opt, x, z = fo.Optimizer(y, fo.ScheduleFree(fo.Cautious(base), 0.7), backend=backend), y.copy(), y.copy()
+    for t in range(1, 21):
+        g = rng.standard_normal(y.shape)
+        opt.step(g)
+        z = reference.step(z, g)
+        x = x + (z - x) / t
+        np.testing.assert_allclose(y, 0.3 * z + 0.7 * x, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(opt.averaged(), x, rtol=1e-10, atol=1e-12)
+
+
+def test_what_is_around_it_goes_into_a_file(tmp_path, rng):
+    p, g = rng.standard_normal(40), rng.standard_normal((6, 40))
+    opt = fo.Optimizer(p, fo.Averaged(fo.Cautious(fo.AdamW(0.1)), 0.9))
+    for now in g[:3]:
+        opt.step(now)
+    opt.save(tmp_path / "file")
+    again = fo.Optimizer.load(tmp_path / "file")
+    for now in g[3:]:
+        opt.step(now)
+        again.step(now)
+    assert again.rule == opt.rule and again.averaged().tobytes() == opt.averaged().tobytes()
 
 
 LONG = [

@@ -21,6 +21,14 @@ NORMS = [
     fo.LAMB(),
     *CAUTIOUS,
 ]
+AROUND_NORMS = [
+    *(fo.Averaged(r, 0.9, 2) for r in NORMS[1:]),
+    fo.Lookahead(fo.Cautious(fo.AdamW(0.1, weight_decay=0.1)), 3, 0.4),
+    fo.ScheduleFree(fo.Cautious(fo.Momentum(0.1, weight_decay=0.1)), 0.7),
+    fo.ScheduleFree(fo.LARS(weight_decay=0.1, trust=0.5), 0.7),
+    fo.ScheduleFree(fo.LAMB(), 0.7),
+    fo.Averaged(fo.Lookahead(fo.ScheduleFree(fo.LAMB(weight_decay=0.1), 0.5), 2)),
+]
 AROUND = [
     *(fo.Averaged(r, 0.9, 2) for r in ELEMENTWISE),
     *(fo.Averaged(r) for r in ELEMENTWISE[:2]),
@@ -31,7 +39,7 @@ AROUND = [
     fo.ScheduleFree(fo.Averaged(fo.SGD(0.1))),
 ]
 SOME = [fo.Averaged(fo.Adam()), fo.Lookahead(fo.Momentum(), 2), fo.ScheduleFree(fo.RMSProp()), fo.LARS(), fo.LAMB(),
-        fo.Cautious(fo.AdamW())]  # fmt: skip
+        fo.Cautious(fo.AdamW()), fo.Averaged(fo.ScheduleFree(fo.Cautious(fo.Adam())))]  # fmt: skip
 FLAGS = ("", "avx512", "avx512,avx2")
 
 
@@ -56,7 +64,7 @@ def run(rule, backend, dtype="f4", clip=None, threads=1, steps=4):
     return [np.where(np.isnan(a), np.full_like(a, np.nan), a).tobytes() for a in found]  # any NaN is the same
 
 
-@pytest.mark.parametrize("rule", [*AROUND, *NORMS], ids=name_of)
+@pytest.mark.parametrize("rule", [*AROUND, *NORMS, *AROUND_NORMS], ids=name_of)
 def test_numbers_and_coefficients(rule):
     number, h = native.rule_number(rule), np.array(rule, float)
     assert rules.is_in_c(rule) and number >= 0
@@ -76,7 +84,7 @@ def test_numbers_and_coefficients(rule):
         assert k[: len(expected)].tolist() == list(expected)
 
 
-@pytest.mark.parametrize("rule", NORMS, ids=name_of)
+@pytest.mark.parametrize("rule", [*NORMS, *AROUND_NORMS], ids=name_of)
 def test_numbers_from_norms(rule):
     number, h = native.rule_number(rule), np.array(rule, float)
     count = rules.coefficient_count(rule) - rule.numbers
@@ -89,7 +97,7 @@ def test_numbers_from_norms(rule):
 
 
 @pytest.mark.parametrize("dtype", ["f4", pytest.param("f8", marks=pytest.mark.long)])
-@pytest.mark.parametrize("rule", [*AROUND, *NORMS], ids=name_of)
+@pytest.mark.parametrize("rule", [*AROUND, *NORMS, *AROUND_NORMS], ids=name_of)
 def test_c_has_numpys_bits(rule, dtype):
     clip = 5.0 if rules.has_norms(rule) else None
     assert run(rule, "c", dtype, clip) == run(rule, "numpy", dtype, clip)
@@ -128,7 +136,8 @@ def test_the_library_knows_what_goes_around_what():
     assert native.ffi.string(native.lib.fo_rule_name(around(averaged, adam))) == b"Adam"
     assert around(free, z) == around(free, around(averaged, z)) == around(free, around(free, adam)) == -1
     assert around(cautious, z) == around(cautious, around(averaged, adam)) == -1
-    assert around(averaged, around(cautious, adam)) == around(averaged, by_name(b"LARS")) == -1
+    assert around(cautious, around(cautious, adam)) == around(cautious, by_name(b"LARS")) == -1
+    assert around(free, around(lookahead, around(free, around(cautious, adam)))) == -1
     assert around(averaged, -1) == around(0, adam) == around(5, adam) == around(averaged, 255) == -1
     three = around(averaged, around(lookahead, around(free, adam)))
     assert three > 0 and native.lib.fo_rule_slots(three) == 5 and around(averaged, three) == -1

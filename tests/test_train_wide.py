@@ -20,6 +20,7 @@ RULES = [
     fo.Lookahead(fo.Momentum(0.1), every=4),
     fo.ScheduleFreeSGD(0.5, warmup=3),
     fo.ScheduleFreeAdamW(0.02),
+    fo.Averaged(fo.Cautious(fo.Adam(0.02)), begin=5),
 ]
 every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda r: type(r).__name__)
 

@@ -1,6 +1,7 @@
 """The engine of the C library: built-in rules and losses only."""
 
 from fastopt import native
+from fastopt.engines import whole
 from fastopt.engines.choose import shared_from
 from fastopt.engines.shared import bound_gradient, shared_look, shared_measure, shared_step
 
@@ -10,6 +11,8 @@ def _kind(table):
 
 
 def bind_step(rule, table, threads):
+    if table.whole:
+        return whole.bind_step(rule, table, threads)
     plan, chunks = table.plan, len(table.chunks)
     if threads < 2 or table.size < shared_from(rule):
         step = native.step_function(_kind(table))

@@ -76,7 +76,7 @@ def is_auto():
 
 def _of_users_own(rule, loss):
     """The first of the two, where they are given, that the C library does not have."""
-    if rule is not None and not rules.is_in_c(rule):
+    if rule is not None and not (rules.is_in_c(rule) or type(rule) in rules.WHOLE_IN_C):
         return rule
     return loss if loss is not None and type(loss) not in _LOSSES_IN_C else None
 

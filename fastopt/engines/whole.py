@@ -5,14 +5,12 @@ import numpy as np
 from fastopt import native, rules
 from fastopt.engines import numpy
 
-IN_C = (rules.Adafactor, rules.PlainAdafactor)
-
 
 def bind_step(rule, table, threads=1):
-    if type(rule) not in IN_C or not native.available() or not _in_order(table):
+    if type(rule) not in rules.WHOLE_IN_C or not native.available() or not _in_order(table):
         return numpy.bind_step(rule, table, threads)
     step, plan, chunks = native.whole_function(table.dtype), table.plan, len(table.chunks)
-    which = IN_C.index(type(rule))
+    which = rules.WHOLE_IN_C.index(type(rule))
     forms = np.array([_form(table, j) for j in range(len(table.shapes))], np.int64)
     at = native.address(forms)
 

@@ -73,6 +73,11 @@ RULES = (
 FURTHER = (ScheduleFreeSGD, ScheduleFreeAdamW, LARS, LAMB, PlainAdafactor, Adafactor, Muon)
 IN_C = (*RULES, ScheduleFreeSGD, ScheduleFreeAdamW, LARS, LAMB)  # the C library's, in its order
 
+WHOLE_IN_C = (
+    Adafactor,
+    PlainAdafactor,
+)  # whose step on whole arrays is in C, in its order (csrc/adafactor.inc.h)
+
 # Where hyperparameters of these names must lie, in built-in and in users' rules: (low, high, the
 # high end itself allowed).
 _RANGES = {

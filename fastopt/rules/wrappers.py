@@ -52,6 +52,7 @@ def Cautious(base):
     1/max(k/n, 1e-3), k of the array's n elements being left. Moments and weight decay are not masked.
 
     For rules with momentum: Momentum, Nesterov, Adam, AdamW, Lion, NAdam, ... (one without never goes the other way).
+    Averaged, Lookahead and ScheduleFree go around it: Averaged(Cautious(Adam())).
     Source: Liang et al. 2024, algorithm 1, with the factor of the authors' code; the paper has n/(k + 1), and
     optax.contrib.cautious masks the decay too. torch and Keras have none.
     """
@@ -84,9 +85,15 @@ class SAM(NamedTuple):
     eta: float = 0.01
 
 
+# The rules' parts of k: the base's `count` coefficients, those of what goes around it, and from `end` on the numbers from
+# the base's norms, if it has any.
+
+
 def _averaged(base_update, count, slots):
+    end = count + 2
+
     def update(h, k, p, g, s):
-        p_new, s_new = base_update(h, k[:count], p, g, s[:slots])
+        p_new, s_new = base_update(h, k[:count] + k[end:], p, g, s[:slots])
         return p_new, s_new + (k[count] * s[slots] + k[count + 1] * p_new,)  # noqa: RUF005 (Numba)
 
     def coefficients(h, t):
@@ -100,8 +107,10 @@ def _averaged(base_update, count, slots):
 
 
 def _lookahead(base_update, count, slots):
+    end = count + 3
+
     def update(h, k, p, g, s):
-        p_new, s_new = base_update(h, k[:count], p, g, s[:slots])
+        p_new, s_new = base_update(h, k[:count] + k[end:], p, g, s[:slots])
         slow, alpha, stay, meet = s[slots], k[count], k[count + 1], k[count + 2]
         middle = slow + alpha * (p_new - slow)
         return stay * p_new + meet * middle, s_new + (stay * slow + meet * middle,)  # noqa: RUF005 (Numba)
@@ -114,9 +123,11 @@ def _lookahead(base_update, count, slots):
 
 
 def _schedule_free(base_update, count, slots):
+    end = count + 3
+
     def update(h, k, p, g, s):
         z = s[slots]
-        z_new, s_new = base_update(h, k[:count], z, g, s[:slots])
+        z_new, s_new = base_update(h, k[:count] + k[end:], z, g, s[:slots])
         keep, apart, toward = k[count], k[count + 1], k[count + 2]
         return keep * (p - apart * z) + toward * z_new, s_new + (z_new,)  # noqa: RUF005 (Numba)
 
@@ -130,7 +141,7 @@ def _schedule_free(base_update, count, slots):
 
 
 def _wrapped(base, name, make, **fields):
-    if isinstance(base, SAM) or hasattr(base, "measure") or getattr(base, "whole", False):
+    if isinstance(base, SAM) or getattr(base, "whole", False):
         raise TypeError(
             f"{name} goes around rules that update element by element, not around {type(base).__name__}"
             + (f": write SAM({name}(...))" if isinstance(base, SAM) else "")
@@ -177,7 +188,6 @@ def _class(base, name, make, count, fields):
         "slots": (*base.slots, slot),
         "copies": (*getattr(base, "copies", ()), slot),
         "base": base,
-        "small": (*getattr(base, "small", ()), None),
         "around": staticmethod(around),
         "update": staticmethod(own),
         "coefficients": staticmethod(coefficients),
@@ -187,11 +197,40 @@ def _class(base, name, make, count, fields):
             (base(*self[: -len(fields)]), name, make, count, fields, self[-len(fields) :]),
         ),
     }
+    if hasattr(base, "measure"):
+        members |= _measuring(base, count, len(base.slots) if slot == "z" else None)
+    else:
+        members["small"] = (*getattr(base, "small", ()), None)
     if averaged is not None:
         members["averaged"] = staticmethod(averaged)
     cls = type(name + base.__name__, (parent,), members)
     _made[cls] = name, base
     return cls
+
+
+def _measuring(base, count, z):
+    """What a rule around one with norms measures: what the base does, at the parameters or, of ScheduleFree, at slot z."""
+    slots = len(base.slots)
+
+    def around_measure(base_measure):
+        def measure(h, k, p, g, s):
+            return base_measure(h, k[:count], p, g, s[:slots])
+
+        def measure_at_z(h, k, p, g, s):
+            return base_measure(h, k[:count], s[z], g, s[:slots])
+
+        return measure if z is None else measure_at_z
+
+    def from_norms(h, k, norms, size):
+        return base.from_norms(h, k[:count], norms, size)
+
+    return {
+        "measures": base.measures,
+        "numbers": base.numbers,
+        "around_measure": staticmethod(around_measure),
+        "measure": staticmethod(around_measure(base.measure)),
+        "from_norms": staticmethod(from_norms),
+    }
 
 
 # Whose decay is a factor of the parameter, not a part of the gradient.

@@ -49,10 +49,12 @@ def function_of(formula, name):
 
 
 def measure_of(formula):
-    """The same of `measure`, which is built around the base's update."""
+    """The same of `measure`, which is built around the base's, or around its update where it measures nothing."""
     if not hasattr(formula, "around_measure"):
         return formula.measure
-    return _around_measure(formula, function_of(formula.base, "update"))
+    base = formula.base
+    inner = measure_of(base) if hasattr(base, "measure") else function_of(base, "update")
+    return _around_measure(formula, inner)
 
 
 @functools.cache
