@@ -176,13 +176,15 @@ class Problem:
 
     def _joined(self, blocks, pairs):
         """The blocks of pairs of classes, b's among them, as one matrix for x."""
-        classes, features = self.shape
+        (classes, features), b = self.shape, self.count
         H = np.empty((self.size, self.size))
-        own = [np.arange(c * features, (c + 1) * features) for c in range(classes)]
-        if self.size > self.count:
-            own = [np.append(of_weights, self.count + c) for c, of_weights in enumerate(own)]
-        for (c, k), block in zip(pairs, blocks, strict=True):
-            H[np.ix_(own[c], own[k])] = H[np.ix_(own[k], own[c])] = block
+        own = [slice(c * features, (c + 1) * features) for c in range(classes)]
+        for pair, block in zip(pairs, blocks, strict=True):
+            for c, k in (pair, pair[::-1]):
+                H[own[c], own[k]] = block[:features, :features]
+                if self.size > self.count:
+                    H[b + c, own[k]] = H[own[c], b + k] = block[features, :features]
+                    H[b + c, b + k] = block[features, features]
         return H
 
     def _grams(self, kept, pairs):

@@ -123,9 +123,9 @@ class KeptPasses:
             result[:, :features, :features] = one_side + one_side.transpose(0, 2, 1)
             result[:, at, at] += sides[:, features + 1]
         else:
-            result[:, :features, :features] = np.where(
-                at[:, None] <= at, one_side, one_side.transpose(0, 2, 1)
-            )
+            whole = result[:, :features, :features]
+            whole[:] = one_side
+            np.copyto(whole, one_side.transpose(0, 2, 1), where=at[:, None] > at)
         if ones:
             result[:, features, :features] = result[:, :features, features] = sides[:, features]
             result[:, features, features] = diagonals.sum(axis=1, dtype=np.float64)
