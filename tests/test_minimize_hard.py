@@ -339,6 +339,15 @@ def test_a_simplex_that_has_collapsed_is_no_success(unit_x, unit_f):
     assert r.success and r.fun < 2.29e-3 * unit_f
 
 
+@pytest.mark.parametrize("bounds", [None, [(-1, 1), (0, 1)]])
+@pytest.mark.parametrize("start", [1e-20, -1e-200, 1e-300, 1e-310])
+def test_a_simplex_too_small_to_see_the_function_is_no_success(start, bounds):
+    r = fo.minimize(
+        lambda x: float(np.sum((x - 0.3) ** 2)), [start, abs(start)], method="nelder-mead", bounds=bounds
+    )
+    assert r.success and np.abs(r.x - 0.3).max() < 1e-3
+
+
 @pytest.mark.parametrize("bounded", [False, True])
 def test_two_loops_are_the_updates_multiplied_out(bounded, rng):
     """Against BFGS' formula on matrices (Nocedal & Wright 2006, equation 7.16), in the free entries alone with bounds."""

@@ -56,21 +56,6 @@ def probe(fun, x, bounds, head):
     return f if f == f else math.inf
 
 
-def start_simplex(fun, x, bounds, head, corners, values):
-    """x and n corners, each 5 % away along one entry (SciPy's), the other way where a bound is in the way."""
-    n, size = x.size, largest(x)
-    for i in range(n + 1):
-        corner = part(corners, i * n, n)
-        copy(x, corner)
-        if i > 0:
-            k = i - 1
-            step = 0.05 * x[k] if x[k] != 0.0 else 0.00025 * (size if size > 0.0 else 1.0)
-            if head[BOUNDED] and not bounds[0, k] <= x[k] + step <= bounds[1, k]:
-                step = -step
-            corner[k] = x[k] + step
-        values[i] = probe(fun, corner, bounds, head)
-
-
 def insert(corners, values, n, k):
     """Move corner k forward to its place in the order of values; the others are in order."""
     f = values[k]
@@ -81,6 +66,28 @@ def insert(corners, values, n, k):
             a, b = corners[k * n + i], corners[(k - 1) * n + i]
             corners[k * n + i], corners[(k - 1) * n + i] = b, a
         k -= 1
+
+
+def start_simplex(fun, x, bounds, head, corners, values, far):
+    """x and n corners, each 5 % away along one entry (SciPy's), the other way where a bound is in the way; in order.
+
+    far: at least as far as from an entry that is 0.
+    """
+    n, size = x.size, largest(x)
+    for i in range(n + 1):
+        corner = part(corners, i * n, n)
+        copy(x, corner)
+        if i > 0:
+            k = i - 1
+            step = 0.05 * x[k] if x[k] != 0.0 else 0.00025 * (size if size > 0.0 else 1.0)
+            if far:
+                step = max(0.00025, step)
+            if head[BOUNDED] and not bounds[0, k] <= x[k] + step <= bounds[1, k]:
+                step = -step
+            corner[k] = x[k] + step
+        values[i] = probe(fun, corner, bounds, head)
+    for k in range(1, n + 1):
+        insert(corners, values, n, k)
 
 
 def extent(corners, n, unit):
@@ -124,7 +131,7 @@ def verdict(corners, values, n, head):
     head[F], head[BEST], head[NORM] = f, f, math.nan
     spread = abs(values[n] - f)
     if head[ITERATIONS] == 0:  # the start's units, where they are below 1
-        size = largest(part(corners, 0, n))
+        size = largest(corners)
         head[SCALE] = size if 0.0 < size < 1.0 else 1.0
         head[F_BEFORE] = min(spread if spread > 0.0 else 1.0, abs(f) if f != 0.0 else 1.0, 1.0)
     enough = head[FTOL] * max(head[F_BEFORE], abs(f))
@@ -155,9 +162,9 @@ def nelder_mead(fun, x, g, bounds, head, work):
         head[SIMPLEX_BEFORE] = math.inf
         if head[BOUNDED]:
             copy_clipped(x, bounds, x)
-        start_simplex(fun, x, bounds, head, corners, values)
-        for k in range(1, n + 1):
-            insert(corners, values, n, k)
+        start_simplex(fun, x, bounds, head, corners, values, False)
+        if largest(x) < 1.0 and values[n] == values[0]:  # of x = 1e-20 steps of 5e-22 tell nothing
+            start_simplex(fun, x, bounds, head, corners, values, True)
     worst = part(corners, n * n, n)
     expand = 1.0 + 2.0 / n if n > 1 else 2.0
     contract = 0.75 - 0.5 / n if n > 1 else 0.5
@@ -169,9 +176,7 @@ def nelder_mead(fun, x, g, bounds, head, work):
         if small:
             head[SIMPLEX_BEFORE] = values[0]
             copy(part(corners, 0, n), x)
-            start_simplex(fun, x, bounds, head, corners, values)
-            for k in range(1, n + 1):
-                insert(corners, values, n, k)
+            start_simplex(fun, x, bounds, head, corners, values, False)
         head[ITERATIONS] += 1
         fill(0.0, middle)
         for k in range(n):
