@@ -389,8 +389,14 @@ def test_differences_are_to_one_side_until_the_end(method, how, numba):
             )  # one-sided: 1e-5
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("way", ["float32", "both", "count", "many"])
+OTHER_WAYS = [
+    pytest.param(method, way, marks=() if "lbfgs" in method or way == "float32" else pytest.mark.long)
+    for way in ("float32", "both", "count", "many")
+    for method in METHODS
+]  # each is a solver to compile
+
+
+@pytest.mark.parametrize("method, way", OTHER_WAYS)
 def test_values_of_other_types_than_float64(method, way, numba):
     """A compiled function may return float32 or an int: once its bits were taken for a float64's."""
     if way == "both" and method == "nelder-mead":
