@@ -191,9 +191,7 @@ def lbfgs(fun, x, g, bounds, head, work):
             rho[j] = 1.0 / product
             if math.isfinite(rho[j]):
                 head[NEWEST], head[PAIRS] = j, min(pairs + 1, m)
-        if (
-            reached and head[PAIRS] == 0
-        ):  # nothing is known of the curvature, and the search could go no further
+        if reached and head[PAIRS] == 0:  # of the curvature nothing is known
             head[RADIUS] = FARTHER * max(1.0, head[RADIUS])
     return head[F]
 
