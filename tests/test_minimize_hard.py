@@ -351,7 +351,7 @@ def test_a_simplex_too_small_to_see_the_function_is_no_success(start, bounds):
 @pytest.mark.parametrize("bounded", [False, True])
 def test_two_loops_are_the_updates_multiplied_out(bounded, rng):
     """Against BFGS' formula on matrices (Nocedal & Wright 2006, equation 7.16), in the free entries alone with bounds."""
-    from fastopt.algorithms.lbfgs import two_loops
+    from fastopt.algorithms.lbfgs import two_free_loops, two_loops
 
     n, memory, pairs, newest = 5, 4, 3, 1  # the oldest is number 3
     A = rng.standard_normal((n, n))
@@ -370,8 +370,11 @@ def test_two_loops_are_the_updates_multiplied_out(bounded, rng):
         V = np.eye(n) - np.outer(y, s) / (s @ y)
         H = V.T @ H @ V + np.outer(s, s) / (s @ y)
     rho = 1 / np.einsum("ij,ij->i", S, S @ A)
-    q, spare = g.copy(), np.empty(n)
-    two_loops(q, S.ravel(), Y.ravel(), rho, np.empty(memory), pairs, newest, memory, free, spare, bounded)
+    q, kept = g.copy(), (S.ravel(), Y.ravel(), rho, np.empty(memory), pairs, newest, memory)
+    if bounded:
+        two_free_loops(q, *kept, free, np.empty(n))
+    else:
+        two_loops(q, *kept)
     np.testing.assert_allclose(q, -H @ g, rtol=1e-10, atol=1e-12)
 
 

@@ -24,7 +24,7 @@ from fastopt.algorithms.state import (
     note,
     running,
 )  # fmt: skip
-from fastopt.algorithms.vectors import copy, copy_clipped, largest, largest_relative, subtract
+from fastopt.algorithms.vectors import copy, copy_clipped, largest, largest_relative, part, subtract
 
 
 def descent_size(n, memory, rows):
@@ -34,7 +34,7 @@ def descent_size(n, memory, rows):
 def descent(fun, x, g, bounds, head, work, rule):
     """Steps until head[STATUS] tells why it is over, at most head[STRETCH]."""
     n = x.size
-    before = work[2 * n : 3 * n]
+    before = part(work, 2 * n, n)
     if head[STATUS] == NEW:
         begin(fun, x, g, bounds, head, work)
     steps = 0
@@ -65,8 +65,8 @@ def descent(fun, x, g, bounds, head, work, rule):
 def leave(f, x, g, head, work):
     """The run has diverged: back to the best point."""
     n = x.size
-    copy(work[:n], x)
-    copy(work[n : 2 * n], g)
+    copy(part(work, 0, n), x)
+    copy(part(work, n, n), g)
     head[F] = head[BEST]
     head[STATUS] = UNBOUNDED if f == -math.inf else DIVERGED
     head[NORM] = largest(g)

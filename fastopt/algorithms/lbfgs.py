@@ -41,6 +41,7 @@ from fastopt.algorithms.vectors import (
     largest_relative,
     lead_out,
     move,
+    move_dot,
     multiply,
     norm,
     part,
@@ -57,24 +58,51 @@ def lbfgs_size(n, memory, rows):
     return 2 * n + 5 * n + 2 * memory * n + 2 * memory
 
 
-def two_loops(q, S, Y, rho, alpha, pairs, newest, memory, free, spare, bounded):
-    """q = -H q; with bounds in the free entries only, where pairs without positive curvature are left out.
+def two_loops(q, S, Y, rho, alpha, pairs, newest, memory):
+    """q = -H q. rho: 1 / s'y of the pairs, since each division would wait for the one before."""
+    if pairs == 0:
+        scale(-1.0, q)
+        return
+    n = q.size
+    j = newest
+    s, y = part(S, j * n, n), part(Y, j * n, n)
+    curvature = rho[j] * dot(y, y)
+    product = dot(s, q)
+    for left in range(pairs - 1, -1, -1):
+        alpha[j] = rho[j] * product
+        if left > 0:
+            before = j - 1 if j > 0 else memory - 1
+            product = move_dot(q, -alpha[j], y, part(S, before * n, n))
+            j = before
+            y = part(Y, j * n, n)
+    move(q, -alpha[j], y, q)
+    if curvature > 0.0:  # it may underflow
+        scale(1.0 / curvature, q)
+    product = dot(y, q)
+    for left in range(pairs - 1, -1, -1):
+        s, t = part(S, j * n, n), alpha[j] - rho[j] * product
+        if left > 0:
+            j = j + 1 if j + 1 < memory else 0
+            product = move_dot(q, t, s, part(Y, j * n, n))
+        else:
+            move(q, t, s, q)
+    scale(-1.0, q)
 
-    rho: 1 / s'y of the pairs, since each division would wait for the one before.
-    """
+
+def two_free_loops(q, S, Y, rho, alpha, pairs, newest, memory, free, spare):
+    """The same in the free entries only, where pairs without positive curvature are left out."""
     n = q.size
     gamma = 0.0
     j = newest
     for _ in range(pairs):
         s, y = part(S, j * n, n), part(Y, j * n, n)
-        inverse = inverse_product(s, y, rho[j], free, spare, bounded)
+        inverse = inverse_product(s, y, rho[j], free, spare)
         if inverse > 0.0:
             alpha[j] = inverse * dot(s, q)
             move(q, -alpha[j], y, q)
-            if bounded:
-                multiply(q, free, q)
+            multiply(q, free, q)
             if gamma == 0.0:
-                curvature = inverse * (dot(spare, y) if bounded else dot(y, y))
+                curvature = inverse * dot(spare, y)
                 gamma = 1.0 / curvature if curvature > 0.0 else 0.0  # it may underflow
         else:
             alpha[j] = math.nan
@@ -85,17 +113,14 @@ def two_loops(q, S, Y, rho, alpha, pairs, newest, memory, free, spare, bounded):
         j = j + 1 if j + 1 < memory else 0
         if not math.isnan(alpha[j]):
             s, y = part(S, j * n, n), part(Y, j * n, n)
-            inverse = inverse_product(s, y, rho[j], free, spare, bounded)
+            inverse = inverse_product(s, y, rho[j], free, spare)
             move(q, alpha[j] - inverse * dot(y, q), s, q)
-            if bounded:
-                multiply(q, free, q)
+            multiply(q, free, q)
     scale(-1.0, q)
 
 
-def inverse_product(s, y, rho, free, spare, bounded):
+def inverse_product(s, y, rho, free, spare):
     """1 / s'y over the free entries, with y's in spare; 0 where the curvature is lost there."""
-    if not bounded:
-        return float(rho)
     multiply(y, free, spare)
     product = dot(s, spare)
     return 1.0 / product if product * rho > 1e-12 else 0.0
@@ -106,6 +131,35 @@ def inside(x, d, x0, bounds):
     move(x, 1.0, d, x0)
     copy_clipped(x0, bounds, x0)
     subtract(x0, x, d)
+
+
+def first_length(d, x, head):
+    """The first trial along d where there are no pairs."""
+    size = norm(d)
+    return in_units(min(size, FIRST), x, head[F], size) / size * max(1.0, head[RADIUS])
+
+
+def free_direction(x, g, bounds, d, end, lead, free, spare, S, Y, rho, alpha, pairs, newest, memory, head):
+    """d to a point inside the bounds, and LONGEST times its first trial."""
+    hold(x, g, bounds, free)
+    fill(0.0, lead)
+    longest = LONGEST
+    for again in range(2):
+        multiply(g, free, d)
+        two_free_loops(d, S, Y, rho, alpha, pairs, newest, memory, free, spare)
+        t = first_length(d, x, head) if pairs == 0 else 1.0
+        longest = LONGEST * max(1.0, t)
+        scale(t, d)
+        move(d, 1.0, lead, d)
+        copy(d, spare)
+        inside(x, d, end, bounds)
+        if dot(d, g) < 0.0:
+            break
+        if again == 0:  # the projection spoiled it
+            lead_out(x, spare, g, bounds, free, lead)
+        else:  # once more: no further than the first bound
+            copy(spare, d)
+    return longest
 
 
 def lbfgs(fun, x, g, bounds, head, work):
@@ -128,34 +182,16 @@ def lbfgs(fun, x, g, bounds, head, work):
             break
         pairs, newest = int(head[PAIRS]), int(head[NEWEST])
         if bounded:
-            hold(x, g, bounds, free)
-            fill(0.0, g0)
-        t, t_max, longest = 1.0, LONGEST, LONGEST
-        for again in range(2):
-            copy(g, d)
-            if bounded:
-                multiply(d, free, d)
-            two_loops(d, S, Y, rho, alpha, pairs, newest, m, free, spare, bounded)
-            t = 1.0
-            if pairs == 0:
-                size = norm(d)
-                t = in_units(min(size, FIRST), x, head[F], size) / size * max(1.0, head[RADIUS])
-            t_max = longest = LONGEST * max(1.0, t)
-            if not bounded:
-                break
-            scale(t, d)
-            move(d, 1.0, g0, d)
-            copy(d, spare)
-            inside(x, d, x0, bounds)
-            if dot(d, g) < 0.0:
-                break
-            if again == 0:  # the projection spoiled it
-                lead_out(x, spare, g, bounds, free, g0)
-            else:  # once more: no further than the first bound
-                copy(spare, d)
-        if bounded:
+            longest = free_direction(
+                x, g, bounds, d, x0, g0, free, spare, S, Y, rho, alpha, pairs, newest, m, head
+            )
             t_max = to_bounds(x, d, bounds)
             t = min(1.0, t_max)
+        else:
+            copy(g, d)
+            two_loops(d, S, Y, rho, alpha, pairs, newest, m)
+            t = first_length(d, x, head) if pairs == 0 else 1.0
+            t_max = longest = LONGEST * max(1.0, t)
         slope = dot(d, g)
         if pairs > 0:
             head[EXPECTED] = -0.5 * slope

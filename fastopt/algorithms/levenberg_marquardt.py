@@ -52,6 +52,7 @@ from fastopt.algorithms.vectors import (
     largest,
     move,
     norm,
+    part,
     subtract,
     transposed_times,
 )  # fmt: skip
@@ -100,10 +101,10 @@ def fold(R, q, n, held, row):
     """Rows of R whose column is held and empty: their equations go to the rows below, and p_j = 0 into their place."""
     for j in range(n):
         if held[j] == 0.0:
-            copy(R[j * n : (j + 1) * n], row)
+            copy(part(R, j * n, n), row)
             for i in range(j + 1):
                 row[i] = 0.0
-            fill(0.0, R[j * n : (j + 1) * n])
+            fill(0.0, part(R, j * n, n))
             rotate(row, q[j], R, q, n, j + 1)
             R[j * n + j] = 1.0
             q[j] = 0.0
@@ -235,20 +236,18 @@ def linearize(fun, x, g, bounds, r, J, R, q, norms, held, spare, w, head):
 def keep(x, g, f, head, work):
     n = x.size
     head[F], head[BEST] = f, f
-    copy(x, work[:n])
+    copy(x, part(work, 0, n))
 
 
 def levenberg_marquardt(fun, x, g, bounds, head, work):
     """Iterations until head[STATUS] tells why it is over, at most head[STRETCH]."""
     n, m = x.size, int(head[ROWS])
-    parts = work[2 * n :]
-    x0, p, q, scales = parts[:n], parts[n : 2 * n], parts[2 * n : 3 * n], parts[3 * n : 4 * n]
-    norms, held, z, w = parts[4 * n : 5 * n], parts[5 * n : 6 * n], parts[6 * n : 7 * n], parts[7 * n : 8 * n]
-    parts = parts[9 * n :]
-    R, S = parts[: n * n], parts[n * n : 2 * n * n]
-    parts = parts[2 * n * n :]
-    r, trial = parts[:m], parts[m : 2 * m]
-    J = parts[2 * m : 2 * m + m * n]
+    x0, p, q, scales = part(work, 2 * n, n), part(work, 3 * n, n), part(work, 4 * n, n), part(work, 5 * n, n)
+    norms, held, z, w = part(work, 6 * n, n), part(work, 7 * n, n), part(work, 8 * n, n), part(work, 9 * n, n)
+    at = 11 * n
+    R, S = part(work, at, n * n), part(work, at + n * n, n * n)
+    at += 2 * n * n
+    r, trial, J = part(work, at, m), part(work, at + m, m), part(work, at + 2 * m, m * n)
     if head[STATUS] == NEW:
         if head[BOUNDED]:
             copy_clipped(x, bounds, x)
@@ -262,7 +261,7 @@ def levenberg_marquardt(fun, x, g, bounds, head, work):
             first_scales(norms, x, scales, head[EPS])
             length = scaled_norm(scales, x)
             head[RADIUS] = FACTOR * length if length > 0.0 else FACTOR
-        copy(g, work[n : 2 * n])
+        copy(g, part(work, n, n))
     for _ in range(int(head[STRETCH])):
         if head[STATUS] == RUNNING:
             limits(head)
@@ -280,7 +279,7 @@ def levenberg_marquardt(fun, x, g, bounds, head, work):
             head[ITERATIONS] += 1
             keep(x, g, head[F], head, work)
             linearize(fun, x, g, bounds, r, J, R, q, norms, held, trial, w, head)
-            copy(g, work[n : 2 * n])
+            copy(g, part(work, n, n))
         elif head[STATUS] == RUNNING:
             head[STATUS] = PRECISION
         # all that the linear model promises, in a ball of any radius and whatever the Jacobian's sign
@@ -367,7 +366,7 @@ def half_change(R, n, p):
     """|R p|^2 / 2."""
     total = 0.0
     for i in range(n):
-        row = dot(R[i * n + i : (i + 1) * n], p[i:])
+        row = dot(part(R, i * n + i, n - i), part(p, i, n - i))
         total += row * row
     return 0.5 * total
 

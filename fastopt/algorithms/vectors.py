@@ -40,6 +40,12 @@ def move(a, t, d, out):
     out[:] = a + t * d
 
 
+def move_dot(a, t, d, b):
+    """a = a + t*d; returns a'b."""
+    a += t * d
+    return float(np.dot(a, b))
+
+
 def subtract(a, b, out):
     np.subtract(a, b, out=out)
 

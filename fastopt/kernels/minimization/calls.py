@@ -34,10 +34,10 @@ def checked_call(typing, address, integers):
 
 @intrinsic
 def start_of(typing, array):
-    """The address of an array's first element."""
+    """The address of the first element of an array or a span."""
 
     def codegen(context, builder, signature, args):
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        data = cgutils.create_struct_proxy(array)(context, builder, args[0]).data
         return builder.ptrtoint(data, ir.IntType(64))
 
     return types.int64(array), codegen

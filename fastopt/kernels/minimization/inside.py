@@ -21,6 +21,7 @@ from fastopt.kernels.minimization import arguments as stored
 from fastopt.kernels.minimization import user
 from fastopt.kernels.minimization.calls import FUNCTIONS, start_of
 from fastopt.kernels.minimization.solvers import solver_kernel
+from fastopt.kernels.minimization.spans import bounds_of, span_of
 
 Minimum = namedtuple("Minimum", "x fun status nit nfev optimality")
 
@@ -151,7 +152,8 @@ def _minimize(fun, x0, jac=None, hess=None, args=(), method="bfgs", gtol=-1.0, m
         write(where, stored.DATA_ARGUMENTS, on_stack(args))
         write(where, stored.DATA_NEARBY, start_of(near))
         functions = addresses(name, fun, jac, hess, args, where)
-        solver(functions, x, g, near[:0], head, rest[5 * n :])
+        spans = span_of(x), span_of(g), bounds_of(near[:0]), span_of(head), span_of(rest[5 * n :])
+        solver(functions, *spans)
         return Minimum(
             x, head[state.F], int(head[state.STATUS]), int(head[state.ITERATIONS]), int(head[state.EVALUATIONS]),
             head[state.NORM],

@@ -8,6 +8,7 @@ from fastopt.algorithms import state
 from fastopt.kernels.language.compile import entry, kernel
 from fastopt.kernels.minimization.arguments import DATA_ROW
 from fastopt.kernels.minimization.solvers import ADDRESSES, solver_kernel
+from fastopt.kernels.minimization.spans import bounds_of, span_of
 
 
 class Solver(types.Type):
@@ -33,7 +34,11 @@ def solve(h, fun, x, g, bounds, head, work):
 @overload(solve)
 def _solve(h, fun, x, g, bounds, head, work):
     solver = solver_kernel(h.method)
-    return lambda h, fun, x, g, bounds, head, work: solver(fun, x, g, bounds, head, work)
+
+    def call(h, fun, x, g, bounds, head, work):
+        solver(fun, span_of(x), span_of(g), bounds_of(bounds), span_of(head), span_of(work))
+
+    return call
 
 
 @kernel(counted=False)

@@ -23,6 +23,7 @@ from fastopt.algorithms import (
 from fastopt.algorithms.methods import SOLVERS
 from fastopt.kernels.language.compile import entry, kernel
 from fastopt.kernels.minimization import calls, vectors  # noqa: F401  register what solvers call
+from fastopt.kernels.minimization.spans import Bounds, Span
 
 for _module in (
     state,
@@ -50,9 +51,8 @@ def solver_kernel(method):
 def solver_types(dtype):
     """Of fun, x, g, bounds, head, work."""
     element = getattr(types, dtype)
-    array = types.Array(element, 1, "C")
-    head = types.Array(types.float64, 1, "C")
-    return ADDRESSES, array, array, types.Array(element, 2, "C"), head, array
+    span = Span(element)
+    return ADDRESSES, span, span, Bounds(element), Span(types.float64), span
 
 
 @cache

@@ -3,11 +3,10 @@
 import math
 
 import numpy as np
-from numba.core import types
-from numba.extending import lower_builtin, overload, register_jitable, type_callable
-from numba.np import arrayobj
+from numba.extending import overload, register_jitable
 
 from fastopt.algorithms import vectors
+from fastopt.kernels.minimization.spans import span_part
 
 
 def loop(function):
@@ -47,25 +46,10 @@ def norm(a):
     return biggest * math.sqrt(total)
 
 
-@type_callable(vectors.part)
-def _part_type(context):
-    def typer(a, begin, size):
-        return types.Array(a.dtype, 1, "C", readonly=not a.mutable)
-
-    return typer
-
-
-@lower_builtin(vectors.part, types.Array, types.Integer, types.Integer)
-def _part(context, builder, signature, args):
-    """A view without a look at its ends, which nobody owns. An overload could not return it: solvers count no references."""
-    source, begin, size = signature.args
-    begin = context.cast(builder, args[1], begin, types.intp)
-    size = context.cast(builder, args[2], size, types.intp)
-    data = context.make_array(source)(context, builder, args[0]).data
-    array = context.make_array(signature.return_type)(context, builder)
-    item = context.get_constant(types.intp, source.dtype.bitwidth // 8)
-    arrayobj.populate_array(array, builder.gep(data, [begin]), [size], [item], item, None)
-    return array._getvalue()
+@overload(vectors.part)
+def _part(a, begin, size):
+    """Not for Python, whose arrays have slices."""
+    return lambda a, begin, size: span_part(a, begin, size)
 
 
 @loop
@@ -90,6 +74,15 @@ def fill(value, out):
 def move(a, t, d, out):
     for i in range(out.size):
         out[i] = a[i] + t * d[i]
+
+
+@loop
+def move_dot(a, t, d, b):
+    s = 0.0
+    for i in range(a.size):
+        a[i] += t * d[i]
+        s += a[i] * b[i]
+    return s
 
 
 @loop
