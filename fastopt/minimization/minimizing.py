@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from fastopt.algorithms import differences, state
+from fastopt.algorithms.state import EVALUATIONS, ITERATIONS, NORM, F
 from fastopt.algorithms.methods import DESCENT, METHODS, method_name
 from fastopt.arrays import checked_number
 from fastopt.engines import choose
@@ -305,23 +306,20 @@ class Compiled:
         self.sizes = near[2] if differs else None
 
     def counts(self, head):
-        nfev, needs = int(head[state.EVALUATIONS]), self.kind.needs
-        if needs == "gradient":
-            nhev = 0
-        elif needs == "residuals":
+        nfev, needs = int(head[EVALUATIONS]), self.kind.needs
+        if needs == "residuals":
             return nfev, int(head[state.GRADIENTS]), 0
-        elif needs == "value":
+        if needs == "value":
             return nfev, 0, 0
-        else:
-            nhev = int(head[state.PAIRS if needs == "product" else state.HESSIANS])
         calls = nfev * self.cost if self.sharpening is None else self.sharpening.calls_of(head)
+        nhev = 0 if needs == "gradient" else int(head[state.PAIRS if needs == "product" else state.HESSIANS])
         return calls, 0 if self.numeric else nfev, nhev
 
 
 def _result(status, x, g, head, engine):
     result = make_result(status)
-    result["x"], result["fun"], result["nit"] = x, head[state.F], int(head[state.ITERATIONS])
+    result["x"], result["fun"], result["nit"] = x, head[F], int(head[ITERATIONS])
     result["nfev"], result["njev"], result["nhev"] = engine.counts(head)
     if engine.kind.needs != "value":
-        result["jac"], result["optimality"] = g, head[state.NORM]
+        result["jac"], result["optimality"] = g, head[NORM]
     return result

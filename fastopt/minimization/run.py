@@ -25,7 +25,13 @@ from fastopt.algorithms.state import (
 from fastopt.minimization.result import make_result
 
 _LONG = 1 << 40
-_THREAD = threading.local()
+
+
+class _Thread(threading.local):
+    event = None  # on the class: to find nothing would take 0.6 us
+
+
+_THREAD = _Thread()
 _PATIENCE = 0.02  # seconds of a stretch, more or less
 
 
@@ -46,7 +52,7 @@ def run(solve, x, head, work, *, seconds=None, callback=None, compiled=False, st
     callback leave the best point so far. sharpen(head): whether the run goes on, with better gradients.
     """
     head[STATUS] = NEW
-    stopped = getattr(_THREAD, "event", None)
+    stopped = _THREAD.event
     whole = not compiled and callback is seconds is stopped is None
     head[STRETCH] = _LONG if whole else step
     begin = time.perf_counter() if compiled or seconds is not None else 0.0
