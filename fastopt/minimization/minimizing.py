@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from fastopt.algorithms import differences, state
-from fastopt.algorithms.state import EVALUATIONS, ITERATIONS, NORM, F
 from fastopt.algorithms.methods import DESCENT, METHODS, method_name
+from fastopt.algorithms.state import EVALUATIONS, ITERATIONS, NORM, F
 from fastopt.arrays import checked_number
 from fastopt.engines import choose
 from fastopt.minimization import again
