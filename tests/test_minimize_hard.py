@@ -386,6 +386,22 @@ def test_pairs_beyond_what_helps_are_not_kept():
     assert (runs[0].x != runs[1].x).any() and all(r.success for r in runs)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_box_is_crossed_by_the_first_step(compiled):
+    """Where all entries have two bounds, the first trial is the gradient, which the box shortens: a vertex at once."""
+    n = 50
+    slopes = np.arange(1.0, n + 1)
+
+    def convex(x):
+        return np.sum(slopes * x * x) / 2, slopes * x
+
+    fun = pytest.importorskip("numba").njit(convex) if compiled else convex
+    box = fo.minimize(fun, np.full(n, 0.5), jac=True, bounds=[(0.1, 10)] * n)
+    assert box.success and (box.x == 0.1).all() and box.nfev == 2
+    half = fo.minimize(fun, np.full(n, 0.5), jac=True, bounds=[(0.1, None)] * n)
+    assert half.success and (half.x == 0.1).all()
+
+
 def test_many_bounds_are_reached_at_once():
     """A function that falls without curvature, or whose quasi-Newton end points leave the box, is not led from bound to bound."""
     n = 200

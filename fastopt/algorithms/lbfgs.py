@@ -33,6 +33,7 @@ from fastopt.algorithms.state import (
     stuck,
 )  # fmt: skip
 from fastopt.algorithms.vectors import (
+    boxed,
     copy,
     copy_clipped,
     dot,
@@ -148,6 +149,8 @@ def free_direction(x, g, bounds, d, end, lead, free, spare, S, Y, rho, alpha, pa
         multiply(g, free, d)
         two_free_loops(d, S, Y, rho, alpha, pairs, newest, memory, free, spare)
         t = first_length(d, x, head) if pairs == 0 else 1.0
+        if pairs == 0 and boxed(x, bounds):  # no further than the box
+            t = max(1.0, t)
         longest = LONGEST * max(1.0, t)
         scale(t, d)
         move(d, 1.0, lead, d)

@@ -76,6 +76,11 @@ def projected_norm(x, g, bounds, bounded):
     return largest(np.where(g > 0, np.minimum(g, x - low), np.maximum(g, x - high)))
 
 
+def boxed(x, bounds):
+    """Whether every entry has both bounds."""
+    return bool(np.isfinite(bounds).all())
+
+
 def hold(x, g, bounds, out):
     """out_i = 0 where x_i is at a bound and -g_i leads out, else 1."""
     low, high = bounds

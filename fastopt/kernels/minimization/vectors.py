@@ -141,6 +141,14 @@ def projected_norm(x, g, bounds, bounded):
 
 
 @loop
+def boxed(x, bounds):
+    for i in range(x.size):
+        if not (math.isfinite(bounds[0, i]) and math.isfinite(bounds[1, i])):
+            return False
+    return True
+
+
+@loop
 def hold(x, g, bounds, out):
     for i in range(x.size):
         stays = (x[i] <= bounds[0, i] and g[i] > 0) or (x[i] >= bounds[1, i] and g[i] < 0)
