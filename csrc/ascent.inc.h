@@ -199,12 +199,12 @@ static void NAME(row_squares)(const fo_ascent *a, int64_t n, double *squares)
 {
     for (int64_t i = 0; i < n; i++) {
         int64_t begin, end;
-        double sums[LANES] = {0};
         NAME(row_span)(a, i, &begin, &end);
         if (!a->values) {
             squares[i] = (double)(end - begin);
             continue;
         }
+        double sums[LANES] = {0};
         const T *x = AT(const T, a->values) + begin;
         for (int64_t k = 0; k < end - begin; k++) sums[k % LANES] += (double)x[k] * x[k];
         squares[i] = tree(sums);

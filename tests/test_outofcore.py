@@ -622,3 +622,17 @@ def test_memory_is_what_limits_allow(tmp_path, monkeypatch):
     (tmp_path / "group").mkdir()
     (tmp_path / "group" / "memory.max").write_text("2000\n")
     assert disk._limits(tmp_path, "group", "memory.max") == [2000, 1000000]
+
+
+@pytest.mark.parametrize("loss", [fo.Hinge(), fo.SquaredHinge(), fo.CrammerSinger()], ids=str)
+def test_kinks_of_rows_in_several_parts(loss, monkeypatch):
+    """131,073 sparse rows had no dual ascent: what it asks of passes, parts did not have."""
+    X, y = sparse_data()
+    X, y = X[:1500].astype(np.float64), y[:1500]
+    ends = []
+    for rows_of_a_part in (256, 4096):
+        monkeypatch.setattr(rows_module, "SPARSE_PART_ROWS", rows_of_a_part)
+        report = solve(fo.Objective(loss, X, y, penalty=fo.L2(1e-3)), "dual").report
+        assert report.converged
+        ends.append(report.objective)
+    assert ends[0] == pytest.approx(ends[1], rel=1e-6)

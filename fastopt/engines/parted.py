@@ -128,6 +128,14 @@ class PartedPasses:
         for i, (_, part) in enumerate(self.rows.parts()):
             self._own(part).scores(V, c, out.parts[i])
 
+    def by_row(self, kept):
+        parts = zip(self.rows.without_features(), kept.parts, strict=True)
+        return np.concatenate([self._own(part).by_row(own) for part, own in parts])
+
+    def value_at(self, kept):
+        parts = zip(self.rows.without_features(), kept.parts, strict=True)
+        return sum(self._own(part).value_at(own) for part, own in parts)
+
     def line(self, kept, direction, t):
         value = slope = 0.0
         for i, part in enumerate(self.rows.without_features()):

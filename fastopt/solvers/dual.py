@@ -61,9 +61,11 @@ def dual(problem, x):
         value = problem.value(x, kept)
         gap = value - sum(part.lower_bound() for part in parts)
         yield x, value, gap
-        if isinstance(parts[0], _OneRow) and not parts[0].bend.any() and problem.shape[1] <= WIDEST:
+        if isinstance(parts[0], _OneRow) and not parts[0].bent and problem.shape[1] <= WIDEST:
             gaps.append(gap)
+        scores = problem.passes.by_row(kept.slot)
         for part in parts:
+            part.put_aside(scores)
             part.move_centre()
 
 
@@ -95,9 +97,10 @@ class _Ascent:
         self.objective, self.data, self.start = problem.objective, data, 0.0
         objective = self.objective
         rows, self.l2 = objective.rows, objective.penalty.l2
-        weight = np.ones(rows.n) if rows.weight is None else rows.weight.astype(np.float64)
-        C = weight * rows.one_over_weights
-        self.most, self.bend = C, np.zeros(rows.n)
+        C = np.full(rows.n, float(rows.one_over_weights))
+        if rows.weight is not None:
+            C *= rows.weight
+        self.most, self.bend, self.bent = C, np.zeros(rows.n), squared
         if squared:
             self.most = np.where(C > 0, np.inf, 0.0)
             np.divide(0.5, C, out=self.bend, where=C > 0)
@@ -106,7 +109,7 @@ class _Ascent:
         self.squares, self.numbers = np.empty(rows.n), ASCENT_NUMBERS.filled()
         where = (*data, self.w, self.bias, self.order, self.numbers)
         values, indices, indptr, w, b, order, numbers = (address(a) if a.size else 0 for a in where)
-        if indices and (data[0] == 1).all():
+        if indices and _all_ones(data[0]):
             values = 0
         self.table = ASCENT.filled(
             values=values, indices=indices, indptr=indptr, features=rows.features, w=w, b=b, order=order,
@@ -114,6 +117,7 @@ class _Ascent:
         )  # fmt: skip
         self._at = address(self.table)
         self._of_rows("row_squares")(self._at, rows.n, address(self.squares))
+        self.table[ASCENT.active] = rows.n
         self.rho = self._first_rho() if objective.fit_intercept else 0.0
         self.one_over_l2, self.one_over_rho = 1 / (2 * self.l2), 1 / (2 * self.rho) if self.rho else 0.0
         self.numbers[:] = self.one_over_l2, self.one_over_rho, margin, np.inf, -np.inf, 0.0
@@ -130,7 +134,7 @@ class _Ascent:
     def advance(self):
         """Passes until the rows in use violate their conditions by LESS of what all did, or many."""
         table, numbers = self.table, self.numbers
-        table[ASCENT.active] = visited = len(self.order)
+        visited = table[ASCENT.active]
         self._one_pass()
         enough = LESS * numbers[ASCENT_NUMBERS.worst]
         while visited < self.most_visited:
@@ -154,6 +158,10 @@ class _Ascent:
         self.centre += shift
         self.bias += shift
 
+    def put_aside(self, scores):
+        """Of all rows, those that the next pass need not look at, by their scores (n, classes) before the centre moves: none here."""
+        self.table[ASCENT.active] = len(self.order)
+
     @property
     def W(self):
         return np.ascontiguousarray(self.w.T)
@@ -175,6 +183,15 @@ class _OneRow(_Ascent):
         self.table[ASCENT.rows] = address(self.rows)
         self.alpha = self.rows[:, ALPHA]
 
+    def _set_steps(self, bend):
+        """In place: numbers of all rows that are new take their time from the kernel, which clears their pages."""
+        q = self.rows[:, INVERSE_Q]
+        np.multiply(self.squares, self.one_over_l2, out=q)
+        q += self.one_over_rho
+        q += bend
+        # a row of zeros without b: its dual variable goes to a bound
+        np.divide(FURTHER, np.maximum(q, 1e-300, out=q), out=q)
+
     def _one_pass(self):
         self._run(self._at)
 
@@ -194,20 +211,37 @@ class _Binary(_OneRow):
     def __init__(self, problem, data, z, seed):
         squared = isinstance(problem.objective.loss, losses.SquaredHinge)
         super().__init__(problem, data, 1, squared, 1.0, seed)
-        self.z = z
+        self.z, self.place = z, seed
         self.take_rows()
-        q = self.squares * self.one_over_l2 + self.one_over_rho + self.bend
         for place, values in ((Z, z), (MOST, self.most), (BEND, self.bend)):
             self.rows[:, place] = values
-        # a row of zeros without b: its dual variable goes to a bound
-        self.rows[:, INVERSE_Q] = FURTHER / np.maximum(q, 1e-300)
+        self._set_steps(self.bend)
         self._run = self._of_rows("ascent_pass")
 
     def terms(self):
         return self.most[None], np.full((1, len(self.z)), self.margin), self.z[None]
 
+    def put_aside(self, scores):
+        """Those at a bound, and farther from leaving it than the worst row is from where it should be, as a pass would do.
+
+        Within the root of the dtype's rounding of leaving it they stay: what float32 scores say wrong would be said each time.
+        """
+        own = scores[:, self.place]
+        near = float(np.finfo(own.dtype).eps) ** 0.5 * (1 + float(np.abs(own).max(initial=0.0)))
+        slope = self.z * (own + float(self.bias[0] - self.centre[0]))
+        slope -= self.margin
+        if self.bent:
+            slope += self.alpha * self.bend
+        least, most = self.alpha == 0, self.alpha == self.most
+        high = (slope * ~least).max(initial=near)
+        low = (slope * ~most).min(initial=-near)
+        aside = least & (slope > high) | most & (slope < low)
+        used = np.flatnonzero(~aside)
+        self.order[: len(used)], self.order[len(used) :] = used, np.flatnonzero(aside)
+        self.table[ASCENT.active] = len(used)
+
     def lower_bound(self):
-        squares = float(self.bend @ self.alpha**2) if self.bend.any() else 0.0
+        squares = float(self.bend @ self.alpha**2) if self.bent else 0.0
         return self._bound(self.margin * float(self.alpha.sum()), squares, self._pull())
 
 
@@ -223,8 +257,8 @@ class _Targets(_OneRow):
             self.bias[:] = self.centre[:] = self.start = np.median(y)
         self.take_rows()
         up, down = (1.0, 1.0) if wide else (loss.quantile, 1 - loss.quantile)
-        q = self.squares * self.one_over_l2 + self.one_over_rho
-        self.rows[:, TARGET], self.rows[:, INVERSE_Q] = y, FURTHER / np.maximum(q, 1e-300)
+        self.rows[:, TARGET] = y
+        self._set_steps(0.0)
         self.rows[:, MOST], self.rows[:, LEAST] = up * self.most, -down * self.most
         self._run = self._of_rows("target_pass")
 
@@ -261,6 +295,11 @@ class _Multiclass(_Ascent):
         return self._bound(
             self.margin * float(others.sum()), float(self.bend @ (others**2).sum(axis=1)), self._pull()
         )
+
+
+def _all_ones(values, at_once=1 << 15):
+    """Whether they are; in parts that stay in the cache, and no longer than they are."""
+    return all((values[k : k + at_once] == 1).all() for k in range(0, len(values), at_once))
 
 
 def _triple(rows, scaling):

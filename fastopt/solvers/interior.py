@@ -72,6 +72,9 @@ class Interior:
             value -= self.bias * pull + (self.reach + abs(self.bias)) * abs(pull)
         return value
 
+    def put_aside(self, scores):
+        """Here all rows take part."""
+
     def move_centre(self):
         """Here b is free."""
 

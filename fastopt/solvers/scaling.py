@@ -6,6 +6,8 @@ import numpy as np
 
 from fastopt.engines.numpy import BLOCK
 
+AT_ONCE = 1 << 17  # entries of CSR rows
+
 
 class Scaling(NamedTuple):
     """x' = (x - mean) / scale, column by column; mean is 0 where there is no b, and for sparse rows."""
@@ -74,14 +76,19 @@ def column_moments(rows):
 def column_sums(part):
     """(sums, sums of squares) of the columns of some rows, float64."""
     total, squares = np.zeros(part.features), np.zeros(part.features)
-    rows = BLOCK
-    if part.sparse is not None:  # with fewer the sums of a block take longer than its entries
-        rows = max(BLOCK, part.n * part.features // max(part.entries, 1))
-    for begin in range(0, part.n, rows):
-        X = part.matrix(slice(begin, min(begin + rows, part.n)))
+    if part.sparse is not None:
+        values, columns, ends = part.sparse
+        step = max(AT_ONCE, part.features)
+        for begin in range(int(ends[0]), int(ends[part.n]), step):
+            own = slice(begin, min(begin + step, int(ends[part.n])))
+            v = values[own].astype(np.float64)
+            total += np.bincount(columns[own], v, part.features)
+            squares += np.bincount(columns[own], v * v, part.features)
+        return total, squares
+    for begin in range(0, part.n, BLOCK):
+        X = part.matrix(slice(begin, min(begin + BLOCK, part.n)))
         total += np.asarray(X.sum(axis=0), np.float64).reshape(-1)
-        square = X.multiply(X) if hasattr(X, "indptr") else np.square(X, dtype=np.float64)
-        squares += np.asarray(square.sum(axis=0), np.float64).reshape(-1)
+        squares += np.square(X, dtype=np.float64).sum(axis=0)
     return total, squares
 
 
