@@ -155,14 +155,16 @@ static void NAME(dense_gram)(const fo_problem *p, const T *diagonal, int64_t beg
             x = copies;
             NAME(widen_rows)(p, table, rows, copies, (int64_t)(intptr_t)widened, first_feature, features);
         }
-        for (int64_t r = 0; r < rows; r++) {
-            const T *row = AT(const T, x[r]) + first_feature, weight = diagonal[first + r];
-            for (int64_t j = 0; j < panel; j++) slopes[j * ROWS + r] = weight * row[j];
-            weights[r] = weight;
+        for (int64_t r = 0; r < rows; r++) weights[r] = diagonal[first + r];
+        for (int64_t j = 0; j < panel; j += STRIP_CLASSES) {
+            const int64_t own = first_feature + j, count = panel - j < STRIP_CLASSES ? panel - j : STRIP_CLASSES;
+            T *d = slopes + j * ROWS;
+            for (int64_t r = 0; r < rows; r++) {
+                const T *row = AT(const T, x[r]) + own;
+                for (int64_t c = 0; c < count; c++) d[c * ROWS + r] = weights[r] * row[c];
+            }
+            NAME(gradient_strips)(x, x, sizeof(T), rows, d, target + own * stride, first == begin, stride, own, features, count);
         }
-        for (int64_t j = 0; j < panel; j += STRIP_CLASSES)
-            NAME(gradient_strips)(x, x, sizeof(T), rows, slopes + j * ROWS, target + (first_feature + j) * stride, first == begin,
-                                  stride, first_feature, features, panel - j < STRIP_CLASSES ? panel - j : STRIP_CLASSES);
         if (first_feature == 0)
             NAME(gradient_strips)(x, x, sizeof(T), rows, weights, target + features * stride, first == begin, stride, 0,
                                   features, 1);

@@ -25,7 +25,9 @@ def column_sizes(rows, scaling):
         first = next(parts, None)
     if first is None:
         return np.ones(0)
-    part = sampled(first[1], LOOKED_AT)
+    part = first[1]
+    if part.n > LOOKED_AT:  # else no copy: 0.07 ms of the 0.65 that 569 x 30 take to their first iterate
+        part = sampled(part, LOOKED_AT)
     squares = column_moments(part)[1]
     if part.sparse is not None:  # of the entries that are there, where they are more than a few
         times = np.bincount(part.sparse[1], minlength=rows.features)

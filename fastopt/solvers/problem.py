@@ -171,7 +171,7 @@ class Problem:
         H = blocks[0].astype(np.float64) if classes == 1 else self._joined(blocks, pairs)
         if self.scaling is not None:
             H = self.scaling.hessian(H, self.size - self.count)
-        H[np.arange(self.count), np.arange(self.count)] += 2 * self.l2
+        np.einsum("ii->i", H)[: self.count] += 2 * self.l2
         return H
 
     def _joined(self, blocks, pairs):
@@ -281,7 +281,8 @@ def weighted_grams(loss, rows, own, kept, pairs, factor, ones):
     own: the rows' passes; ones: with a feature that is 1 in every row.
     """
     D = curvatures(loss, rows, own.by_row(kept)) * rows.dtype.type(factor)
-    return own.gram(np.ascontiguousarray(np.stack([D[c, k] for c, k in pairs])), ones)
+    c, k = np.transpose(pairs)
+    return own.gram(np.ascontiguousarray(D[c, k]), ones)
 
 
 def slopes(loss, rows, scores):

@@ -16,7 +16,8 @@ from fastopt.kernels.language.memory import (
 
 @kernel
 def dense_gram(h, problem, diagonal, begin, end, first_feature, last_feature, target, stride, scratch):
-    """target[j, i] = sum_r d_r x_rj x_ri over rows [begin, end), for features j of the panel and i from its first one on.
+    """target[j, i] = sum_r d_r x_rj x_ri over rows [begin, end), for features j of the panel and i from the first of j's strip on:
+    below the diagonal there may be zeros.
 
     diagonal, target: addresses; stride: bytes from one j to the next. The panel from 0 on has sum_r d_r x_ri too, in row
     `features` of target.
@@ -37,15 +38,17 @@ def dense_gram(h, problem, diagonal, begin, end, first_feature, last_feature, ta
             x = table + BLOCK * 8
             linear.widen_rows(h, problem, table, rows, x, widened, first_feature, features)
         for r in range(rows):
-            row, weight = read(np.int64, x, r), read_element(h, diagonal, first + r)
-            for j in range(panel):
-                write(slopes, j * BLOCK + r, weight * read_element(h, row, first_feature + j))
-            write(weights, r, weight)
+            write(weights, r, read_element(h, diagonal, first + r))
         fresh = 1 if first == begin else 0
         for j in range(0, panel, STRIP_CLASSES):
-            count = min(STRIP_CLASSES, panel - j)
-            gradient_strips(h, x, x, size, rows, slopes + j * BLOCK * size, target + (first_feature + j) * stride, fresh, stride,
-                            first_feature, features, count)  # fmt: skip
+            own, count, d = first_feature + j, min(STRIP_CLASSES, panel - j), slopes + j * BLOCK * size
+            for r in range(rows):
+                row, weight = read(np.int64, x, r), read_element(h, weights, r)
+                for c in range(count):
+                    write(d, c * BLOCK + r, weight * read_element(h, row, own + c))
+            gradient_strips(
+                h, x, x, size, rows, d, target + own * stride, fresh, stride, own, features, count
+            )
         if first_feature == 0:
             gradient_strips(
                 h, x, x, size, rows, weights, target + features * stride, fresh, stride, 0, features, 1
