@@ -8,11 +8,13 @@ from fastopt import losses, native
 from fastopt.arrays import aligned_zeros
 from fastopt.kernels.tables import ASCENT, ASCENT_NUMBERS
 from fastopt.native import address
+from fastopt.solvers.augmented import Augmented, Pace
+from fastopt.solvers.flat import all_ones, in_double, triple, without_zeros
 from fastopt.solvers.interior import WIDEST, Interior
 from fastopt.threads import share
 
 # rows looked at before the first measurement of the gap, in all rows, doubled each time; at most
-FIRST, MOST_VISITED = 16, 32
+FIRST, MOST_VISITED = 8, 32
 # rho is no larger than this over how far b may have to go, or b hardly moves: weights add up to 1, and so does what pulls at
 # it. Hinges on rows of 200 x 3, 1e-3 large, l2 = 1e-3: 19 rounds with 1, 5 with 0.1, 4 with 0.01; Weston-Watkins 56, 70, 340;
 # unbounded the squared hinge was not done after 400, and of rows of 0 rho had no digits left: gaps below 0
@@ -20,6 +22,7 @@ FREE = 0.1
 LESS = 0.03  # of the violation: fewer passes do
 # Over the step to a variable's own best, of one row of W: a pass goes on for others (successive over-relaxation; ascent up to 2).
 FURTHER = 1.4
+GAP = 1e-6  # over the objective, where no tol is given
 SLOW, FALLEN = 5, 0.1  # iterations in which the gap should fall to so much
 Z, MOST, BEND, INVERSE_Q, ALPHA = range(5)  # of a row's numbers, as fo_ascent_row in csrc/sets.h
 TARGET, LEAST = Z, BEND  # with targets
@@ -48,21 +51,28 @@ def dual(problem, x):
     b is not penalised, which in the dual is an equality constraint. Instead b has rho*(b - centre)^2, and the
     centre follows b (the proximal point method, Rockafellar 1976), which leaves the optimum where it is.
     What is left of the constraint is counted in the gap as if b were off by 1 + |b|, of targets by their spread + |b|.
-    Where the gap hardly falls, an interior point method goes on.
+    Where ascent will take longer than Newton steps those go on, and where the gap hardly falls an interior point method.
     """
-    parts, kept, gaps = _parts(problem), problem.slot(), []
+    ascents, kept, gaps = _parts(problem), problem.slot(), []
+    parts, may_leave = (
+        ascents,
+        isinstance(ascents[0], _OneRow) and not ascents[0].bent and problem.shape[1] <= WIDEST,
+    )
+    pace = Pace(problem, GAP)
     while True:
-        if _is_slow(gaps):
-            rows = _in_double(problem.objective.rows, parts[0].data)
-            parts, gaps = [part.interior(rows) for part in parts], []
         share(lambda part: part.advance(), parts, problem.objective.threads)
         W, b = np.concatenate([part.W for part in parts]), np.concatenate([part.b for part in parts])
         x = problem.join(W, b if problem.objective.fit_intercept else None)
         value = problem.value(x, kept)
         gap = value - sum(part.lower_bound() for part in parts)
         yield x, value, gap
-        if isinstance(parts[0], _OneRow) and not parts[0].bent and problem.shape[1] <= WIDEST:
-            gaps.append(gap)
+        gaps += [gap] * all(part.over for part in parts)
+        if may_leave and parts is ascents and pace.is_slower(value, gap, ascents):
+            rows = in_double(problem.objective.rows, ascents[0].data)
+            parts, gaps = [part.augmented(rows) for part in ascents], []
+        elif may_leave and _is_slow(gaps):
+            rows = in_double(problem.objective.rows, ascents[0].data)
+            parts, may_leave = [part.interior(rows) for part in ascents], False
         scores = problem.passes.by_row(kept.slot)
         for part in parts:
             part.put_aside(scores)
@@ -79,7 +89,7 @@ def _parts(problem):
     loss, rows = problem.objective.loss, problem.objective.rows
     if isinstance(loss, losses.MulticlassHinge | losses.CrammerSinger):
         return [_Multiclass(problem)]
-    data = _triple(rows, problem.scaling)
+    data = triple(rows, problem.scaling)
     if isinstance(loss, OF_TARGETS):
         targets = [rows.y] if rows.classes == 1 else [rows.y == c for c in range(rows.classes)]
         return [_Targets(problem, data, y.astype(np.float64), seed) for seed, y in enumerate(targets)]
@@ -92,6 +102,8 @@ class _Ascent:
 
     _one_pass: Callable
     reach = 1.0  # of b, beside |b|
+    visited = 0  # rows looked at in the last round
+    over = True  # whether advance() has ended a round
 
     def __init__(self, problem, data, outputs, squared, margin, seed=0):
         self.objective, self.data, self.start = problem.objective, data, 0.0
@@ -109,7 +121,7 @@ class _Ascent:
         self.squares, self.numbers = np.empty(rows.n), ASCENT_NUMBERS.filled()
         where = (*data, self.w, self.bias, self.order, self.numbers)
         values, indices, indptr, w, b, order, numbers = (address(a) if a.size else 0 for a in where)
-        if indices and _all_ones(data[0]):
+        if indices and all_ones(data[0]):
             values = 0
         self.table = ASCENT.filled(
             values=values, indices=indices, indptr=indptr, features=rows.features, w=w, b=b, order=order,
@@ -142,6 +154,7 @@ class _Ascent:
             self._one_pass()
             if table[ASCENT.active] == 0 or numbers[ASCENT_NUMBERS.worst] <= enough:
                 break
+        self.visited = visited
         self.most_visited = min(MOST_VISITED * len(self.order), 2 * self.most_visited)
 
     def _bound(self, gain, sum_of_squares, pull):
@@ -196,11 +209,18 @@ class _OneRow(_Ascent):
         self._run(self._at)
 
     def terms(self):
-        """(c, t, s) of Interior."""
+        """(c, t, s) of Terms."""
         raise NotImplementedError
 
+    def augmented(self, rows):
+        """What goes on from here; rows: of `in_double`."""
+        c, t, s = self.terms()
+        b = float(self.bias[0]) if self.objective.fit_intercept else None
+        a = np.maximum(s * self.alpha, 0) if len(s) > 1 else self.alpha[None].copy()
+        return Augmented(self.objective, rows, c, t, s, self.l2, b, self.reach, self.w[:, 0], a)
+
     def interior(self, rows):
-        """rows: of `_in_double`."""
+        """From the start."""
         b = float(self.start) if self.objective.fit_intercept else None
         return Interior(self.objective, rows, *self.terms(), self.l2, b, self.reach)
 
@@ -278,7 +298,7 @@ class _Multiclass(_Ascent):
     def __init__(self, problem):
         loss, rows = problem.objective.loss, problem.objective.rows
         squared = bool(getattr(loss, "squared", False))
-        data = _without_zeros(*_triple(rows, problem.scaling), rows.features)
+        data = without_zeros(*triple(rows, problem.scaling), rows.features)
         super().__init__(problem, data, rows.classes, squared, float(loss.margin))
         self.y, self.one_of_a_row = rows.y, isinstance(loss, losses.CrammerSinger)
         self.alpha = np.zeros((rows.n, rows.classes))
@@ -295,45 +315,3 @@ class _Multiclass(_Ascent):
         return self._bound(
             self.margin * float(others.sum()), float(self.bend @ (others**2).sum(axis=1)), self._pull()
         )
-
-
-def _all_ones(values, at_once=1 << 15):
-    """Whether they are; in parts that stay in the cache, and no longer than they are."""
-    return all((values[k : k + at_once] == 1).all() for k in range(0, len(values), at_once))
-
-
-def _triple(rows, scaling):
-    """(values, int32 indices, int64 indptr) of the rows, flat; dense ones have no indices."""
-    if rows.sparse is not None:
-        values, indices, indptr = rows.sparse
-        if scaling is not None:
-            values = values / scaling.scale[indices].astype(values.dtype)
-        return values, indices.astype(np.int32, copy=False), indptr.astype(np.int64, copy=False)
-    X = rows.matrix(slice(None))
-    if scaling is not None:
-        X = ((X - scaling.mean) / scaling.scale).astype(rows.dtype)
-    return np.ascontiguousarray(X).reshape(-1), np.zeros(0, np.int32), np.zeros(0, np.int64)
-
-
-def _without_zeros(values, indices, indptr, features):
-    """The same, of dense rows as CSR ones where half of the entries are 0 (four of five of MNIST: half the time)."""
-    used = values.nonzero()[0]
-    if len(indptr) or 2 * len(used) >= len(values):
-        return values, indices, indptr
-    ends = np.searchsorted(used, np.arange(0, len(values) + 1, features))
-    return values[used], (used % features).astype(np.int32), ends.astype(np.int64)
-
-
-def _in_double(own, data):
-    """The float64 Rows of one class that `_triple` gave."""
-    values, indices, indptr = data
-    values, X, triple = values.astype(np.float64, copy=False), None, None
-    if own.is_sparse:
-        kind = np.int32 if len(values) < 1 << 31 else np.int64
-        triple = values, indices.astype(kind, copy=False), indptr.astype(kind)
-    else:
-        X = values.reshape(own.n, own.features)
-    y = np.zeros(own.n, np.float64 if own.y.dtype.kind == "f" else np.int64)
-    return own._replace(
-        X=X, sparse=triple, y=y, weight=None, classes=1, dtype=np.dtype(np.float64), scale=1.0
-    )

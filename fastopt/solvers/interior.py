@@ -6,29 +6,18 @@ matrix of all rows and its Cholesky factor.
 
 import numpy as np
 
-from fastopt import engines
-from fastopt.solvers.dots import dot
-from fastopt.solvers.factors import factored
+from fastopt.solvers.terms import Terms, inverse_of_scaled
 
 WIDEST = 2500  # features
 NEAR = 0.995  # of the way to the next bound
 DONE = 1e-15  # of the mean product of a variable and its multiplier, over what it was at first
 
 
-class Interior:
-    """min l2*|w|^2 + sum_j c_j max(0, t_j - s_j (w x_j + b)): the steps, and a lower bound of the minimum.
-
-    rows: float64 Rows of one class. c, t, s: (1 or 2, n), s of -1 and 1: a hinge has one term a row, a target two.
-    b is where it begins, None for none; reach: how far from there the best one is at most, beside |b|.
-    Source: Mehrotra 1992; Ferris & Munson 2002.
-    """
+class Interior(Terms):
+    """The steps. Source: Mehrotra 1992; Ferris & Munson 2002."""
 
     def __init__(self, objective, rows, c, t, s, l2, b, reach):
-        self.rows, self.c, self.t, self.s, self.l2, self.reach = rows, c, t, s, l2, reach
-        self.used, self.intercept = c > 0, b is not None
-        self.w, self.bias = np.zeros(rows.features), 0.0 if b is None else float(b)
-        self._passes = engines.get(objective.engine).bind_passes(objective.loss, rows, objective.threads)
-        self._slot, self._X = self._passes.slot(), rows.matrix(slice(None))
+        super().__init__(objective, rows, c, t, s, l2, b, reach)
         below = t - s * self.bias
         # a: dual variables in (0, c), v: c - a; xi: what is lost, r: what is to spare
         self.a, self.v = c / 2, c / 2
@@ -61,30 +50,6 @@ class Interior:
         self.w = self.w + t * d[: len(self.w)]
         if self.intercept:
             self.bias += t * d[-1]
-
-    def lower_bound(self):
-        """The dual's value; a b beyond |b| + reach is not the best one."""
-        u = (self.s * self.a).sum(axis=0)
-        sums = self._transposed(u)
-        value = float((self.t * self.a).sum()) - dot(sums, sums) / (4 * self.l2)
-        if self.intercept:
-            pull = float(u.sum())
-            value -= self.bias * pull + (self.reach + abs(self.bias)) * abs(pull)
-        return value
-
-    def put_aside(self, scores):
-        """Here all rows take part."""
-
-    def move_centre(self):
-        """Here b is free."""
-
-    @property
-    def W(self):
-        return self.w[None]
-
-    @property
-    def b(self):
-        return np.array([self.bias])
 
     def _mean(self, a, v, xi, r):
         return float((a * r + v * xi)[self.used].mean()) if self.used.any() else 0.0
@@ -122,32 +87,5 @@ class Interior:
         M = self._passes.gram(D[None], self.intercept)[0]
         at = np.arange(features)
         M[at, at] += 2 * self.l2
-        diagonal = np.diagonal(M)
-        if not (np.isfinite(diagonal).all() and (diagonal > 0).all()):
-            return None
-        unit, ridge = diagonal**-0.5, 0.0
-        M *= unit * unit[:, None]
-        while (inverse := factored(M, ridge)) is None:
-            ridge = max(100 * ridge, 1e-14)
-            if ridge > 1e-4:
-                return None
-
-        def solve(g):
-            g = g * unit
-            x = inverse(g)
-            for _ in range(2):  # what rounding and the ridge have left
-                x = x + inverse(g - np.einsum("ij,j->i", M, x))
-            return x * unit
-
-        return solve
-
-    def _scores(self, d):
-        c = d[-1:].copy() if self.intercept else None
-        self._passes.scores(d[None, : len(self.w)].copy(), c, self._slot)
-        return self._passes.by_row(self._slot)[:, 0]
-
-    def _transposed(self, u):
-        """X' u, without BLAS."""
-        if self.rows.is_sparse:
-            return np.asarray(self._X.T @ u)
-        return np.einsum("nf,n->f", self._X, u)
+        found = inverse_of_scaled(M)
+        return found and found[0]

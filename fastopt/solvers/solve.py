@@ -10,7 +10,7 @@ from fastopt.arrays import checked_number, checked_whole
 from fastopt.parts import SourceLost
 from fastopt.rows import check_all_finite
 from fastopt.solvers.choose import check_choice, choose_solver, relief
-from fastopt.solvers.dual import dual
+from fastopt.solvers.dual import GAP, dual
 from fastopt.solvers.lbfgs import lbfgs
 from fastopt.solvers.newton import newton
 from fastopt.solvers.notes import column_sizes, notes_of, refuse_unbounded
@@ -24,7 +24,6 @@ _SMOOTH: dict[str, Any] = {"lbfgs": lbfgs, "newton": newton, "prox-newton": prox
 ENOUGH = 200  # iterations of L-BFGS after which "auto" goes on with a Newton method, and the other way round
 RESUMED = ("lbfgs", "newton")  # from a State
 NOT_FINITE = "the objective is not finite"
-GAP = 1e-6  # and of the objective, for dual ascent
 
 
 class Report(NamedTuple):
