@@ -17,7 +17,6 @@ MOST_SIGMA = 1e9  # times the first one
 ENOUGH = 0.03  # of the gradient at first, before the dual variables move on
 STEPS = 12  # between two measurements
 HALVINGS, FLAT = 40, 0.1  # of a line search, which ends where the slope is so much of that at 0
-HELD = 1e-9  # of the mean diagonal, on b's: no row may be between its kinks
 
 
 class Pace:
@@ -106,8 +105,8 @@ class Augmented(Terms):
             M = np.zeros((features + self.intercept,) * 2)
         at = np.arange(features)
         M[at, at] += 2 * self.l2
-        if self.intercept:
-            M[features, features] += HELD * np.trace(M) / len(M)
+        if self.intercept and not len(rows):  # as if all were: nothing else holds b
+            M[features, features] = self.sigma * self.used.sum()
         return M
 
     def _move(self, d):

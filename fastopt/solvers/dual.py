@@ -53,12 +53,10 @@ def dual(problem, x):
     What is left of the constraint is counted in the gap as if b were off by 1 + |b|, of targets by their spread + |b|.
     Where ascent will take longer than Newton steps those go on, and where the gap hardly falls an interior point method.
     """
-    ascents, kept, gaps = _parts(problem), problem.slot(), []
-    parts, may_leave = (
-        ascents,
-        isinstance(ascents[0], _OneRow) and not ascents[0].bent and problem.shape[1] <= WIDEST,
-    )
-    pace = Pace(problem, GAP)
+    parts = ascents = _parts(problem)
+    kept, gaps, first = problem.slot(), [], ascents[0]
+    may_leave = isinstance(first, _OneRow) and not first.bent and problem.shape[1] <= WIDEST
+    pace, unfinished = Pace(problem, GAP), 0
     while True:
         share(lambda part: part.advance(), parts, problem.objective.threads)
         W, b = np.concatenate([part.W for part in parts]), np.concatenate([part.b for part in parts])
@@ -66,12 +64,13 @@ def dual(problem, x):
         value = problem.value(x, kept)
         gap = value - sum(part.lower_bound() for part in parts)
         yield x, value, gap
-        gaps += [gap] * all(part.over for part in parts)
+        over = all(part.over for part in parts)
+        gaps, unfinished = gaps + [gap] * over, 0 if over else unfinished + 1
         if may_leave and parts is ascents and pace.is_slower(value, gap, ascents):
-            rows = in_double(problem.objective.rows, ascents[0].data)
+            rows = in_double(problem.objective.rows, first.data)
             parts, gaps = [part.augmented(rows) for part in ascents], []
-        elif may_leave and _is_slow(gaps):
-            rows = in_double(problem.objective.rows, ascents[0].data)
+        elif may_leave and (_is_slow(gaps) or unfinished == SLOW):
+            rows = in_double(problem.objective.rows, first.data)
             parts, may_leave = [part.interior(rows) for part in ascents], False
         scores = problem.passes.by_row(kept.slot)
         for part in parts:
