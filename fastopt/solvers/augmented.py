@@ -10,6 +10,7 @@ from fastopt.solvers.dots import dot
 from fastopt.solvers.terms import Terms, inverse_of_scaled
 
 WIDEST, ROWS = 500, 10  # features, and rows to each of them, from which it is gone over to
+LARGEST = 1 << 26  # entries of float32 rows, of which a float64 copy (512 MB) is made
 # Passes of ascent over all rows that its steps, 15 to 50, take as long as, with dense rows and with sparse ones
 DENSE, SPARSE = 25, 100
 MORE = 3.0  # sigma's growth: a9a (C = 1) 39 steps; with 1 more than 200
@@ -23,10 +24,11 @@ class Pace:
     """Whether ascent, as fast as in its last round, would take longer than Newton steps to a gap of tol."""
 
     def __init__(self, problem, tol):
-        self.tol, self.n, self.gap = tol, problem.objective.rows.n, problem.of_zeros()
-        features = problem.shape[1]
-        self.cost = SPARSE if problem.objective.rows.is_sparse else DENSE
-        self.may = features <= WIDEST and self.n >= ROWS * features
+        rows, features = problem.objective.rows, problem.shape[1]
+        self.tol, self.n, self.gap = tol, rows.n, problem.of_zeros()
+        self.cost = SPARSE if rows.is_sparse else DENSE
+        small = rows.dtype == np.float64 or rows.entries <= LARGEST
+        self.may = small and features <= WIDEST and self.n >= ROWS * features
 
     def is_slower(self, value, gap, ascents):
         least, before, self.gap = self.tol * abs(value), self.gap, min(gap, self.gap)

@@ -38,6 +38,7 @@ class Problem:
         self.entry_sizes = None  # what `measure` divides the gradient by
         self.rounding = 4 * float(np.finfo(objective.dtype).eps)
         self._dW, self._db = objective.zeros()
+        self._of_zeros = None
         self._steepest, self._sum = (None, None, None), (None, 0.0)
         self.given_bounds = None  # those of the features as they are
 
@@ -97,8 +98,10 @@ class Problem:
         return self.passes.value_at(out.slot) * self.factor + self.l2 * dot(W, W)
 
     def of_zeros(self):
-        """f where all scores are 0. No read."""
-        return self.passes.value_at(self.slot().slot) * self.factor
+        """f where all scores are 0. No read, and none of the labels but once."""
+        if self._of_zeros is None:
+            self._of_zeros = self.passes.value_at(self.slot().slot) * self.factor
+        return self._of_zeros
 
     def evaluate(self, x, out=None):
         """(f, its gradient) at x; its scores to `out`. One read."""
