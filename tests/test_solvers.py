@@ -246,6 +246,24 @@ def test_newton_converges_quadratically():
     assert norms[-1] < 1e-4 * norms[-2] and norms[-2] < 1e-2 * norms[-3] and len(norms) < 10
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_the_hessian_of_mean_curvatures(fit_intercept, rng):
+    """At zeros it is the Hessian; elsewhere the mean of diag(p) - pp' times X'X, by the textbook's formula."""
+    X, y, weight = rng.normal(size=(70, 5)), rng.integers(0, 4, 70), rng.random(70)
+    objective = fo.Objective(fo.Softmax(), X, y, l2=0.1, sample_weight=weight, fit_intercept=fit_intercept)
+    problem = Problem(objective)
+    kept = problem.slot()
+    problem.evaluate(np.zeros(problem.size), kept)
+    np.testing.assert_allclose(problem.mean_hessian(kept), objective.hessian(*objective.zeros()), atol=1e-12)
+    x = rng.normal(size=problem.size)
+    problem.evaluate(x, kept)
+    p = np.exp(X @ x[:20].reshape(4, 5).T + (x[20:] if fit_intercept else 0))
+    p, w = p / p.sum(axis=1, keepdims=True), weight / weight.sum()
+    D = np.diag(w @ p) - (p * w[:, None]).T @ p
+    H = np.kron(D, (X * w[:, None]).T @ X) + 0.2 * np.eye(20)
+    np.testing.assert_allclose(problem.mean_hessian(kept)[:20, :20], H, atol=1e-12)
+
+
 def test_one_read_of_X_where_the_first_trial_is_taken():
     X, y = digits()
     report = solve(fo.Objective(fo.Softmax(), X, y, l2=1e-3), "lbfgs").report

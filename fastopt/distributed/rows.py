@@ -14,7 +14,7 @@ from fastopt.engines.parted import Sums
 from fastopt.parts import SourceLost, joined
 from fastopt.penalties import finish_sums
 from fastopt.rows import Rows
-from fastopt.solvers.problem import weighted_grams
+from fastopt.solvers.curvature import weighted_grams
 
 _NUMBERS = itertools.count()
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastopt.engines import parted
-from fastopt.engines.numpy import BLOCK
+from fastopt.solvers.curvature import curvatures, slopes, weighted_grams
 from fastopt.solvers.dots import dot
 
 WHOLE, LESS = 0, 1  # scores of x; and those less the scores that were kept at the time
@@ -40,6 +40,7 @@ class Problem:
         self._dW, self._db = objective.zeros()
         self._of_zeros = None
         self._steepest, self._sum = (None, None, None), (None, 0.0)
+        self._flat = None  # X'X of the rows with their weights, for mean_hessian
         self.given_bounds = None  # those of the features as they are
 
     @property
@@ -168,10 +169,31 @@ class Problem:
 
     def hessian(self, kept):
         """The second derivative of f at kept scores, (size, size). One read."""
-        classes, _ = self.shape
-        pairs = [(c, k) for c in range(classes) for k in range(c, classes)]
-        blocks = sum(self._grams(kept, pairs))
-        H = blocks[0].astype(np.float64) if classes == 1 else self._joined(blocks, pairs)
+        pairs = self._pairs()
+        return self._whole_hessian(sum(self._grams(kept, pairs)), pairs)
+
+    def mean_hessian(self, kept):
+        """The same as if the rows' second derivatives by the scores were their mean in every row, as they are at zeros: of one
+        Gram matrix instead of one a pair of classes, made once. Of rows in memory.
+        """
+        loss, dtype, pairs = self.objective.loss, self.objective.dtype, self._pairs()
+        means = np.zeros((self.shape[0], self.shape[0]))
+        for own, part, scores in self._each(kept):
+            means += curvatures(loss, part, own.by_row(scores)).sum(axis=2, dtype=np.float64)
+        if self._flat is None:
+            self._flat = np.zeros((self.shape[1] + (self.size > self.count),) * 2)
+            for own, part, _ in self._each(kept):
+                weight = np.ones(part.n, dtype) if part.weight is None else part.weight
+                self._flat += own.gram((weight * dtype.type(self.factor))[None], self.size > self.count)[0]
+        return self._whole_hessian([self.factor * means[pair] * self._flat for pair in pairs], pairs)
+
+    def _pairs(self):
+        classes = self.shape[0]
+        return [(c, k) for c in range(classes) for k in range(c, classes)]
+
+    def _whole_hessian(self, blocks, pairs):
+        """Of blocks of the mean loss's: that for x, with the penalty's part."""
+        H = blocks[0].astype(np.float64) if len(pairs) == 1 else self._joined(blocks, pairs)
         if self.scaling is not None:
             H = self.scaling.hessian(H, self.size - self.count)
         np.einsum("ii->i", H)[: self.count] += 2 * self.l2
@@ -276,38 +298,3 @@ class Problem:
         """The norm by the sizes of the entries: what tol bounds."""
         g = self.steepest(x, g)
         return float(np.abs(g if self.entry_sizes is None else g / self.entry_sizes).max(initial=0.0))
-
-
-def weighted_grams(loss, rows, own, kept, pairs, factor, ones):
-    """X' D X for every pair of classes, D the second derivatives of the rows at kept scores times the factor.
-
-    own: the rows' passes; ones: with a feature that is 1 in every row.
-    """
-    D = curvatures(loss, rows, own.by_row(kept)) * rows.dtype.type(factor)
-    c, k = np.transpose(pairs)
-    return own.gram(np.ascontiguousarray(D[c, k]), ones)
-
-
-def slopes(loss, rows, scores):
-    """(n,): the weighted derivative of each row's loss by its score, of one class."""
-    k, formula, d = tuple(map(float, loss)), rows.formula(loss), np.empty((1, len(scores)), scores.dtype)
-    for begin in range(0, len(scores), BLOCK):
-        part = slice(begin, begin + BLOCK)
-        formula.rows(k, np.ascontiguousarray(scores[part].T), rows.labels(loss, part), d[:, part])
-    return d[0] if rows.weight is None else d[0] * rows.weight
-
-
-def curvatures(loss, rows, scores):
-    """D (classes, classes, n): the weighted second derivatives of each row's loss by its scores."""
-    n, classes = scores.shape
-    k, formula = tuple(map(float, loss)), rows.formula(loss)
-    D = np.empty((classes, classes, n), scores.dtype)
-    for begin in range(0, n, BLOCK):
-        part = slice(begin, begin + BLOCK)
-        s = np.ascontiguousarray(scores[part].T)
-        for c in range(classes):
-            unit, d = np.zeros_like(s), np.empty_like(s)
-            unit[c] = 1
-            formula.curvature(k, s, rows.labels(loss, part), unit, d)
-            D[c, :, part] = d
-    return D if rows.weight is None else D * rows.weight

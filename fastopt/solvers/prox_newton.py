@@ -16,6 +16,8 @@ from fastopt.solvers.searches import Patience
 from fastopt.solvers.state import State
 
 RELIEF = 20  # iterations of OWL-QN where Newton's steps lead no further
+# What a step has to leave of the gradient at most, for the Hessian of mean curvatures to go on, and for one to be kept.
+HALF, TENTH = 0.5, 0.1
 FIRST, ALL = 100, 200  # features of the first working set; up to so many all of them are in it
 
 
@@ -111,15 +113,26 @@ def _newton_steps(problem, x):
 
 
 class _ByHessian:
-    """Values, gradients and minima of the quadratic model of all coefficients, with the Hessian."""
+    """Values, gradients and minima of the quadratic model of all coefficients, with the Hessian.
+
+    Of several classes that of mean curvatures is taken as long as a step leaves no more than HALF of the gradient; any is kept
+    where its step left a TENTH.
+    """
 
     def __init__(self, problem):
         self.problem, self.evaluate, self.gradient_at = problem, problem.evaluate, problem.gradient_at
         self._l1 = np.where(problem.weights, problem.l1, 0.0)
+        self._H, self._norm, self._by_means = None, np.inf, problem.shape[0] > 1
 
     def minimize(self, x, g, kept, tol):
-        H = grounded(self.problem, self.problem.hessian(kept))
-        return minimize_quadratic(H, g, x, self._l1, *self.problem.limits(), tol)
+        norm, before = self.problem.norm(x, g), self._norm
+        self._norm = norm
+        if self._by_means and norm <= HALF * before:
+            self._H = grounded(self.problem, self.problem.mean_hessian(kept))
+        elif self._by_means or self._H is None or norm > TENTH * before:
+            self._by_means = False
+            self._H = grounded(self.problem, self.problem.hessian(kept))
+        return minimize_quadratic(self._H, g, x, self._l1, *self.problem.limits(), tol)
 
     def took(self, step):
         pass

@@ -77,10 +77,14 @@ def column_sums(part):
     """(sums, sums of squares) of the columns of some rows, float64."""
     total, squares = np.zeros(part.features), np.zeros(part.features)
     if part.sparse is not None:
-        values, columns, ends = part.sparse
+        X = part.matrix(slice(None))
+        if not X.has_canonical_format:  # entries that stand twice are one number, whose square is not theirs
+            X = X.copy()
+            X.sum_duplicates()
+        values, columns = X.data, X.indices
         step = max(AT_ONCE, part.features)
-        for begin in range(int(ends[0]), int(ends[part.n]), step):
-            own = slice(begin, min(begin + step, int(ends[part.n])))
+        for begin in range(0, len(values), step):
+            own = slice(begin, begin + step)
             v = values[own].astype(np.float64)
             total += np.bincount(columns[own], v, part.features)
             squares += np.bincount(columns[own], v * v, part.features)
