@@ -22,8 +22,8 @@ def entered(monkeypatch):
         own(self, *given)
 
     monkeypatch.setattr(augmented.Augmented, "__init__", noted)
-    monkeypatch.setattr(augmented, "DENSE", 0)
-    monkeypatch.setattr(augmented, "SPARSE", 0)
+    for cost in ("DENSE", "SPARSE", "CALLS"):
+        monkeypatch.setattr(augmented, cost, 0)
     monkeypatch.setattr(importlib.import_module("fastopt.solvers.dual"), "FIRST", 1)
     return made
 
