@@ -272,7 +272,12 @@ def test_recipes_of_scores_travel_once_and_again_where_they_are_lost(solver, cli
         return found
 
     monkeypatch.setattr(worker, "light", light)
-    wanted = solve(objective, solver)
+    W, b = objective.zeros()
+    start = (
+        W + np.random.default_rng(1).normal(size=W.shape).astype(W.dtype),
+        b,
+    )  # so that Newton takes several steps
+    wanted = solve(objective, solver, start=start)
     assert wanted.report.iterations > 5 and max(travelled) <= 2 and sum(travelled) <= wanted.report.reads + 2
 
     def forget(entry):
@@ -280,7 +285,7 @@ def test_recipes_of_scores_travel_once_and_again_where_they_are_lost(solver, cli
             client.map(lambda partition: partition.kept.clear(), objective.rows.data.futures, pure=False)
         )
 
-    same(solve(objective, solver, callback=forget)[:2], wanted[:2])
+    same(solve(objective, solver, start=start, callback=forget)[:2], wanted[:2])
 
 
 def test_a_scheduler_that_is_gone():
