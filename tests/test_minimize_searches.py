@@ -199,6 +199,22 @@ def test_restarts(how):
     assert results[0].fun < 1.1
 
 
+@pytest.mark.parametrize("how", ["plain", "compiled"])
+def test_bounded_restarts(how):
+    """(x - 3)^2 over [-1, 1]: the bound is the answer; without `bounded` the solver leaves it."""
+    if how == "plain":
+        fun, jac = (lambda x: ((x - 3) ** 2).sum()), (lambda x: 2 * (x - 3))
+    else:
+        njit = pytest.importorskip("numba").njit
+        fun, jac = njit(lambda x: ((x - 3) ** 2).sum()), njit(lambda x: 2 * (x - 3))
+    box, options = [(-1, 1)] * 2, {"restarts": 4, "jac": jac, "method": "lbfgs"}
+    inside = fo.random_restarts(fun, box, bounded=True, **options)
+    assert all((r.x == 1).all() and r.success for r in inside.results) and inside.fun == 8
+    assert np.allclose(fo.random_restarts(fun, box, **options).x, 3)
+    with pytest.raises(ValueError, match="bounded=True needs bounds"):
+        fo.random_restarts(fun, bounded=True, sampler=lambda rng: rng.random(2), **options)
+
+
 def test_halving():
     calls = []
 

@@ -225,13 +225,19 @@ class Best:
         )
 
 
-def random_restarts(fun, bounds=None, args=(), *, restarts=10, sampler=None, seed=0, threads=None, **options):
+def random_restarts(
+    fun, bounds=None, args=(), *, restarts=10, sampler=None, bounded=False, seed=0, threads=None, **options
+):
     """fo.minimize from random starts; the best result, with all of them in `results`.
 
-    bounds, sampler: where the starts come from, as in random_search; the solver may leave the bounds. options: those
-    of fo.minimize (method, jac, ...). Ctrl-C returns the best so far. Compiled functions run in parallel; the answer does not depend on the number of threads.
+    bounds, sampler: where the starts come from, as in random_search. bounded: the solver keeps to the bounds too
+    (ValueError without bounds); else it may leave them. options: those of fo.minimize (method, jac, ...). Ctrl-C returns the best so far. Compiled functions run in parallel; the answer does not depend on the number of threads.
     """
     restarts = checked_whole(restarts, "restarts", 1)
+    if bounded:
+        if bounds is None:
+            raise ValueError("bounded=True needs bounds: give one (low, high) for each variable")
+        options["bounds"] = bounds
     starts = _points(bounds, sampler, False, False, checked_whole(seed, "seed", 0))(0, restarts)
     stopped = threading.Event()
 
