@@ -13,8 +13,8 @@ from fastopt.solvers.flat import all_ones, in_double, triple, without_zeros
 from fastopt.solvers.interior import WIDEST, Interior
 from fastopt.threads import share
 
-# rows looked at before the first measurement of the gap, in all rows, doubled each time; at most
-FIRST, MOST_VISITED = 8, 32
+# rows looked at before the first measurement of the gap, in all rows, doubled each time, more of FEW, where a measurement is mostly calls; at most
+FIRST, FIRST_OF_FEW, FEW, MOST_VISITED = 8, 16, 10_000, 32
 # rho is no larger than this over how far b may have to go, or b hardly moves: weights add up to 1, and so does what pulls at
 # it. Hinges on rows of 200 x 3, 1e-3 large, l2 = 1e-3: 19 rounds with 1, 5 with 0.1, 4 with 0.01; Weston-Watkins 56, 70, 340;
 # unbounded the squared hinge was not done after 400, and of rows of 0 rho had no digits left: gaps below 0
@@ -132,7 +132,7 @@ class _Ascent:
         self.rho = self._first_rho() if objective.fit_intercept else 0.0
         self.one_over_l2, self.one_over_rho = 1 / (2 * self.l2), 1 / (2 * self.rho) if self.rho else 0.0
         self.numbers[:] = self.one_over_l2, self.one_over_rho, margin, np.inf, -np.inf, 0.0
-        self.most_visited = FIRST * rows.n
+        self.most_visited = (FIRST_OF_FEW if rows.n < FEW else FIRST) * rows.n
 
     def _first_rho(self):
         """b as one more feature, of the rows' length; FREE bounds it where rows are so short that b is nearly all there is."""

@@ -12,6 +12,7 @@ const V = {
   copy: (a, out) => out.set(a),
   fill: (value, out) => out.fill(value),
   move: (a, t, d, out) => { for (let i = 0; i < out.length; i++) out[i] = a[i] + t * d[i]; },
+  move_dot: (a, t, d, b) => { let sum = 0; for (let i = 0; i < a.length; i++) { a[i] += t * d[i]; sum += a[i] * b[i]; } return sum; },
   subtract: (a, b, out) => { for (let i = 0; i < out.length; i++) out[i] = a[i] - b[i]; },
   scale: (t, out) => { for (let i = 0; i < out.length; i++) out[i] *= t; },
   multiply: (a, b, out) => { for (let i = 0; i < out.length; i++) out[i] = a[i] * b[i]; },
