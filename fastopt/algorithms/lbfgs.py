@@ -226,14 +226,10 @@ def lbfgs(fun, x, g, bounds, head, work):
         if head[XTOL] > 0:
             head[STEP] = largest_relative(s, x)
         product = dot(s, y)
-        if product > 1e-12 * dot(y, y) * norm_ratio(s, y):
+        if product > 1e-12 * norm(s) * norm(y):
             rho[j] = 1.0 / product
             if math.isfinite(rho[j]):
                 head[NEWEST], head[PAIRS] = j, min(pairs + 1, m)
         if reached and head[PAIRS] == 0:  # of the curvature nothing is known
             head[RADIUS] = FARTHER * max(1.0, head[RADIUS])
     return head[F]
-
-
-def norm_ratio(s, y):
-    return math.sqrt(dot(s, s) / max(dot(y, y), 1e-300))

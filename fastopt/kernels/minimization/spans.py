@@ -14,20 +14,18 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import NativeValue, intrinsic, make_attribute_wrapper, register_model, unbox
 
 
-class Span(types.Type):
+class _Numbers(types.Type):
+    def __init__(self, element):
+        self.element = element
+        super().__init__(name=f"{type(self).__name__}({element})")
+
+
+class Span(_Numbers):
     """`size` numbers, one after the other; an index counts from the first, and none is looked at."""
 
-    def __init__(self, element):
-        self.element = element
-        super().__init__(name=f"Span({element})")
 
-
-class Bounds(types.Type):
+class Bounds(_Numbers):
     """(2, size) numbers: lower bounds, then upper ones; size 0 where there are none."""
-
-    def __init__(self, element):
-        self.element = element
-        super().__init__(name=f"Bounds({element})")
 
 
 @register_model(Span)
@@ -96,45 +94,40 @@ def span_part(typing, span, begin, size):
     return span(span, types.intp, types.intp), codegen
 
 
-@intrinsic
-def span_of(typing, array):
-    """A contiguous array's numbers; the array must outlive the span."""
-    result = Span(array.dtype)
-
-    def codegen(context, builder, signature, args):
-        source = context.make_array(array)(context, builder, args[0])
-        return _make(context, builder, result, source.data, source.nitems)
-
-    return result(array), codegen
+def _all_of(context, builder, kind, array, value):
+    """The numbers of a contiguous array, which must outlive what points to them."""
+    source = context.make_array(array)(context, builder, value)
+    size = source.nitems
+    if isinstance(kind, Bounds):
+        size = builder.lshr(size, ir.Constant(size.type, 1))
+    return _make(context, builder, kind, source.data, size)
 
 
-@intrinsic
-def bounds_of(typing, array):
-    """A (2, n) array's numbers."""
-    result = Bounds(array.dtype)
+def _taken(kind_of):
+    def typed(typing, array):
+        kind = kind_of(array.dtype)
 
-    def codegen(context, builder, signature, args):
-        source = context.make_array(array)(context, builder, args[0])
-        size = builder.lshr(source.nitems, ir.Constant(source.nitems.type, 1))
-        return _make(context, builder, result, source.data, size)
+        def codegen(context, builder, signature, args):
+            return _all_of(context, builder, kind, array, args[0])
 
-    return result(array), codegen
+        return kind(array), codegen
+
+    return intrinsic(typed)
 
 
-def _unbox(dimensions, halved):
+span_of, bounds_of = _taken(Span), _taken(Bounds)
+
+
+def _unbox(dimensions):
     def read(kind, obj, c):
         """From NumPy's array, for kernels that count no references."""
         array = types.Array(kind.element, dimensions, "C")
         native = c.unbox(array, obj)
-        source = c.context.make_array(array)(c.context, c.builder, native.value)
-        size = source.nitems
-        if halved:
-            size = c.builder.lshr(size, ir.Constant(size.type, 1))
-        value = _make(c.context, c.builder, kind, source.data, size)
+        value = _all_of(c.context, c.builder, kind, array, native.value)
         return NativeValue(value, is_error=native.is_error, cleanup=native.cleanup)
 
     return read
 
 
-unbox(Span)(_unbox(1, False))
-unbox(Bounds)(_unbox(2, True))
+unbox(Span)(_unbox(1))
+unbox(Bounds)(_unbox(2))
