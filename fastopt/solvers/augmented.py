@@ -81,6 +81,11 @@ class Augmented(Terms):
             return
         self.over = True
 
+    def lower_bound(self):
+        """Of sums without the rounding of the steps' changes."""
+        self.sum_up()
+        return super().lower_bound()
+
     def _dual_ahead(self, scores):
         """Where the augmented Lagrangian's dual variables would go, without their bounds."""
         return self.centre + self.sigma * (self.t - self.s * scores)

@@ -24,6 +24,7 @@ class Interior(Terms):
         self.xi = np.maximum(below, 0) + np.abs(below).mean() + 1e-300
         self.r = self.xi - below
         self.first = None
+        self.sum_up()
 
     def advance(self):
         """One step, of a prediction and its correction; none where rounding is all that is left."""
@@ -50,15 +51,15 @@ class Interior(Terms):
         self.w = self.w + t * d[: len(self.w)]
         if self.intercept:
             self.bias += t * d[-1]
+        self.sum_up()
 
     def _mean(self, a, v, xi, r):
         return float((a * r + v * xi)[self.used].mean()) if self.used.any() else 0.0
 
     def _rest(self):
         """What the derivatives by (w, b) lack of 0."""
-        u = (self.s * self.a).sum(axis=0)
-        g = 2 * self.l2 * self.w - self._transposed(u)
-        return np.append(g, -u.sum()) if self.intercept else g
+        g = 2 * self.l2 * self.w - self.sums
+        return np.append(g, -self.pull) if self.intercept else g
 
     def _step(self, solve, D, e, rest, to_a, to_v):
         """(da, dxi, dr, d of (w, b)): a*r and v*xi change by to_a and to_v."""

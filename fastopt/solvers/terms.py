@@ -34,8 +34,7 @@ class Terms:
         self.sums, self.pull = self._transposed(u), float(u.sum())
 
     def lower_bound(self):
-        """The dual's value; a b beyond |b| + reach is not the best one."""
-        self.sum_up()
+        """The dual's value, from the sums; a b beyond |b| + reach is not the best one."""
         value = float((self.t * self.a).sum()) - dot(self.sums, self.sums) / (4 * self.l2)
         if self.intercept:
             value -= self.bias * self.pull + (self.reach + abs(self.bias)) * abs(self.pull)
