@@ -425,3 +425,21 @@ def test_many_bounds_are_reached_at_once():
         chain, np.zeros(60), jac=True, bounds=[(0, 10)] * 60, callback=lambda x: held.append((x == 10).sum())
     )
     assert result.success and (result.x[31:] == 10).all() and max(np.diff(held)) > 20
+
+
+@pytest.mark.parametrize("method", ["bfgs", "lbfgs"])
+@pytest.mark.parametrize("start", [(129.10815154, 427.15455307), (448.94367494, -39.95486069)])
+def test_a_model_that_sees_one_direction_only_is_forgotten(method, start):
+    """Jennrich and Sampson's function from far: its curvature at 427 made every step along the other variable shorter
+    than rounding, and BFGS ended in "success" at 2.7e22 with a gradient of 1e22."""
+    i = np.arange(1, 11)
+
+    def residuals(x):
+        return 2 + 2 * i - np.exp(i * x[0] / 50) - np.exp(i * x[1] / 50)
+
+    def gradient(x):
+        return -2 / 50 * np.array([residuals(x) @ (i * np.exp(i * each / 50)) for each in x])
+
+    result = fo.minimize(lambda x: float(residuals(x) @ residuals(x)), start, jac=gradient, method=method)
+    assert result.success
+    assert np.abs(gradient(result.x)).max() <= 1e-4

@@ -19,6 +19,7 @@ from fastopt.algorithms.state import (
     begin,
     doubtful,
     finish,
+    forget,
     running,
     stuck,
 )  # fmt: skip
@@ -55,6 +56,7 @@ def bfgs(fun, x, g, bounds, head, work):
         steps += 1
         if head[STATUS] == RUNNING:
             running(x, g, bounds, head, work)
+            forget(x, g, bounds, head, work)
         if finish(x, g, bounds, head, work):
             break
         pairs = head[PAIRS]

@@ -29,6 +29,7 @@ from fastopt.algorithms.state import (
     begin,
     doubtful,
     finish,
+    forget,
     running,
     stuck,
 )  # fmt: skip
@@ -181,6 +182,7 @@ def lbfgs(fun, x, g, bounds, head, work):
         steps += 1
         if head[STATUS] == RUNNING:
             running(x, g, bounds, head, work)
+            forget(x, g, bounds, head, work)
         if finish(x, g, bounds, head, work):
             break
         pairs, newest = int(head[PAIRS]), int(head[NEWEST])

@@ -149,6 +149,39 @@ def affords(head, evaluations):
     return True
 
 
+def to_best(x, g, bounds, head, work):
+    """Go back to the best point seen."""
+    n = x.size
+    copy(part(work, 0, n), x)
+    copy(part(work, n, n), g)
+    head[F] = head[BEST]
+    head[NORM] = projected_norm(x, g, bounds, head[BOUNDED])
+
+
+def go_on(head):
+    """Whether the run goes on from here, with nothing known of the curvature: twice at most."""
+    if head[RESTARTS] >= 2:
+        return False
+    head[RESTARTS] += 1
+    head[PAIRS] = 0
+    head[STATUS] = RUNNING
+    head[F_BEFORE] = np.inf
+    head[STALLED] = 0
+    return True
+
+
+def forget(x, g, bounds, head, work):
+    """Where PATIENCE iterations brought no lower value: try the gradient itself from the best point, if it is not small.
+
+    What is known of the curvature may make steps so short in one direction that all is rounding: exp(10 x) seen at
+    x = 8 says 1e-70 of a direction that only x's neighbours were moved in.
+    """
+    if head[STATUS] == PRECISION and head[PAIRS] > 0:
+        to_best(x, g, bounds, head, work)
+        if head[NORM] > max(head[GTOL], head[ENOUGH]):
+            go_on(head)
+
+
 def finish(x, g, bounds, head, work):
     """Put the best point into x and g. Whether the run is over: not if its gradient contradicts the status.
 
@@ -158,20 +191,11 @@ def finish(x, g, bounds, head, work):
     if head[STATUS] == RUNNING:
         return False
     if head[BEST] < head[F] or head[STATUS] == EVALUATION_LIMIT or head[STATUS] == PRECISION:
-        n = x.size
-        copy(part(work, 0, n), x)
-        copy(part(work, n, n), g)
-        head[F] = head[BEST]
-        head[NORM] = projected_norm(x, g, bounds, head[BOUNDED])
+        to_best(x, g, bounds, head, work)
         if head[NORM] <= head[GTOL]:
             head[STATUS] = GRADIENT
         elif head[STATUS] == GRADIENT:
-            if head[RESTARTS] < 2:
-                head[RESTARTS] += 1
-                head[PAIRS] = 0
-                head[STATUS] = RUNNING
-                head[F_BEFORE] = np.inf
-                head[STALLED] = 0
+            if go_on(head):
                 return False
             head[STATUS] = PRECISION
     if head[STATUS] == PRECISION and head[ENOUGH] > 0:
