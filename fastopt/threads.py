@@ -162,12 +162,12 @@ def usable_threads():
     return max(1, min(limits))
 
 
-def checked_threads(threads):
+def checked_threads(threads, name="threads"):
     """The number of threads to use: all usable ones for None; ValueError unless at least 1."""
     if threads is None:
         return usable_threads()
     if isinstance(threads, bool) or not isinstance(threads, numbers.Integral) or threads < 1:
-        raise ValueError(f"threads must be a whole number, at least 1, or None, not {threads!r}")
+        raise ValueError(f"{name} must be a whole number, at least 1, or None, not {threads!r}")
     return int(threads)
 
 

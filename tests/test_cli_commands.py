@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("rich")
 testing = pytest.importorskip("click.testing")
+import fastopt as fo
 from fastopt.cli import main
 from fastopt.fit import Fit
 
@@ -111,6 +112,27 @@ def test_search_where_everything_diverges():
     assert "every trial diverged" in text
     for bad in ("a", "1..x", "-1"):
         assert "1e-3,1e-2" in run("search", "digits", "--lr", bad, status=2)
+
+
+def test_an_interrupted_search_says_so(monkeypatch):
+    search = fo.search
+
+    def interrupted_after(trials):
+        def stop(row):
+            raise KeyboardInterrupt
+
+        def stopped(space, *arguments, progress, **options):
+            space = space if trials else {**space, "lr": [1e30]}
+            return search(space, *arguments, workers=1, progress=stop, **options)
+
+        monkeypatch.setattr(fo, "search", stopped)
+
+    interrupted_after(1)
+    text = run("search", "digits", "--epochs", 1, status=130)
+    assert "interrupted: trials made: 1" in text and "best: lr" in text
+    interrupted_after(0)
+    text = run("search", "digits", "--epochs", 1, "--loss", "squared-error", status=1)
+    assert "interrupted before a trial" in text and "diverged" not in text
 
 
 @pytest.fixture

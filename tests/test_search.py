@@ -1,13 +1,18 @@
 """fo.search: what is best on held-out rows, for any number of workers, interrupted and taken up again."""
 
 import os
+import re
 import signal
+import subprocess
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 
 import fastopt as fo
+from fastopt import checkpoint
 
 SPACE = {"lr": [1e-3, 1e-1, 1.0], "l2": [0.0, 1e-2]}
 
@@ -124,11 +129,153 @@ def test_taken_up_from_its_file(data, tmp_path):
     assert whole.nfev == 3 and shown(whole.trials) == shown(known.trials) and whole.x == known.x
     again = fo.search(SPACE, X, y, **options)
     assert again.nfev == 0 and (again.fit.W == known.fit.W).all()
-    for change in ({"epochs": 4}, {"seed": 5}, {"validation": 0.3}):
-        with pytest.raises(ValueError, match="of another search"):
+    for change, name in [
+        ({"epochs": 4}, "epochs"),
+        ({"seed": 5}, "seed"),
+        ({"validation": 0.3}, "data"),
+        ({"method": "halving"}, "method"),
+    ]:
+        with pytest.raises(ValueError, match=f"of another search: not the same .*{name}"):
             fo.search(SPACE, X, y, **{**options, **change})
     with pytest.raises(ValueError, match="of another search"):
         fo.search({"lr": [0.5]}, X, y, **options)
+
+
+class Falling:
+    """A schedule without a field that could be compared but its own."""
+
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, t, lr):
+        return lr / (1 + self.by * t)
+
+
+def test_a_file_knows_options_again_by_what_they_are(data, tmp_path):
+    X, y, held = data
+    wide, b = np.tile(X, 50), np.zeros(3)  # arrays of which repr shows the corners only
+    W = np.zeros((3, wide.shape[1]))
+    other = W.copy()
+    other[1, 200] = 5
+
+    def runs(name, X=X, validation=held, **options):
+        space = {"lr": list(np.linspace(0.1, 0.2, 2))}
+        file = tmp_path / f"{name}.npz"
+        return fo.search(space, X, y, validation=validation, epochs=1, checkpoint=file, **options).nfev
+
+    of_wide = {"X": wide, "validation": (np.tile(held[0], 50), held[1])}
+    assert runs("start", start=(W, b), **of_wide) == 2 and runs("start", start=(W.copy(), b), **of_wide) == 0
+    with pytest.raises(ValueError, match="not the same start"):
+        runs("start", start=(other, b), **of_wide)
+    fit = fo.train(X, y, epochs=1)
+    assert runs("fit", start=fit) == 2 and runs("fit", start=fo.train(X, y, epochs=1)) == 0
+    for name, one, same, another in [
+        ("object", Falling(0.1), Falling(0.1), Falling(0.2)),
+        ("dict", {"lr": Falling(0.1)}, {"lr": Falling(0.1)}, {"lr": Falling(0.2)}),
+        ("rule", fo.Averaged(fo.SGD(0.1)), fo.Averaged(fo.SGD(0.1)), fo.Averaged(fo.Momentum(0.1))),
+    ]:
+        option = "rule" if name == "rule" else "schedule"
+        space = {"batch_size": [50, 100]}
+        options = {"validation": held, "epochs": 1, "checkpoint": tmp_path / f"{name}.npz"}
+        assert fo.search(space, X, y, **options, **{option: one}).nfev == 2
+        assert fo.search(space, X, y, **options, **{option: same}).nfev == 0
+        with pytest.raises(ValueError, match=f"not the same {option}"):
+            fo.search(space, X, y, **options, **{option: another})
+    pixels = {"X": X.astype(np.uint8), "validation": (held[0].astype(np.uint8), held[1])}
+    assert runs("scale", scale=0.5, **pixels) == 2
+    with pytest.raises(ValueError, match="not the same scale"):
+        runs("scale", scale=0.25, **pixels)
+    bounds = {"solver": "lbfgs", "bounds": (-np.inf, 1.0)}  # JSON has no inf
+    assert runs("bounds", **bounds) == 2 and runs("bounds", **bounds) == 0
+
+
+def test_the_file_of_many_short_trials_is_not_written_after_each(data, tmp_path, monkeypatch):
+    X, y, held = data
+    write, writes = checkpoint.write, []
+
+    def slow(*arguments):
+        time.sleep(0.05)
+        write(*arguments)
+        writes.append(time.perf_counter())
+
+    monkeypatch.setattr(checkpoint, "write", slow)
+    options = {"validation": held, "epochs": 1, "workers": 1, "checkpoint": tmp_path / "search.npz"}
+
+    def fail(row):
+        if row["index"] == 30:
+            raise ZeroDivisionError
+
+    space = {"lr": list(np.linspace(0.01, 0.1, 40))}
+    with pytest.raises(ZeroDivisionError):
+        fo.search(space, X, y, progress=fail, **options)
+    assert len(writes) < 20
+    assert fo.search(space, X, y, **options).nfev == 9  # none of the 31 was lost with the error
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+import fastopt as fo
+
+whole, left = os.replace, [int(sys.argv[2])]
+
+def killing(part, target):  # at the end of a write, before it takes the file's place
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left[0] -= 1
+    whole(part, target)
+
+os.replace = killing
+data = np.load("data.npz")
+found = fo.search(
+    {"lr": [1e-3, 1e-2, 1e-1, 1.0], "l2": [0.0, 1e-2]}, data["X"], data["y"], validation=(data["X_held"], data["y_held"]),
+    method="halving", epochs=9, workers=int(sys.argv[1]), checkpoint="search.npz",
+    progress=lambda row: print("made", row["index"], row["epochs"], flush=True),
+)
+trials = [{k: v for k, v in row.items() if k != "seconds"} for row in found.trials]
+print(repr((found.x, found.validation, trials, found.fit.W.tobytes().hex())))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
+def test_killed_again_and_again(data, tmp_path):
+    X, y, held = data
+    np.savez(tmp_path / "data.npz", X=X, y=y, X_held=held[0], y_held=held[1])
+    (tmp_path / "run.py").write_text(KILLED)
+    stored = set()
+    for workers, writes in [(1, 0), (1, 1), (2, 1), (3, 1), (2, 99)]:
+        run = subprocess.run(
+            [sys.executable, "run.py", str(workers), str(writes)],
+            cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert run.returncode == (0 if writes == 99 else -signal.SIGKILL), run.stderr
+        made = {tuple(map(int, pair)) for pair in re.findall("made (.*) (.*)", run.stdout)}
+        assert not made & stored  # nothing again that was in the file
+        if writes:
+            rows = checkpoint.read(tmp_path / "search.npz", "search")[0]["rows"]
+            assert stored < {(row["index"], row["epochs"]) for row in rows}
+            stored = {(row["index"], row["epochs"]) for row in rows}
+    known = fo.search(
+        {"lr": [1e-3, 1e-2, 1e-1, 1.0], "l2": [0.0, 1e-2]}, X, y, validation=held, epochs=9, method="halving"
+    )
+    expected = (known.x, known.validation, shown(known.trials), known.fit.W.tobytes().hex())
+    assert run.stdout.splitlines()[-1] == repr(expected)
+    assert not list(tmp_path.glob("*.part"))  # of the writes that were killed
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer")
+def test_interrupted_while_the_best_is_trained_again(data, tmp_path):
+    X, y, held = data
+    file = tmp_path / "search.npz"
+    options = {"validation": held, "checkpoint": file}
+    fo.search({"epochs": [1, 2]}, X, y, workers=1, **options)
+    meta, _ = checkpoint.read(file, "search")
+    meta["rows"][1] |= {"point": {"epochs": 1e6}, "epochs": 10**6, "validation": 1.0}
+    checkpoint.write(file, {**meta, "kind": "search"}, {})  # as if the second had taken hours
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    result = fo.search({"epochs": [1, 10**6]}, X, y, **options)
+    assert result.x == {"epochs": 10**6} and result.fit is None
+    assert not result.success and "interrupted" in result.message
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer")
@@ -174,10 +321,14 @@ def test_progress(data, capsys):
         ({"watch": print}, "passes no 'watch'"),
         ({"space": {"loss": [fo.Softmax(), fo.Poisson()]}}, "some losses are for classes"),
         ({"validation": 2.0}, "validation must be"),
+        ({"validation": None}, "validation must be"),
+        ({"workers": 0}, "workers must be"),
+        ({"checkpoint": "no folder/search.npz"}, "no directory"),
+        ({"checkpoint": 5}, "checkpoint must be the path"),
     ],
 )
 def test_refusals(change, message, data):
     X, y, _ = data
     arguments = {"space": {"lr": [0.1]}, "epochs": 1, **change}
-    with pytest.raises((ValueError, TypeError), match=message):
+    with pytest.raises((ValueError, TypeError, FileNotFoundError), match=message):
         fo.search(arguments.pop("space"), X, y, **arguments)

@@ -99,18 +99,27 @@ def search(data_name, method, lr, l2, batch_size, trials, loss, rule_name, epoch
         schedule=models.SCHEDULES["cosine"],
     )  # fmt: skip
     fit, rows = result.fit, [_flat(row, result.measure) for row in result.trials]
+    interrupted = result.message.startswith("interrupted")
     if fit is None:
-        raise click.ClickException("every trial diverged: try smaller values of --lr")
+        none_good = "every trial diverged: try smaller values of --lr"
+        raise click.ClickException("interrupted before a trial ended well" if interrupted else none_good)
     fit.preparation = found.record
     record = {"data": found.name, "method": method, "trials": rows, "best": result.x, "out": out}
+    measure = None
     if len(found.y_test):
-        key, record["test"] = _measured(fit, found.x_test, found.y_test)
+        measure, record["test"] = _measured(fit, found.x_test, found.y_test)
     if out is not None:
         record["out"] = models.save(fit, out)
-    if as_json:
-        options.echo_json(record)
-        return
-    _show(rows)
+    options.echo_json(record) if as_json else _say(record, result, lr, measure, len(found.y_test))
+    if interrupted:
+        sys.exit(130)
+
+
+def _say(record, result, lr, measure, rows):
+    """What was found, for people. measure: what the test rows, so many, were told by."""
+    _show(record["trials"])
+    if not result.success:
+        click.echo(f"interrupted: trials made: {len(result.trials)}")
     click.echo(
         "best: "
         + ", ".join(f"{k.replace('_', ' ')} {'all' if v is None else f'{v:g}'}" for k, v in result.x.items())
@@ -119,8 +128,8 @@ def search(data_name, method, lr, l2, batch_size, trials, loss, rule_name, epoch
         which = "largest" if result.x["lr"] == max(lr) else "smallest"
         click.echo(f"its learning rate is the {which} that was tried: there may be a better one beyond")
     if "test" in record:
-        click.echo(f"test {key} {record['test']:.4f} on {len(found.y_test):,} rows that were not trained on")
-    if out is not None:
+        click.echo(f"test {measure} {record['test']:.4f} on {rows:,} rows that were not trained on")
+    if record["out"] is not None:
         click.echo(f"model written to {record['out']}")
 
 

@@ -2,6 +2,8 @@
 
 import functools
 import hashlib
+import math
+import os
 import types
 from typing import Any, NamedTuple
 
@@ -12,7 +14,8 @@ from fastopt.arrays import checked_l2, checked_number, checked_whole
 from fastopt.engines import choose
 from fastopt.fingerprint import digest
 from fastopt.losses import LOSSES
-from fastopt.rules import RULES, SAM
+from fastopt.penalties import PENALTIES
+from fastopt.rules import FURTHER, RULES, SAM
 from fastopt.schedules import SCHEDULES, checked_schedules, for_run
 from fastopt.stepping import ascent
 from fastopt.threads import checked_threads
@@ -190,7 +193,8 @@ def plain(value):
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if isinstance(value, (int, float, np.integer, np.floating)):
-        return float(value)
+        number = float(value)
+        return number if math.isfinite(number) else str(number)  # JSON has no inf
     if isinstance(value, (str, type(None))):
         return value
     if isinstance(value, np.ndarray):
@@ -200,6 +204,19 @@ def plain(value):
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     return _of_schedule(value) if callable(value) else f"{type(value).__name__}: not compared"
+
+
+def described(value):
+    """An option of fo.train, as `plain`: a formula by its numbers and, of a user's own, its code; a Fit by its arrays."""
+    if hasattr(value, "_asdict") and not callable(value):
+        return _of_formula("formula", value, RULES + FURTHER + LOSSES + PENALTIES)
+    if hasattr(value, "W") and hasattr(value, "b"):
+        return plain([value.W, value.b])
+    if isinstance(value, (tuple, list)) and not hasattr(value, "_asdict"):
+        return [described(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): described(v) for k, v in value.items()}
+    return str(value) if isinstance(value, os.PathLike) else plain(value)
 
 
 def digest_of_data(examples):
