@@ -106,6 +106,12 @@ def is_masked(array):
     return type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray)
 
 
+def check_unmasked(array, name):
+    """Raise for a masked array with an entry under its mask, which nobody would see."""
+    if is_masked(array) and np.ma.is_masked(array):
+        raise TypeError(f"{name} is a masked array, whose mask would not be seen: {_UNMASK}")
+
+
 def check_parameter(array, name, halves=False):
     """Raise unless the array can be updated in place. halves: bfloat16 and float16 are taken as well."""
     if is_masked(array):

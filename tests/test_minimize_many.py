@@ -203,3 +203,83 @@ def test_refusals(numba):
         fo.minimize_many(fun, np.zeros((4, 2)), method="curve-fit")
     with pytest.raises(TypeError, match="compile fun"):
         fo.minimize_many(decay, np.zeros((1, 3)), (T, np.zeros((1, 20))), method="curve-fit")
+
+
+def test_refusals_of_curves(numba):
+    fun, y = numba.njit(decay), np.ones((4, 20))
+
+    def fit(*args, x0=(1.0, 1.0, 0.0), fun=fun, **options):
+        return fo.minimize_many(fun, np.array(x0), args, method="curve-fit", **options)
+
+    for option in ("ftol", "xtol", "target", "maxiter", "memory"):  # were taken and forgotten
+        with pytest.raises(ValueError, match=f"takes no {option}"):
+            fit(T, y, **{option: 1})
+    for jac in (True, "complex"):
+        with pytest.raises(TypeError, match="jac must be a function"):
+            fit(T, y, jac=jac)
+    for x0 in ((1.0, 1.0), (1.0, 1.0, 0.0, 0.0)):
+        with pytest.raises(TypeError, match=f"fun must be .* {len(x0)} parameters"):
+            fit(T, y, x0=x0)
+    with pytest.raises(TypeError, match="jac must be jac.* 3 parameters"):
+        fit(T, y, jac=numba.njit(lambda t, a: (t, a)))
+    with pytest.raises(TypeError, match="fun must return a number, not"):
+        fit(T, y, fun=numba.njit(lambda t, a, b, c: (a, b)))
+    with pytest.raises(TypeError, match="fun does not compile"):
+        fit(T, y, fun=numba.njit(lambda t, a, b, c: a.nothing))
+    with pytest.raises(TypeError, match="jac must return a tuple of 3 derivatives"):
+        fit(T, y, jac=numba.njit(lambda t, a, b, c: (a, b)))
+    for bad in (y + 1j, y.astype(str), y.astype(object), None):
+        with pytest.raises(TypeError, match="args: y must hold real numbers"):
+            fit(T, bad)
+    with pytest.raises(TypeError, match="args: y is a masked array"):
+        fit(T, np.ma.array(y, mask=y > 0))
+    with pytest.raises(ValueError, match=r"one curve is y\[None\]"):
+        fit(T, y[0])
+    for empty in (y[:0], y[:, :0]):
+        with pytest.raises(ValueError, match="y must have the shape"):
+            fit(T, empty)
+    with pytest.raises(TypeError, match="tuple"):
+        fo.minimize_many(fun, [1.0, 1.0, 0.0], [T, y], method="curve-fit")
+
+
+def test_evaluations_of_curves_with_bounds(curve, rng):
+    """Those for a Jacobian by differences are not taken from the 200 of a curve: a bound that is met takes 197 here."""
+    t = np.linspace(0, 5, 40)
+    Y = 4.5 * np.exp(-1.9 * t) + 0.2 * rng.normal(size=(50, 40)) + 0.5
+    result = fo.minimize_many(
+        curve[0], [2.0, 1.0, 0.0], (t, Y), method="curve-fit", bounds=[(0, 3), (0.2, 1.5), (-1, 1)]
+    )
+    assert result.success.all() and result.nfev.max() > 200
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_arguments_of_other_kinds(compiled, numba):
+    """The other byte order, subclasses and odd layouts are read; what compiled code would misread is refused."""
+    fun = numba.njit(bowl) if compiled else bowl
+    a = np.arange(8.0).reshape(4, 2)
+    known = fo.minimize_many(fun, np.zeros((4, 2)), (a, 1.0))
+    wide = np.zeros((4, 4))
+    wide[:, ::2] = a
+    readonly = a.copy()
+    readonly.flags.writeable = False
+    for given in (a.astype(">f8"), np.asfortranarray(a), wide[:, ::2], readonly, np.ma.array(a), a.tolist()):
+        assert (fo.minimize_many(fun, np.zeros((4, 2)), (given, 1.0)).x == known.x).all()
+    assert (
+        fo.minimize(fun, np.zeros(2), (a[1].astype(">f8"), 1.0)).x
+        == fo.minimize(fun, np.zeros(2), (a[1], 1.0)).x
+    ).all()
+    found = fo.random_search(fun, [(-1, 1)] * 2, (a[1].astype(">f8"), 1.0), samples=10)
+    assert found.fun == fo.random_search(fun, [(-1, 1)] * 2, (a[1], 1.0), samples=10).fun
+    masked = np.ma.array(a, mask=a > 3)
+    with pytest.raises(TypeError, match=r"args\[0\] is a masked array"):
+        fo.minimize_many(fun, np.zeros((4, 2)), (masked, 1.0))
+    with pytest.raises(TypeError, match="X0 is a masked array"):
+        fo.minimize_many(fun, masked, (a, 1.0))
+    if compiled:
+        for dtype in (object, np.longdouble, np.float16):
+            if dtype is np.longdouble and np.longdouble(0).itemsize == 8:
+                continue  # Windows
+            with pytest.raises(TypeError, match=r"args\[0\] is an array of .*astype"):
+                fo.minimize_many(fun, np.zeros((4, 2)), (a.astype(dtype), 1.0))
+            with pytest.raises(TypeError, match=r"args\[0\] is an array of .*astype"):
+                fo.minimize(fun, np.zeros(2), (a[0].astype(dtype), 1.0))

@@ -1,6 +1,7 @@
 """minimize_many(method="curve-fit"): curves of a few parameters, in vector lanes where they compile for them."""
 
 import contextlib
+import inspect
 import math
 import threading
 import time
@@ -9,13 +10,14 @@ import numpy as np
 
 from fastopt.algorithms import state
 from fastopt.minimization.minimizing import is_compiled
-from fastopt.minimization.problem import limit
+from fastopt.minimization.problem import limit, real_numbers
 from fastopt.minimization.run import paced
 from fastopt.threads import share
 
 PART = 4096
 FIRST = 512  # of a part: more where they are fast
 MOST_PARAMETERS = 8  # that fit into registers, with their products
+MOST_CALLS = 200.0  # of a curve, beside those for derivatives
 _STATUS = np.array([state.INTERRUPTED, state.GRADIENT, state.PRECISION, state.EVALUATION_LIMIT])
 
 
@@ -24,11 +26,13 @@ def fit_curves(functions, X, args, bounds, gtol, maxfev, deadline, threads, repo
     t, y, weights = _data(args, *X.shape, X.dtype)
     floor = 1e-6 if X.dtype == np.float64 else 1e-3 if "jac" in functions else 3e-3  # what float32 can tell
     gtol = limit(gtol, "gtol", floor)
-    maxfev = limit(maxfev, "maxfev", 200.0)
     if not is_compiled(functions, ()):
         raise TypeError('method="curve-fit": compile fun (and jac) with numba.njit')
+    for name, function in functions.items():
+        _check_parameters(function, name, X.shape[1])
     if bounds is not None or X.shape[1] > MOST_PARAMETERS:
         return _by_residuals(functions, X, t, y, weights, bounds, gtol, maxfev, deadline, threads, report)
+    maxfev = limit(maxfev, "maxfev", MOST_CALLS)
     n = len(X)
     costs, codes, counts = np.full(n, np.nan, X.dtype), np.zeros(n, np.int64), np.zeros(n, np.int64)
     W = np.empty((1, 0), X.dtype) if weights is None else weights
@@ -65,12 +69,30 @@ def _result(X, fun, status, counts):
     return collected(X, fun, status, table, np.full(len(X), np.nan))
 
 
+def _check_parameters(function, name, k):
+    """Raise unless the function can be called with t and k parameters."""
+    try:
+        inspect.signature(function.py_func).bind(*range(1 + k))
+    except TypeError as error:
+        given = "one parameter" if k == 1 else f"{k} parameters"
+        raise TypeError(
+            f"{name} must be {name}(t, ...) of t and {given}, as many as X0 has columns: {error}"
+        ) from None
+
+
 def _data(args, n, k, dtype):
     """t (m,) or (n, m), y (n, m), weights None or (n, m)."""
     if type(args) is not tuple or len(args) not in (2, 3):
         raise ValueError('method="curve-fit": args must be (t, y) or (t, y, weights)')
-    t, y, *weights = (np.ascontiguousarray(a, dtype) for a in args)
-    if y.ndim != 2 or len(y) != n:
+    t, y, *weights = (
+        np.asarray(real_numbers(a, f"args: {name}"), dtype, order="C")
+        for name, a in zip(("t", "y", "weights"), args, strict=False)
+    )
+    if y.ndim == 1:
+        raise ValueError(
+            f"args: y must have a row for each problem, not the shape {y.shape}: one curve is y[None]"
+        )
+    if y.ndim != 2 or len(y) != n or y.size == 0:
         raise ValueError(f"args: y must have the shape ({n}, m), a row for each problem, not {y.shape}")
     if t.shape not in (y.shape, y.shape[1:]):
         raise ValueError(f"args: t must have the shape {y.shape[1:]} or {y.shape}, not {t.shape}")
@@ -101,6 +123,10 @@ def _by_residuals(functions, X, t, y, weights, bounds, gtol, maxfev, deadline, t
     residual, jac = residual_functions(
         functions["fun"], functions.get("jac"), X.shape[1], weights is not None
     )
+    if maxfev is None:
+        maxfev = MOST_CALLS * (
+            1 if jac else 1 + 2 * X.shape[1]
+        )  # where all calls count: a Jacobian by differences too
     args = (t if t.ndim == 2 else t[None], y) + (() if weights is None else (np.sqrt(weights),))
     left = deadline - time.perf_counter()
     return minimize_many(

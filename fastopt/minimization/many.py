@@ -10,8 +10,9 @@ import numpy as np
 
 from fastopt.algorithms import state
 from fastopt.algorithms.methods import METHODS, method_name
-from fastopt.minimization.minimizing import initial_head, is_compiled, minimize, second_cost
-from fastopt.minimization.problem import bounds_array, checked_function, limit
+from fastopt.arrays import check_unmasked
+from fastopt.minimization.minimizing import initial_head, is_compiled, minimize, second_cost, taken
+from fastopt.minimization.problem import bounds_array, checked_function, limit, real_numbers
 from fastopt.minimization.result import result_class
 from fastopt.minimization.run import next_stretch
 from fastopt.threads import checked_threads, share
@@ -50,14 +51,18 @@ def minimize_many(
         weights of squares (m,) or (n, m), jac(t, a, b, ...) a tuple of derivatives or None (differences). Where the
         curve consists of + - * /, exp, log, sqrt, abs, minimum, maximum and where, 8 problems (16 of float32) run
         in the lanes of a vector; other curves run as "lm" does.
-    gtol, ftol, xtol, target, maxiter, maxfev, memory, jac, hess, hessp: as in fo.minimize. seconds: for all problems.
+    gtol, ftol, xtol, target, maxiter, maxfev, memory, jac, hess, hessp: as in fo.minimize; "curve-fit" takes jac, gtol
+        (1e-6; float32 1e-3, without jac 3e-3) and maxfev (200 calls of the curve beside those for derivatives) alone.
+    seconds: for all problems.
     threads: at most so many; results are the same bits for any number. progress: a line on standard error.
 
     Result: arrays x (n, d), fun (n,), status, success, nit, nfev (n,), optimality (n,; for "curve-fit" and "lm" in
     their tests' terms see there) and message, a summary. Where fun raises, the status of that problem is 13; if it
     raises for the first problem, the caller gets the exception. Ctrl-C and the end of `seconds` return what is there:
-    status 12 or 7, the best point so far or the start, fun NaN where nothing was done. Functions that are not compiled run in a loop over fo.minimize.
+    status 12 or 7, the best point so far or the start, fun NaN where nothing was done. Functions that are not compiled run in a loop over fo.minimize ("curve-fit": TypeError).
     """
+    if isinstance(args, list) and any(np.ndim(a) for a in args if isinstance(a, np.ndarray)):
+        raise TypeError("args must be a tuple of arguments, not a list of arrays: write (t, y)")
     X = _starts(X0, args[1:2] if method == "curve-fit" and type(args) is tuple else args)
     given = {"gtol": gtol, "ftol": ftol, "xtol": xtol, "target": target, "maxiter": maxiter, "memory": memory}
     threads = checked_threads(threads)
@@ -70,9 +75,19 @@ def minimize_many(
     if method == "curve-fit":
         from fastopt.minimization.curves import fit_curves
 
+        others = {**given, "hess": hess, "hessp": hessp, "memory": None if memory == 10 else memory}
+        if unused := [option for option, value in others.items() if value is not None and option != "gtol"]:
+            raise ValueError(
+                f'method="curve-fit" takes no {unused[0]}: its limits are gtol, maxfev and seconds'
+            )
+        if jac is not None and "jac" not in functions:
+            raise TypeError(
+                f'method="curve-fit": jac must be a function (t, a, b, ...) or None, not {jac!r:.60}'
+            )
         return fit_curves(functions, X, args, bounds, gtol, maxfev, deadline, threads, report)
     name = method_name(method)
     arguments, rows = _arguments(args, len(X), X.dtype)
+    arguments = taken(functions, arguments)
     limits = _bounds(bounds, name, X)
     if not is_compiled(functions, arguments):
         given.update(jac=jac, hess=hess, hessp=hessp, maxfev=maxfev)
@@ -84,9 +99,7 @@ def minimize_many(
 
 def _starts(X0, args):
     """(n, d), a copy: one row for all problems is repeated as often as the arguments have rows."""
-    X = np.asarray(X0)
-    if X.dtype.kind not in "fiub":
-        raise TypeError(f"X0 must hold real numbers, not {X.dtype}")
+    X = real_numbers(X0, "X0")
     if X.ndim == 1:
         X = X[None]
     if X.ndim != 2 or X.size == 0:
@@ -105,6 +118,7 @@ def _arguments(args, n, dtype):
     """(arguments, whether each has a row for each problem)."""
     given, rows = [], []
     for i, a in enumerate(args if type(args) is tuple else (args,)):
+        check_unmasked(a, f"args[{i}]")
         if np.ndim(a) == 0:
             given.append(a)
             rows.append(False)

@@ -15,6 +15,7 @@ from fastopt.minimization.problem import (
     Functions,
     bounds_array,
     checked_function,
+    compiled_arguments,
     limit,
     start_point,
 )
@@ -109,6 +110,7 @@ def _minimize(key, fun, x0, args, *, jac, hess, hessp, residual, method, bounds,
     name, functions = _what(fun, residual, method, jac, hess, hessp)
     rule = _checked_rule(rule, schedules, method)
     x = start_point(x0)
+    args = taken(functions, args)
     fast = is_compiled(functions, args) and (rule is None or compiles(rule))
     kind = METHODS[name] if rule is None else DESCENT if fast else by_rule(rule, schedules)
     low_high = bounds_array(bounds, x.size, x.dtype)
@@ -234,14 +236,22 @@ def second_cost(kind, functions, jac, n):
 
 def is_compiled(functions, args):
     """Whether a solver can run without Python: all functions are Numba's, and it takes their arguments."""
-    for f in functions.values():
-        if not (hasattr(f, "py_func") and hasattr(type(f), "nopython_signatures")):  # the property takes 5 us
-            return False
+    if not all(map(_of_numba, functions.values())):
+        return False
     if not args:
         return True
     from fastopt.kernels.minimization.arguments import supported
 
     return supported(args)
+
+
+def taken(functions, args):
+    """args as these functions take them."""
+    return compiled_arguments(args) if args and all(map(_of_numba, functions.values())) else args
+
+
+def _of_numba(f):
+    return hasattr(f, "py_func") and hasattr(type(f), "nopython_signatures")  # the property takes 5 us
 
 
 class Plain:

@@ -5,6 +5,7 @@ import numbers
 import numpy as np
 
 from fastopt.algorithms import differences
+from fastopt.arrays import check_unmasked
 
 
 class NumberNeeded(TypeError):
@@ -13,9 +14,7 @@ class NumberNeeded(TypeError):
 
 def start_point(x0, name="x0"):
     """A copy as a 1-D array: float32 stays, other numbers become float64."""
-    x = np.asarray(x0)
-    if x.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, not {x.dtype}")
+    x = real_numbers(x0, name)
     if x.ndim > 1:
         raise ValueError(
             f"{name} must have one dimension, not shape {x.shape}: pass {name}.ravel() and reshape in fun"
@@ -24,6 +23,37 @@ def start_point(x0, name="x0"):
         raise ValueError(f"{name} is empty: there is nothing to minimize over")
     dtype = np.float32 if x.dtype == np.float32 else np.float64
     return np.array(x, dtype).reshape(-1)
+
+
+def real_numbers(given, name):
+    """As an array; TypeError for anything but real numbers, and for a mask with something under it."""
+    check_unmasked(given, name)
+    array = np.asarray(given)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, not {array.dtype}")
+    return array
+
+
+def compiled_arguments(args):
+    """The arguments as compiled functions take them: arrays in this machine's byte order.
+
+    TypeError for what Numba has no code for, and for a mask, which it would not see.
+    """
+    return tuple(_native(a, f"args[{i}]") if isinstance(a, np.ndarray) else a for i, a in enumerate(args))
+
+
+def _native(array, name):
+    check_unmasked(array, name)
+    dtype = array.dtype
+    if (
+        dtype.kind == "O"
+        or dtype.kind in "fc"
+        and dtype.itemsize not in ((4, 8) if dtype.kind == "f" else (8, 16))
+    ):
+        raise TypeError(
+            f"{name} is an array of {dtype}, which compiled functions do not take: convert it with astype(float)"
+        )
+    return np.asarray(array, dtype.newbyteorder("="))
 
 
 def bounds_array(bounds, n, dtype=np.float64):

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastopt.algorithms.state import INTERRUPTED, MESSAGES
 from fastopt.arrays import checked_number, checked_whole
-from fastopt.minimization.minimizing import is_compiled, minimize
+from fastopt.minimization.minimizing import is_compiled, minimize, taken
 from fastopt.minimization.problem import as_number, bounds_array, checked_function
 from fastopt.minimization.result import result_class
 from fastopt.minimization.run import ended_by, paced
@@ -178,6 +178,7 @@ def _earlier(start, take):
 
 def _values(functions, args):
     """f(X) -> values of all rows, NaN as inf."""
+    args = taken(functions, args)
     if is_compiled(functions, args):
         from fastopt.kernels.minimization.binding import row_values
 

@@ -401,7 +401,27 @@ def bind_curve(names, functions, dtype, parameters, own_t, weighted):
             return entry(fit_range, *given), h, VECTOR_BYTES * 8 // element.bitwidth if lanes else 1
         except NumbaError as error:
             if not lanes:
+                _check_returns(h)
                 raise TypeError(f"the curve does not compile: {error}") from error
+
+
+def _check_returns(h):
+    """TypeError where the curve or its derivatives do not compile alone, or return something else than is needed."""
+    k, numbers = h.parameters, (h.element,) * (1 + h.parameters)
+    for name, needed in (("fun", "a number"), ("jac", f"a tuple of {k} derivatives")):
+        function = h.function(name)
+        if function is None:
+            continue
+        try:
+            function.compile(numbers)
+        except NumbaError as error:
+            raise TypeError(f"{name} does not compile for {1 + k} numbers (t, ...): {error}") from error
+        returned = function.overloads[numbers].signature.return_type
+        good = (
+            isinstance(returned, types.Number) if name == "fun" else len(getattr(returned, "types", ())) == k
+        )
+        if not good:
+            raise TypeError(f"{name} must return {needed}, not {returned}")
 
 
 @functools.lru_cache(maxsize=64)
