@@ -443,3 +443,31 @@ def test_a_model_that_sees_one_direction_only_is_forgotten(method, start):
     result = fo.minimize(lambda x: float(residuals(x) @ residuals(x)), start, jac=gradient, method=method)
     assert result.success
     assert np.abs(gradient(result.x)).max() <= 1e-4
+
+
+def zettl(x):
+    return 0.25 * x[0] + (x[0] ** 2 - 2 * x[0] + x[1] ** 2) ** 2
+
+
+def hosaki(x):
+    a = 1 - 8 * x[0] + 7 * x[0] ** 2 - 7 / 3 * x[0] ** 3 + x[0] ** 4 / 4
+    return a * x[1] ** 2 * np.exp(-x[1])
+
+
+def price(x):
+    return 1 + np.sin(x[0]) ** 2 + np.sin(x[1]) ** 2 - 0.1 * np.exp(-(x[0] ** 2) - x[1] ** 2)
+
+
+@pytest.mark.parametrize(
+    "fun, start, bounds, reached",
+    [
+        (zettl, (-9.933, 0.003), [(None, 1.927), (None, 9.525)], -0.0037912),
+        (hosaki, (3.151, 1.067), [(3.151, 3.187), (1.067, 4.295)], -1.6978),
+        (price, (-411.116, -186.739), [(-411.614, 90.812), (-393.023, -186.739)], 1.0),
+    ],
+)
+def test_a_simplex_clipped_to_a_bound_leaves_it_where_the_function_falls(fun, start, bounds, reached):
+    """Bounds that are narrower than 5 % of an entry, or a valley that is: it ended at the bound in "success"."""
+    result = fo.minimize(fun, start, method="nelder-mead", bounds=bounds)
+    assert result.success
+    assert result.fun <= reached + 1e-3

@@ -2,7 +2,8 @@
 
 A value that is NaN counts as inf. Stops when the simplex is smaller than xtol and its values differ by
 less than ftol; both must hold. One that has gone flat, or lies at bounds, starts once more from a whole one:
-it may have stopped where the function still falls.
+it may have stopped where the function still falls. At bounds, which corners are clipped to, then from a small one too: a
+large one may step over the valley that begins there.
 """
 
 import math
@@ -24,6 +25,7 @@ from fastopt.algorithms.state import (
     NORM,
     NOT_FINITE,
     REACHED,
+    RESTARTS,
     RUNNING,
     SCALE,
     SIMPLEX,
@@ -40,6 +42,8 @@ from fastopt.algorithms.vectors import copy, copy_clipped, dot, fill, largest, m
 FLAT = (
     1e-7  # thickness of a simplex by its longest edge; at minima 1e-4 and more, where it has collapsed 1e-8
 )
+SHARE = 0.05  # of an entry: the first edges' lengths, as SciPy has them
+SMALL_SHARE = 1e-5  # of those of a simplex that starts at bounds
 
 
 def nelder_mead_size(n, memory, rows):
@@ -68,8 +72,8 @@ def insert(corners, values, n, k):
         k -= 1
 
 
-def start_simplex(fun, x, bounds, head, corners, values, far):
-    """x and n corners, each 5 % away along one entry (SciPy's), the other way where a bound is in the way; in order.
+def start_simplex(fun, x, bounds, head, corners, values, share, far):
+    """x and n corners, each this share away along one entry, or towards the farther bound where one is in the way; in order.
 
     far: at least as far as from an entry that is 0.
     """
@@ -79,11 +83,11 @@ def start_simplex(fun, x, bounds, head, corners, values, far):
         copy(x, corner)
         if i > 0:
             k = i - 1
-            step = 0.05 * x[k] if x[k] != 0.0 else 0.00025 * (size if size > 0.0 else 1.0)
+            step = share * x[k] if x[k] != 0.0 else 0.00025 * (size if size > 0.0 else 1.0)
             if far:
                 step = max(0.00025, step)
             if head[BOUNDED] and not bounds[0, k] <= x[k] + step <= bounds[1, k]:
-                step = -step
+                step = math.copysign(step, bounds[0, k] - x[k] + (bounds[1, k] - x[k]))
             corner[k] = x[k] + step
         values[i] = probe(fun, corner, bounds, head)
     for k in range(1, n + 1):
@@ -126,7 +130,27 @@ def flat(corners, n, unit):
     return False
 
 
-def verdict(corners, values, n, head):
+def ends_anew(corners, n, bounds, head, lower):
+    """Whether a small simplex is not the end. lower: it has come lower than the small one before. It may overwrite all but the best."""
+    if not head[BOUNDED]:
+        return lower and flat(corners, n, head[SCALE])
+    if lower:
+        head[RESTARTS] = 0
+        return True
+    head[RESTARTS] += 1
+    return head[RESTARTS] < 2 and at_bound(part(corners, 0, n), bounds)
+
+
+def at_bound(x, bounds):
+    """Whether an entry lies at one of two bounds, or no farther from it than a small simplex reaches."""
+    for i in range(x.size):
+        near = SMALL_SHARE * abs(x[i])
+        if bounds[0, i] < bounds[1, i] and (x[i] - bounds[0, i] <= near or bounds[1, i] - x[i] <= near):
+            return True
+    return False
+
+
+def verdict(corners, values, n, bounds, head):
     f = values[0]
     head[F], head[BEST], head[NORM] = f, f, math.nan
     spread = abs(values[n] - f)
@@ -136,8 +160,8 @@ def verdict(corners, values, n, head):
         head[F_BEFORE] = min(spread if spread > 0.0 else 1.0, abs(f) if f != 0.0 else 1.0, 1.0)
     enough = head[FTOL] * max(head[F_BEFORE], abs(f))
     small = extent(corners, n, head[SCALE]) <= head[XTOL] and spread <= enough
-    again = small and head[SIMPLEX_BEFORE] - f > enough
-    if small and not (again and (head[BOUNDED] or flat(corners, n, head[SCALE]))):
+    again = small and ends_anew(corners, n, bounds, head, head[SIMPLEX_BEFORE] - f > enough)
+    if small and not again:
         head[STATUS] = SIMPLEX
     elif -math.inf < f <= head[TARGET]:
         head[STATUS] = REACHED
@@ -162,21 +186,22 @@ def nelder_mead(fun, x, g, bounds, head, work):
         head[SIMPLEX_BEFORE] = math.inf
         if head[BOUNDED]:
             copy_clipped(x, bounds, x)
-        start_simplex(fun, x, bounds, head, corners, values, False)
+        start_simplex(fun, x, bounds, head, corners, values, SHARE, False)
         if largest(x) < 1.0 and values[n] == values[0]:  # of x = 1e-20 steps of 5e-22 tell nothing
-            start_simplex(fun, x, bounds, head, corners, values, True)
+            start_simplex(fun, x, bounds, head, corners, values, SHARE, True)
     worst = part(corners, n * n, n)
     expand = 1.0 + 2.0 / n if n > 1 else 2.0
     contract = 0.75 - 0.5 / n if n > 1 else 0.5
     shrink = 1.0 - 1.0 / n if n > 1 else 0.5
     for _ in range(int(head[STRETCH])):
-        small = verdict(corners, values, n, head)
+        small = verdict(corners, values, n, bounds, head)
         if head[STATUS] != RUNNING:
             break
         if small:
             head[SIMPLEX_BEFORE] = values[0]
             copy(part(corners, 0, n), x)
-            start_simplex(fun, x, bounds, head, corners, values, False)
+            share = min(SHARE, max(SMALL_SHARE, 2.0 * head[XTOL])) if head[RESTARTS] > 0 else SHARE
+            start_simplex(fun, x, bounds, head, corners, values, share, False)
         head[ITERATIONS] += 1
         fill(0.0, middle)
         for k in range(n):
