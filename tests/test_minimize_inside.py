@@ -109,3 +109,77 @@ def test_from_python(numba):
     np.testing.assert_allclose(found.x, 1, atol=1e-5)
     with pytest.raises(ValueError, match="method must be one of"):
         fo.jit.workspace(2, "adam")
+
+
+def test_what_does_not_fit_is_said_where_it_is_compiled(numba):
+    njit = numba.njit
+    fun = njit(lambda x: (x[0] - 1.0) ** 2 + x[1] ** 2)
+    scaled = njit(lambda x, a: a * ((x[0] - 1.0) ** 2 + x[1] ** 2))
+    x = np.zeros(2)
+
+    def refused(message, f=fun, x=x, jac=None, **more):
+        hess, args, method = more.get("hess"), more.get("args", ()), more.get("method", "bfgs")
+        maxiter, work = more.get("maxiter", 9), more.get("work")
+
+        if method == "lm":
+            code = njit(lambda x, args: fo.jit.minimize(f, x, args=args, method="lm").x)
+        elif hess is not None:
+            code = njit(
+                lambda x, args: fo.jit.minimize(f, x, jac=jac, hess=hess, args=args, method="newton").x
+            )
+        elif jac is not None:
+            code = njit(lambda x, args: fo.jit.minimize(f, x, jac=jac, args=args).x)
+        elif work is not None:
+            code = njit(lambda x, args: fo.jit.minimize(f, x, work=args, maxiter=9).x)
+            args = work
+        else:
+            code = njit(lambda x, args: fo.jit.minimize(f, x, args=args, maxiter=maxiter).x)
+        with pytest.raises(numba.TypingError, match=f"fo.jit.minimize: {message}"):
+            code(x, args)
+
+    refused(r"fun does not compile for the arguments \(readonly array|fun does not compile", scaled)
+    refused("fun does not compile", fun, args=(1.0,))
+    refused("fun must return a number, not", njit(lambda x: x))
+    refused("fun must return an array of one dimension, not float64", method="lm")
+    refused("jac must return an array of dimension 1, not float64", jac=fun)
+    refused("jac does not compile", jac=njit(lambda x, a, b: x))
+    refused("hess must return an array of 2 dimensions", jac=njit(lambda x: 2 * x), hess=njit(lambda x: x))
+    refused("x0 must be an array of one dimension", x=np.zeros((2, 2)))
+    refused("x0 must be an array of one dimension", x=1.0)
+    refused("args must be a tuple", scaled, args=2.0)
+    refused("maxiter must be a number", maxiter="many")
+    refused("work must be an array from fo.jit.workspace", work=fo.jit.workspace(2).astype(np.float32))
+    with pytest.raises(numba.TypingError, match="fo.jit.minimize: method must be one of"):
+        njit(lambda x: fo.jit.minimize(fun, x, method="adam").x)(x)
+    with pytest.raises(ValueError, match="n must be at least 1"):
+        fo.jit.workspace(-1)
+
+
+@pytest.mark.parametrize("method", ["bfgs", "lbfgs"])
+def test_work_that_is_too_small_is_not_written_beyond(method, numba):
+    fun = numba.njit(lambda x: np.sum((x - 1.0) ** 2))
+    if method == "bfgs":
+        code = numba.njit(lambda x, work: fo.jit.minimize(fun, x, work=work).x)
+    else:
+        code = numba.njit(lambda x, work: fo.jit.minimize(fun, x, method="lbfgs", work=work).x)
+    enough = fo.jit.workspace(6, method)
+    np.testing.assert_allclose(code(np.zeros(6), enough), 1, atol=1e-4)
+    for n in (5, 2, 1):
+        room = np.full(enough.size, 7.0)  # what lies behind it must stay
+        with pytest.raises(ValueError, match="work is too small"):
+            code(np.zeros(6), room[: fo.jit.workspace(n, method).size])
+        assert (room == 7.0).all()
+
+
+def test_functions_with_signatures_or_that_write_into_x(numba):
+    signed = numba.njit("float64(float64[:])")(lambda x: (x[0] - 1.0) ** 2 + (x[1] + 2.0) ** 2)
+
+    @numba.njit
+    def writes(x):
+        x[0] -= 1.0
+        x[1] += 2.0
+        return x[0] ** 2 + x[1] ** 2
+
+    for fun in (signed, writes):
+        code = numba.njit(lambda x: fo.jit.minimize(fun, x).x)  # noqa: B023
+        np.testing.assert_allclose(code(np.zeros(2)), [1, -2], atol=1e-4)

@@ -34,6 +34,8 @@ def workspace(n, method="bfgs", rows=0):
     """A float64 array for the `work` of minimize: for problems of n parameters (and m = rows residuals)."""
     if method not in NAMES:
         raise ValueError(f"method must be one of {', '.join(NAMES)}, not {method!r}")
+    if n < 1 or rows < 0:
+        raise ValueError(f"n must be at least 1 and rows at least 0, not {n} and {rows}")
     return np.empty(state.HEAD + stored.DATA + 5 * n + METHODS[method].size(n, MEMORY, rows))
 
 
@@ -52,7 +54,8 @@ def minimize(fun, x0, jac=None, hess=None, args=(), method="bfgs", gtol=-1.0, ma
     """Minimize fun(x, *args) from x0, a float64 array, inside @njit code, prange loops and cached functions too.
 
     fun, jac, hess: functions compiled by numba.njit that the code names (globals, not arguments); jac(x, *args)
-        returns the gradient, or fills it: jac(x, *args, out); None: differences. method: a literal: "bfgs",
+        returns the gradient, or fills it: jac(x, *args, out); None: differences. One that has a signature of its own or
+        writes into x gets a copy (which is allocated). method: a literal: "bfgs",
         "lbfgs", "newton", "nelder-mead" or "lm" (fun returns residuals).
     gtol: as in fo.minimize, the method's own where it is negative. work: from fo.jit.workspace(n, method): nothing
         is allocated then, and x of the result lies in it until the next call (copy what you keep).
@@ -75,7 +78,7 @@ def _dispatcher(t):
     return t.dispatcher if isinstance(t, types.Dispatcher) else None
 
 
-def _problem(fun, jac, hess, args):
+def _problem(method, fun, jac, hess, args):
     """The type of these functions; args: a tuple type."""
     functions = {"fun": _dispatcher(fun), "jac": _dispatcher(jac), "hess": _dispatcher(hess)}
     from fastopt.kernels.minimization.binding import jac_mode
@@ -83,7 +86,8 @@ def _problem(fun, jac, hess, args):
     given = {name: f for name, f in functions.items() if f is not None}
     mode = jac_mode(given, None, len(args))
     args = types.Tuple(tuple(types.unliteral(a) for a in args))
-    return user.Problem(user.reference(given), "float64", args, (False,) * len(args), mode, False)
+    mutable = _x_of(fun, jac, hess, tuple(args), 2 if method == "lm" else 1).mutable
+    return user.Problem(user.reference(given), "float64", args, (False,) * len(args), mode, mutable)
 
 
 @intrinsic(prefer_literal=True)
@@ -91,7 +95,7 @@ def addresses(typing, method, fun, jac, hess, args, data):
     """The five addresses that a solver takes, of wrappers linked into this code."""
     from fastopt.kernels.minimization.binding import needed_kernels
 
-    problem = _problem(fun, jac, hess, args)
+    problem = _problem(method.literal_value, fun, jac, hess, args)
     results = {}
     for place, kernel, integers in needed_kernels(method.literal_value):
         given = (problem, *[types.int64] * integers)
@@ -125,11 +129,107 @@ def on_stack(typing, args):
     return types.int64(args), codegen
 
 
+def _check(name, fun, x0, jac, hess, args, gtol, maxiter, work):
+    """TypingError that says which argument does not fit. What stands in an intrinsic's error Numba does not show."""
+    for what, f in (("fun", fun), ("jac", jac), ("hess", hess)):
+        if not (isinstance(f, types.Dispatcher) or what != "fun" and _left_out(f)):
+            raise TypingError(
+                f"fo.jit.minimize: {what} must be a compiled function that the code names, not {f}"
+            )
+    if not (isinstance(x0, types.Array) and x0.ndim == 1 and isinstance(x0.dtype, REAL)):
+        raise TypingError(f"fo.jit.minimize: x0 must be an array of one dimension of real numbers, not {x0}")
+    if not (_left_out(args) or isinstance(args, types.BaseTuple)):
+        raise TypingError(f"fo.jit.minimize: args must be a tuple, as (a,), not {args}")
+    for what, number in (("gtol", gtol), ("maxiter", maxiter)):
+        if not (_left_out(number) or isinstance(types.unliteral(number), REAL)):
+            raise TypingError(f"fo.jit.minimize: {what} must be a number, not {types.unliteral(number)}")
+    if not (_left_out(work) or work == types.Array(types.float64, 1, "C")):
+        raise TypingError(f"fo.jit.minimize: work must be an array from fo.jit.workspace, not {work}")
+    given = () if _left_out(args) else tuple(types.unliteral(a) for a in args)
+    ends = 2 if name == "lm" else 1
+    given = (_x_of(fun, jac, hess, given, ends), *given)
+    _check_returned("fun", fun, given, "a number" if ends == 1 else "an array of one dimension", ends - 1)
+    if isinstance(jac, types.Dispatcher):
+        of_jac = _arguments_of_jac(jac, given, ends)
+        _check_returned(
+            "jac", jac, of_jac, f"an array of dimension {ends}", ends if of_jac == given else None
+        )
+    if isinstance(hess, types.Dispatcher):
+        _check_returned("hess", hess, given, "an array of 2 dimensions", 2)
+
+
+REAL = (types.Float, types.Integer, types.Boolean)
+
+
+def _left_out(given):
+    return not isinstance(given, types.Type) or isinstance(given, (types.Omitted, types.NoneType))
+
+
+def _arguments_of_jac(jac, given, ends):
+    """One that fills an array gets it behind the others."""
+    from fastopt.kernels.minimization.binding import jac_fills
+
+    fills = jac_fills(jac.dispatcher, len(given) - 1)
+    return (*given, types.Array(types.float64, ends, "C")) if fills else given
+
+
+def _returned(function, given):
+    found = cpu_target.typing_context.resolve_function_type(function, given, {})
+    if found is None:
+        raise TypingError("its signature is another one")
+    return found.return_type
+
+
+def _x_of(fun, jac, hess, args, ends):
+    """The type of x for these functions: without leave to write, or a copy where one writes or has a signature of its own."""
+    for readonly in (True, False):
+        x = types.Array(types.float64, 1, "C", readonly=readonly)
+        try:
+            for f in (fun, jac, hess):
+                if isinstance(f, types.Dispatcher):
+                    _returned(f, _arguments_of_jac(f, (x, *args), ends) if f is jac else (x, *args))
+            break
+        except Exception:
+            continue
+    return x
+
+
+def _check_returned(what, function, given, needed, ndim):
+    """ndim: of what it must return, 0 for a number, None for whatever."""
+    try:
+        returned = _returned(function, given)
+    except Exception as error:  # Numba raises others than its own as well
+        of = ", ".join(map(str, given))
+        raise TypingError(
+            f"fo.jit.minimize: {what} does not compile for the arguments ({of}): {error}"
+        ) from error
+    found = returned.ndim if isinstance(returned, types.Array) else 0 if isinstance(returned, REAL) else -1
+    if ndim is not None and found != ndim:
+        raise TypingError(f"fo.jit.minimize: {what} must return {needed}, not {returned}")
+
+
+def taken(work, needed):
+    raise NotImplementedError
+
+
+@overload(taken)
+def _taken(work, needed):
+    """A function of its own: with a second way out of its body a prange loop would not run in parallel."""
+
+    def take(work, needed):
+        if work.size < needed:
+            raise ValueError(
+                "fo.jit.minimize: work is too small for n and method: fo.jit.workspace(n, method, rows) makes it"
+            )
+        return work
+
+    return take
+
+
 @overload(minimize, inline="always", prefer_literal=True)
 def _minimize(fun, x0, jac=None, hess=None, args=(), method="bfgs", gtol=-1.0, maxiter=1000, work=None):
-    if not isinstance(fun, types.Dispatcher):
-        raise TypingError("fo.jit.minimize: fun must be a compiled function that the code names")
     name = _method(method)
+    _check(name, fun, x0, jac, hess, args, gtol, maxiter, work)
     residuals, numeric = name == "lm", not isinstance(jac, types.Dispatcher)
     own_work = isinstance(work, types.Array)
     solver, kind = solver_kernel(name), METHODS[name]
@@ -140,7 +240,8 @@ def _minimize(fun, x0, jac=None, hess=None, args=(), method="bfgs", gtol=-1.0, m
     def run(fun, x0, jac=None, hess=None, args=(), method="bfgs", gtol=-1.0, maxiter=1000, work=None):
         n = x0.size
         rows = fun(x0, *args).size if residuals else 0
-        space = work if own_work else np.empty(head_size + data_size + 5 * n + size(n, MEMORY, rows))
+        needed = head_size + data_size + 5 * n + size(n, MEMORY, rows)
+        space = taken(work, needed) if own_work else np.empty(needed)
         head, block = space[:head_size], space[head_size : head_size + data_size]
         rest = space[head_size + data_size :]
         near, x, g = rest[: 3 * n].reshape(3, n), rest[3 * n : 4 * n], rest[4 * n : 5 * n]
