@@ -324,3 +324,41 @@ def test_an_interrupt_between_two_restarts(monkeypatch):
     calls[:] = [1, 1]
     with pytest.raises(KeyboardInterrupt):  # nothing to return yet
         fo.random_restarts(lambda x: x @ x, [(-1, 1)] * 2, restarts=5, threads=1)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_stop_iteration_of_the_function_returns_the_best_so_far(threads):
+    def stopping(after):
+        calls = []
+
+        def fun(*x):
+            calls.append(1)
+            if len(calls) > after:
+                raise StopIteration
+            return float(np.sum(np.square(x[0])))
+
+        return fun
+
+    axes = [np.linspace(-1, 1, 50)] * 2
+    found = fo.grid_search(stopping(700), axes, threads=threads)
+    assert not found.success and "interrupted" in found.message and 0 < found.nfev <= 700
+    rest = fo.grid_search(stopping(10**9), axes, threads=threads, start=found)
+    assert rest.success and rest.fun == fo.grid_search(stopping(10**9), axes).fun
+    found = fo.random_search(stopping(700), [(-1, 1)], samples=3000, threads=threads)
+    assert not found.success and found.x is not None
+    found = fo.successive_halving(stopping(25), list(range(20)), budgets=[1, 3, 9], threads=threads)
+    assert not found.success and found.x == 0 and "interrupted" in found.message
+
+
+def test_a_start_of_another_search_is_refused():
+    one = fo.grid_search(lambda x: x[0], [np.arange(3.0)])
+    with pytest.raises(ValueError, match="start is a result of another search"):
+        fo.grid_search(lambda x: x[0], [np.arange(3.0)] * 2, start=one)
+    with pytest.raises(ValueError, match="start is a result of another search"):
+        fo.random_search(lambda x: x[0], [(0, 1)] * 2, samples=5, start=one)
+
+
+@pytest.mark.parametrize("options", [{"log": True}, {"sobol": True}, {"log": [False, True]}])
+def test_a_sampler_draws_its_own(options):
+    with pytest.raises(ValueError, match="log and sobol are for points inside bounds"):
+        fo.random_search(lambda x: x[0], sampler=lambda rng: rng.random(2), **options)

@@ -296,6 +296,18 @@ def test_interrupt_returns_the_best_so_far(workers, data):
     assert result.x == {"epochs": 1} and result.fit is not None and len(result.trials) == 1
 
 
+@pytest.mark.parametrize("method", ["grid", "halving"])
+def test_stop_iteration_of_progress_ends_it(method, data):
+    X, y, held = data
+
+    def stop(row):
+        raise StopIteration
+
+    result = fo.search(SPACE, X, y, validation=held, epochs=3, method=method, workers=1, progress=stop)
+    assert not result.success and "interrupted" in result.message and len(result.trials) == 1
+    assert result.fit is not None
+
+
 def test_progress(data, capsys):
     X, y, held = data
     fo.search({"lr": [0.1, 0.2]}, X, y, validation=held, epochs=1, progress=True)

@@ -24,7 +24,8 @@ PART = 1024  # points that are made and taken together
 def grid_search(fun, axes, args=(), *, threads=None, progress: bool = False, start=None):
     """The best point of a grid: axes is a list of 1-D arrays; points are made as they are needed.
 
-    fun(x, *args) -> number, Python or compiled (then in parallel without the GIL). NaN counts as inf.
+    fun(x, *args) -> number, Python or compiled (then in parallel without the GIL). NaN counts as inf; a StopIteration
+    of it ends the search as Ctrl-C does: the best so far is returned.
     start: an earlier result, whose points are not evaluated again (after Ctrl-C).
     Result: x, fun, nfev, done (points in order that are evaluated), success, message.
     """
@@ -38,7 +39,7 @@ def grid_search(fun, axes, args=(), *, threads=None, progress: bool = False, sta
         indices = np.unravel_index(np.arange(begin, end), shape)
         return np.stack([a[i] for a, i in zip(axes, indices, strict=True)], axis=1)
 
-    return _search(fun, points, math.prod(shape), args, threads, progress, start)
+    return _search(fun, points, math.prod(shape), len(axes), args, threads, progress, start)
 
 
 def random_search(
@@ -50,8 +51,11 @@ def random_search(
     bounds: d pairs (low, high). log: True or d booleans: uniform in the logarithm. sobol: points of SciPy's
     scrambled Sobol sequence instead. start: an earlier result to go on from. Otherwise as grid_search.
     """
+    if sampler is not None and (np.any(log) or sobol):
+        raise ValueError("log and sobol are for points inside bounds: a sampler draws its own")
     points = _points(bounds, sampler, log, sobol, checked_whole(seed, "seed", 0))
-    return _search(fun, points, checked_whole(samples, "samples", 1), args, threads, progress, start)
+    size = points(0, 1).shape[1]
+    return _search(fun, points, checked_whole(samples, "samples", 1), size, args, threads, progress, start)
 
 
 def _listed(values, name):
@@ -132,13 +136,17 @@ def _box_points(bounds, log, sobol, seed):
     return points
 
 
-def _search(fun, points, count, args, threads, progress, start):
+def _search(fun, points, count, size, args, threads, progress, start):
     from fastopt.minimization.many import Progress
 
     args = args if type(args) is tuple else (args,)
     functions = {"fun": checked_function(fun, "fun", optional=False)}
     values = _values(functions, args)
     best = Best() if start is None else _earlier(start, lambda r: Best(r.fun, r.x, r.done))
+    if best.x is not None and np.shape(best.x) != (size,):
+        raise ValueError(
+            f"start is a result of another search: its x has the shape {np.shape(best.x)}, not {(size,)}"
+        )
     report = Progress(count) if progress else None
     first = best.done
     parts = []
@@ -162,7 +170,7 @@ def _search(fun, points, count, args, threads, progress, start):
             report.add(reached)
 
     interrupted = True
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt, StopIteration):
         share(work, parts, checked_threads(threads), stopped.set)
         interrupted = False
     return best.result(interrupted)
@@ -273,7 +281,7 @@ def successive_halving(
     """fun(candidate, budget) -> number for all candidates with the least budget, for the best `keep` of them with
     the next, and so on (Jamieson & Talwalkar 2016).
 
-    NaN is worse than any number; of equals the first is better. threads: calls of fun at a time. start: an earlier
+    NaN is worse than any number; of equals the first is better. StopIteration of fun ends it as Ctrl-C does. threads: calls of fun at a time. start: an earlier
     result, after Ctrl-C, to go on from. Result: x (the candidate), fun, index, history: one list of (index, value)
     a round, best first; nfev, done ((round, index, value) of every call), success, message.
     """
@@ -317,7 +325,10 @@ def halving(value, count, budgets, keep, threads, abandon=lambda: None):
     """For each round its [(number, value(number, budget))], best first, of the best `keep` of the round before."""
     alive = list(range(count))
     for budget in budgets:
-        values = share(lambda i, budget=budget: (i, value(i, budget)), alive, threads, abandon)
+        try:
+            values = share(lambda i, budget=budget: (i, value(i, budget)), alive, threads, abandon)
+        except StopIteration:  # which a generator cannot pass on
+            raise KeyboardInterrupt from None
         order = sorted(values, key=_rank)
         yield order
         alive = [i for i, _ in order[: max(1, math.ceil(keep * len(alive) - 1e-9))]]

@@ -49,7 +49,8 @@ def search(
         lists; "halving", all of them (or samples) for few epochs, the best share `keep` for 1 / keep times as many,
         and so on up to `epochs` (successive halving, Jamieson & Talwalkar 2016).
     workers: trials at a time (all threads); point i follows from (seed, i), and the answer is the same for any number.
-    progress: True for a line on standard error, or a function of each trial's dict.
+    progress: True for a line on standard error, or a function of each trial's dict; its StopIteration ends the search
+        as Ctrl-C does.
     checkpoint: a file, written after every trial, or less often where that would take more than a tenth of the time,
         and at the end; where it exists, its trials are not made again, so after a kill the same call goes on. Of a
         grid or random points there may be more; all else must be the same (ValueError).
@@ -241,7 +242,7 @@ class Trials:
             warnings.filterwarnings("ignore", "interrupted in epoch")
             try:
                 yield
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, StopIteration):
                 self.stopped.set()
             finally:
                 if self.unwritten:
