@@ -28,26 +28,38 @@ static double dot(const double *RESTRICT a, const double *RESTRICT b, int64_t n)
     return tree(sums);
 }
 
-/* Write L with L L' = A + ridge * I to A's lower triangle, (n, n) row by row; 0 where A is not positive definite. */
+static int64_t whole_lanes(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
+
+/* Write L with L L' = A + ridge * I to A; 0 where A is not positive definite. n + 1 rows of whole_lanes(n) numbers: A's, 0
+ * beyond n, then room for L's diagonal. In L's rows that is 0, as all behind it: a dot product takes whole lanes, with the bits
+ * of one that ends at its number. Column by column: along a row each number waits for the one before. */
 static int cholesky(double *A, int64_t n, double ridge)
 {
-    for (int64_t i = 0; i < n; i++) {
-        double *own = A + i * n;
-        for (int64_t j = 0; j < i; j++) own[j] = (own[j] - dot(own, A + j * n, j)) / A[j * n + j];
-        double left = own[i] + ridge - dot(own, own, i);
+    const int64_t stride = whole_lanes(n);
+    double *diagonal = A + n * stride;
+    for (int64_t j = 0; j < n; j++) {
+        double *own = A + j * stride, left = own[j] + ridge;
+        for (int64_t k = j; k < n; k++) own[k] = 0;
+        left -= dot(own, own, whole_lanes(j));
         if (!(left > 0)) return 0;
-        own[i] = sqrt(left);
+        left = diagonal[j] = sqrt(left);
+        for (int64_t i = j + 1; i < n; i++) {
+            double *other = A + i * stride;
+            other[j] = (other[j] - dot(other, own, whole_lanes(j))) / left;
+        }
     }
     return 1;
 }
 
-/* x = (L L')^-1 x. */
+/* x = (L L')^-1 x, of whole_lanes(n) numbers. */
 static void substitute(const double *RESTRICT L, int64_t n, double *RESTRICT x)
 {
-    for (int64_t i = 0; i < n; i++) x[i] = (x[i] - dot(L + i * n, x, i)) / L[i * n + i];
+    const int64_t stride = whole_lanes(n);
+    const double *diagonal = L + n * stride;
+    for (int64_t i = 0; i < n; i++) x[i] = (x[i] - dot(L + i * stride, x, whole_lanes(i))) / diagonal[i];
     for (int64_t i = n - 1; i >= 0; i--) {
-        x[i] /= L[i * n + i];
-        for (int64_t j = 0; j < i; j++) x[j] -= L[i * n + j] * x[i];
+        x[i] /= diagonal[i];
+        for (int64_t j = 0; j < i; j++) x[j] -= L[i * stride + j] * x[i];
     }
 }
 

@@ -260,14 +260,17 @@ def cholesky(A: np.ndarray, ridge: float = 0.0):
     """A function v -> (A + ridge I)^-1 v, or None where there is no factor. A (n, n), float64; one order of operations on
     every machine, one thread: no pool of a BLAS, which spins where CPUs are busy.
     """
-    L = np.array(A, np.float64, order="C")
-    if not lib.cholesky(address(L), len(L), float(ridge)):
+    n = len(A)
+    L = np.zeros((n + 1, -(-n // 16) * 16))  # whole lanes, and a row for the diagonal
+    L[:n, :n] = A
+    if not lib.cholesky(address(L), n, float(ridge)):
         return None
 
     def solve(v):
-        x = np.array(v, np.float64)
-        lib.substitute(address(L), len(L), address(x))
-        return x
+        x = np.zeros(L.shape[1])
+        x[:n] = v
+        lib.substitute(address(L), n, address(x))
+        return x[:n]
 
     return solve
 

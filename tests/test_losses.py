@@ -9,6 +9,7 @@ import pytest
 
 import fastopt as fo
 from fastopt.losses import IN_C, LOSSES, has_curvature
+from fastopt.solvers.curvature import curvatures
 
 
 def snake(loss):
@@ -129,6 +130,10 @@ VARIANTS = [*(loss() for loss in LOSSES), fo.MulticlassHinge(0.5, True), fo.Hube
             fo.EpsilonInsensitive(0.3, True)]  # fmt: skip
 
 
+class Own(fo.Logistic):
+    """A user's."""
+
+
 @pytest.mark.parametrize("loss", [x for x in VARIANTS if has_curvature(x)], ids=str)
 @pytest.mark.parametrize("classes", [1, 2, 5])
 def test_curvature_is_that_of_the_slopes(loss, classes, rng):
@@ -147,6 +152,35 @@ def test_curvature_is_that_of_the_slopes(loss, classes, rng):
     for i in range(50):
         up, down = (np.array(naive_loss(scores[i] + t * v[i], y[i], **hyper)[1]) for t in (h, -h))
         assert d[:, i] == pytest.approx((up - down) / (2 * h), rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "loss", [*(x for x in VARIANTS if has_curvature(x)), Own()], ids=lambda x: type(x).__name__
+)
+@pytest.mark.parametrize("classes", [1, 4])
+def test_curvatures_of_all_classes_by_one_call(loss, classes, dtype, rng, monkeypatch):
+    """The bits of one call a class, which formulas of users have."""
+    n, calls, formula = 2100, [], type(loss).curvature
+    y = rng.integers(0, 2 if classes == 1 and loss.one_row == "binary" else classes, n)
+    if classes == 1 and loss.one_row == "real":
+        y = rng.normal(size=n)
+    weight = rng.random(n)
+    rows = fo.Objective(loss, np.ones((n, 1), dtype), y, sample_weight=weight, classes=classes).rows
+    scores = rng.normal(0, 3, (classes, n)).astype(dtype)
+    wanted = np.empty((classes, classes, n), dtype)
+    for c in range(classes):
+        v = np.zeros_like(scores)
+        v[c] = 1
+        formula(tuple(map(float, loss)), scores, rows.labels(loss), v, wanted[c])
+
+    def counted(*arguments):
+        calls.append(1)
+        formula(*arguments)
+
+    monkeypatch.setattr(type(loss), "curvature", staticmethod(counted))
+    assert np.array_equal(curvatures(loss, rows, scores), wanted * rows.weight)
+    assert len(calls) == 2 * (classes if isinstance(loss, Own) else 1)  # of 2,048 rows and the rest
 
 
 def test_a_curvature_that_is_wrong_is_found():

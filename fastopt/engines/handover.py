@@ -4,7 +4,6 @@ The bits are the same on all engines, so the place where it happens shows in non
 choose.of_run send here.
 """
 
-import contextlib
 import time
 import warnings
 from typing import Any
@@ -55,36 +54,41 @@ class Passes(KeptPasses):
 
     def gram(self, diagonals, ones=False):
         self._follow()
-        with self._counted():
+        began = time.perf_counter()
+        try:
             return super().gram(diagonals, ones)
+        finally:
+            self._count(began)
 
     def _prepare(self, kind, kept, out):
         self._follow()
         super()._prepare(kind, kept, out)
 
     def _sums(self, *arguments):
-        with self._counted():
+        began = time.perf_counter()
+        try:
             return super()._sums(*arguments)
+        finally:
+            self._count(began)
 
     def _take(self, *arguments):
-        with self._counted():
+        began = time.perf_counter()
+        try:
             super()._take(*arguments)
+        finally:
+            self._count(began)
 
     def _follow(self):
         if self._next is not None:
             self.go_over(self._next)
             self._next = None
 
-    @contextlib.contextmanager
-    def _counted(self):
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            _seconds[self._key] = spent = _seconds.get(self._key, 0.0) + time.perf_counter() - began
-            if spent > PASSES and not self._asked:
-                background.submit(self._compile)
-                self._asked = True
+    def _count(self, began):
+        """A pass ends. No context manager of contextlib's: with one 569 x 30 took 4 us more of 20."""
+        _seconds[self._key] = spent = _seconds.get(self._key, 0.0) + time.perf_counter() - began
+        if spent > PASSES and not self._asked:
+            background.submit(self._compile)
+            self._asked = True
 
     def _compile(self):
         entries = numba.entries()

@@ -26,16 +26,20 @@ def solved(A, v, least=0.0):
     least: where r begins, the rounding of v: without a penalty all classes may move together, along which v is rounding alone and
     a smaller r made steps of 400 from it. A is scaled to a diagonal of ones first: features in other units leave the step as it is.
     """
-    diagonal = np.diagonal(A)
-    if not (np.isfinite(diagonal).all() and diagonal.max(initial=0.0) > 0):
+    diagonal = A.diagonal()
+    if not 0 < diagonal.max(initial=0.0) < np.inf:
         return v.copy()
     unit = np.where(diagonal > 0, diagonal, 1.0) ** -0.5
-    A, v_scaled, ridge = A * unit * unit[:, None], v * unit, least
+    A, v_scaled, ridge = A * unit, v * unit, least
+    A *= unit[:, None]
+    enough = 0.1 * max(v_scaled.max(), -v_scaled.min())
     while ridge <= 1:
         solve = factored(A, ridge)
         if solve is not None:
             x = solve(v_scaled)
-            if np.isfinite(x).all() and np.abs(A @ x - v_scaled).max() <= 0.1 * np.abs(v_scaled).max():
+            left = np.einsum("ij,j", A, x)
+            left -= v_scaled
+            if max(left.max(), -left.min()) <= enough:  # NaN is not
                 return x * unit
         ridge = max(100 * ridge, 1e-10)
     return v.copy()

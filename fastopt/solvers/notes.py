@@ -28,11 +28,13 @@ def column_sizes(rows, scaling):
     part = first[1]
     if part.n > LOOKED_AT:  # else no copy: 0.07 ms of the 0.65 that 569 x 30 take to their first iterate
         part = sampled(part, LOOKED_AT)
+    if part.sparse is None:  # without their means: 569 x 30 take 10 us instead of 28
+        X = part.matrix(slice(None))
+        return np.sqrt(np.einsum("nf,nf->f", X, X, dtype=np.float64) / max(part.n, 1))
     squares = column_moments(part)[1]
-    if part.sparse is not None:  # of the entries that are there, where they are more than a few
-        times = np.bincount(part.sparse[1], minlength=rows.features)
-        squares = np.where(times >= FEW, squares * part.n / np.maximum(times, 1), 0)
-    return np.sqrt(squares)
+    # of the entries that are there, where they are more than a few
+    times = np.bincount(part.sparse[1], minlength=rows.features)
+    return np.sqrt(np.where(times >= FEW, squares * part.n / np.maximum(times, 1), 0))
 
 
 def nearly_independent(rows):

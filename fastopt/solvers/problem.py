@@ -170,7 +170,11 @@ class Problem:
     def hessian(self, kept):
         """The second derivative of f at kept scores, (size, size). One read."""
         pairs = self._pairs()
-        return self._whole_hessian(sum(self._grams(kept, pairs)), pairs)
+        grams = iter(self._grams(kept, pairs))
+        total = next(grams)
+        for more in grams:
+            total += more
+        return self._whole_hessian(total, pairs)
 
     def mean_hessian(self, kept):
         """The same as if the rows' second derivatives by the scores were their mean in every row, as they are at zeros: of one
@@ -179,7 +183,7 @@ class Problem:
         loss, dtype, pairs = self.objective.loss, self.objective.dtype, self._pairs()
         means = np.zeros((self.shape[0], self.shape[0]))
         for own, part, scores in self._each(kept):
-            means += curvatures(loss, part, own.by_row(scores)).sum(axis=2, dtype=np.float64)
+            means += curvatures(loss, part, own.by_class(scores)).sum(axis=2, dtype=np.float64)
         if self._flat is None:
             self._flat = np.zeros((self.shape[1] + (self.size > self.count),) * 2)
             for own, part, _ in self._each(kept):
@@ -192,8 +196,8 @@ class Problem:
         return [(c, k) for c in range(classes) for k in range(c, classes)]
 
     def _whole_hessian(self, blocks, pairs):
-        """Of blocks of the mean loss's: that for x, with the penalty's part."""
-        H = blocks[0].astype(np.float64) if len(pairs) == 1 else self._joined(blocks, pairs)
+        """Of blocks of the mean loss's, which may be written to: that for x, with the penalty's part."""
+        H = blocks[0].astype(np.float64, copy=False) if len(pairs) == 1 else self._joined(blocks, pairs)
         if self.scaling is not None:
             H = self.scaling.hessian(H, self.size - self.count)
         np.einsum("ii->i", H)[: self.count] += 2 * self.l2
@@ -234,14 +238,14 @@ class Problem:
     def slopes(self, kept):
         """The derivative of each row's part of f by its score, (n,), of one class."""
         each = [
-            slopes(self.objective.loss, part, own.by_row(scores)) for own, part, scores in self._each(kept)
+            slopes(self.objective.loss, part, own.by_class(scores)) for own, part, scores in self._each(kept)
         ]
         return np.concatenate(each).astype(np.float64) * self.factor
 
     def curvature(self, kept):
         """The second derivative of each row's part of f by its score, (n,), of one class."""
         loss = self.objective.loss
-        each = [curvatures(loss, part, own.by_row(scores))[0, 0] for own, part, scores in self._each(kept)]
+        each = [curvatures(loss, part, own.by_class(scores))[0, 0] for own, part, scores in self._each(kept)]
         return np.concatenate(each).astype(np.float64) * self.factor
 
     def along(self, x, d, kept, direction):

@@ -21,8 +21,8 @@ def entry_sizes(problem, columns):
     sizes = np.ones(problem.size)
     if used.size:
         most = used.max()
-        columns = np.maximum(np.nan_to_num(columns, posinf=most), min(1.0, most))
-        sizes[: problem.count] = np.tile(columns, problem.shape[0])
+        columns = np.fmax(np.minimum(columns, most), min(1.0, most))
+        sizes[: problem.count].reshape(problem.shape)[:] = columns
     return sizes
 
 

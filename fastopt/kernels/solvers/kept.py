@@ -32,6 +32,7 @@ class KeptPasses:
         self._line = np.zeros(1 + self.blocks)
         self.problem.table[PROBLEM.line] = address(self._line)
         self._threads = self._bound.threads
+        self._below = None  # which entries of a Gram matrix are the others' mirror images
         # for a Gram matrix: of a block of rows, or 16 bytes an entry of the longest row
         if rows.sparse is None:
             a_row = rows.features * rows.dtype.itemsize + 128
@@ -68,6 +69,11 @@ class KeptPasses:
         """Kept scores as (n, classes)."""
         classes = self.problem.classes
         return slot[:, :, : self.block].transpose(0, 2, 1).reshape(-1, classes)[: self.problem.n]
+
+    def by_class(self, slot):
+        """The same as (classes, n)."""
+        classes = self.problem.classes
+        return slot[:, :, : self.block].transpose(1, 0, 2).reshape(classes, -1)[:, : self.problem.n]
 
     def from_rows(self, scores):
         """A slot of scores (n, classes)."""
@@ -118,14 +124,17 @@ class KeptPasses:
             groups, panel = GROUPS if narrow and count == 1 else 1, NARROW if narrow else PANEL
         sides = self._panels(diagonals, dtype, groups, panel)
         result = np.empty((count, features + ones, features + ones), sides.dtype)
-        at, one_side = np.arange(features), sides[:, :features]
+        one_side = sides[:, :features]
         if problem.sparse:
+            at = np.arange(features)
             result[:, :features, :features] = one_side + one_side.transpose(0, 2, 1)
             result[:, at, at] += sides[:, features + 1]
         else:
+            if self._below is None:
+                self._below = np.tri(features, k=-1, dtype=bool)
             whole = result[:, :features, :features]
             whole[:] = one_side
-            np.copyto(whole, one_side.transpose(0, 2, 1), where=at[:, None] > at)
+            np.copyto(whole, one_side.transpose(0, 2, 1), where=self._below)
         if ones:
             result[:, features, :features] = result[:, :features, features] = sides[:, features]
             result[:, features, features] = diagonals.sum(axis=1, dtype=np.float64)
