@@ -471,3 +471,56 @@ def test_a_simplex_clipped_to_a_bound_leaves_it_where_the_function_falls(fun, st
     result = fo.minimize(fun, start, method="nelder-mead", bounds=bounds)
     assert result.success
     assert result.fun <= reached + 1e-3
+
+
+def largest_residual(c):
+    A, b = np.array([[2.0, 1], [-1, 3], [1, -1]]), np.array([1.0, 2, -1])
+
+    def gradient(x):
+        i = np.argmax(np.abs(A @ x - b))
+        return A[i] * np.sign((A @ x - b)[i])
+
+    return lambda x: c + np.abs(A @ x - b).max(), gradient
+
+
+def nesterov(c):
+    def gradient(x):
+        s = np.where(x[1] > 2 * abs(x[0]) - 1, 1.0, -1.0)
+        return np.array([0.25 * np.sign(x[0] - 1) - 2 * s * np.sign(x[0]), s])
+
+    return lambda x: c + 0.25 * abs(x[0] - 1) + abs(x[1] - 2 * abs(x[0]) + 1), gradient
+
+
+def sum_of_sizes(c):
+    return lambda x: c + np.abs(x).sum(), lambda x: np.where(x > 0, 1.0, -1.0)
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs"])
+@pytest.mark.parametrize("problem", [largest_residual, nesterov, sum_of_sizes])
+def test_a_kink_is_no_success(problem, method):
+    """The model of a kink promises nothing, at its lowest point and elsewhere, while the gradient stays as it was."""
+    for c in (1.0, 1000.0):
+        f, gradient = problem(c)
+        for start in ([-1.0, 1.0], [0.3, -0.8]):
+            r = fo.minimize(f, start, jac=gradient, method=method)
+            assert not r.success or r.optimality == 0.0, r
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "bfgs"])
+def test_a_sum_of_squares_of_0_in_large_units_is_a_success(method):
+    """f is rounding at the end, so that it is no measure of what rounding hides."""
+
+    def himmelblau(x):
+        a, b = x
+        r, s = a * a + b - 11, a + b * b - 7
+        return r * r + s * s, np.array([4 * a * r + 2 * s, 2 * r + 4 * b * s])
+
+    for unit_x, unit_f in ((1.0, 1e12), (1e-8, 1e12)):
+
+        def fun(x, unit_x=unit_x, unit_f=unit_f):
+            f, g = himmelblau(x / unit_x)
+            return unit_f * f, unit_f / unit_x * g
+
+        for start in ([1.0, 1.0], [-2.0, 3.5], [4.0, -1.0]):
+            r = fo.minimize(fun, unit_x * np.array(start), jac=True, method=method)
+            assert r.success and r.fun < 1e-25 * unit_f, r

@@ -16,9 +16,9 @@ from fastopt.algorithms.vectors import copy, copy_clipped, largest, part, projec
     GTOL, FTOL, XTOL, TARGET, MAX_ITERATIONS, MAX_EVALUATIONS, STRETCH, BOUNDED,
     MEMORY, PAIRS, NEWEST, SCALE, RADIUS, RESTARTS, ROWS, EPS,
     STEP, STALLED, F_BEFORE, DAMPING, SECOND_COST, SIMPLEX_BEFORE, ENOUGH, EXPECTED,
-    FORWARD, ROW,
-) = range(34)  # fmt: skip
-HEAD = 34
+    FORWARD, ROW, STEEPEST,
+) = range(35)  # fmt: skip
+HEAD = 35
 
 AGAIN, NEW, RUNNING = -3, -2, -1  # AGAIN: from here with what is known, but another gradient
 GRADIENT, FUNCTION, STEP_SMALL, REACHED, SIMPLEX = range(5)  # success
@@ -50,6 +50,7 @@ MESSAGES = {
 
 LOWEST = -1e100  # a function below this has no lower bound
 ROUNDING = 10.0  # units in the last place of the function's value that are its rounding
+KINK = 1e-3  # a gradient with this share of the steepest has not vanished: at a kink a model promises nothing either
 PATIENCE = 20  # iterations without a new best value: its changes are rounding
 
 
@@ -67,7 +68,7 @@ def begin(fun, x, g, bounds, head, work):
 
     ENOUGH, where it is not 0: a gradient is small against the start's, so that a function in other units ends at
     the same point; where rounding ends the run before, one below ENOUGH will do, and so will a model that EXPECTS
-    no more of the best step than rounding.
+    no more of the best step than rounding, if the gradient has vanished beside the STEEPEST of the run.
     """
     n = x.size
     if head[BOUNDED]:
@@ -80,6 +81,7 @@ def begin(fun, x, g, bounds, head, work):
     copy(g, part(work, n, n))
     norm = projected_norm(x, g, bounds, head[BOUNDED])
     head[NORM] = norm
+    head[STEEPEST] = max(head[STEEPEST], norm) if again else norm
     if head[ENOUGH] > 0 and not again:
         head[GTOL] = head[ENOUGH] * min(norm, 1.0)
     head[STATUS] = RUNNING
@@ -102,6 +104,7 @@ def running(x, g, bounds, head, work):
     """Whether to go on from the accepted point x; sets the status."""
     norm = projected_norm(x, g, bounds, head[BOUNDED])
     head[NORM] = norm
+    head[STEEPEST] = max(head[STEEPEST], norm)
     f = head[F]
     if norm <= head[GTOL]:
         head[STATUS] = GRADIENT
@@ -182,6 +185,15 @@ def forget(x, g, bounds, head, work):
             go_on(head)
 
 
+def rounded(x, g, head):
+    """Whether the best step's promise is lost in the rounding of f and of x, and the gradient shows no kink."""
+    change = 0.0  # what one unit in the last place of every x_i changes, where f itself may be 0
+    for i in range(x.size):
+        change += abs(x[i] * g[i])
+    promises = head[EXPECTED] > ROUNDING * head[EPS] * (abs(head[F]) + change)
+    return head[EXPECTED] > 0.0 and not promises and head[NORM] <= KINK * head[STEEPEST]
+
+
 def finish(x, g, bounds, head, work):
     """Put the best point into x and g. Whether the run is over: not if its gradient contradicts the status.
 
@@ -201,6 +213,6 @@ def finish(x, g, bounds, head, work):
     if head[STATUS] == PRECISION and head[ENOUGH] > 0:
         if head[NORM] <= head[ENOUGH]:
             head[STATUS] = GRADIENT
-        elif 0.0 < head[EXPECTED] <= ROUNDING * head[EPS] * abs(head[F]):
+        elif rounded(x, g, head):
             head[STATUS] = FUNCTION
     return True
