@@ -524,3 +524,23 @@ def test_a_sum_of_squares_of_0_in_large_units_is_a_success(method):
         for start in ([1.0, 1.0], [-2.0, 3.5], [4.0, -1.0]):
             r = fo.minimize(fun, unit_x * np.array(start), jac=True, method=method)
             assert r.success and r.fun < 1e-25 * unit_f, r
+
+
+def test_newton_cg_does_not_follow_the_units_of_f():
+    calls = []
+    for unit in (1e-9, 1.0, 1e9):
+
+        def f(x, unit=unit):
+            return unit * (100 * np.sum((x[1:] - x[:-1] ** 2) ** 2) + np.sum((1 - x) ** 2))
+
+        def gradient(x, unit=unit):
+            inner = x[1:] - x[:-1] ** 2
+            g = -2 * (1 - x)
+            g[:-1] -= 400 * x[:-1] * inner
+            g[1:] += 200 * inner
+            return unit * g
+
+        r = fo.minimize(f, np.full(10, -0.9), jac=gradient, method="newton-cg", gtol=1e-7 * unit)
+        assert r.success
+        calls.append(r.nfev)
+    assert max(calls) <= 1.2 * min(calls), calls
