@@ -544,3 +544,29 @@ def test_newton_cg_does_not_follow_the_units_of_f():
         assert r.success
         calls.append(r.nfev)
     assert max(calls) <= 1.2 * min(calls), calls
+
+
+@pytest.mark.parametrize("jac", [True, False])
+def test_a_minimum_with_a_singular_jacobian_is_a_success(jac):
+    """Freudenstein and Roth's higher minimum: the linear model promises all of the sum there, and no step brings it."""
+
+    def residual(x):
+        return np.array(
+            [-13 + x[0] + ((5 - x[1]) * x[1] - 2) * x[1], -29 + x[0] + ((x[1] + 1) * x[1] - 14) * x[1]]
+        )
+
+    def jacobian(x):
+        return np.array([[1, 10 * x[1] - 3 * x[1] ** 2 - 2], [1, 3 * x[1] ** 2 + 2 * x[1] - 14]])
+
+    for start in (
+        [5, -20],
+        [3.3821811165140465, -0.46442147411852813],
+        [-50.05596093182988, -33.27396768819517],
+        [3.088892591167886, -2.346961119117767],
+        [-2.5051450448151287, -16.72450131117632],
+        [-5.372948620990869, -27.536180597014386],
+    ):
+        r = fo.least_squares(residual, np.array(start), jac=jacobian if jac else None)
+        assert r.success and r.cost == pytest.approx(24.49212683962, rel=1e-9), r
+        wrong = fo.least_squares(residual, np.array(start), jac=lambda x: -jacobian(x))
+        assert not wrong.success

@@ -15,6 +15,7 @@ from fastopt.algorithms.state import (
     EPS,
     EVALUATION_LIMIT,
     EVALUATIONS,
+    EXPECTED,
     FTOL,
     FUNCTION,
     GRADIENT,
@@ -227,6 +228,7 @@ def linearize(fun, x, g, bounds, r, J, R, q, norms, held, spare, w, head):
     for j in range(n):
         if held[j] != 0.0 and norms[j] > 0.0 and size > 0.0:
             cosine = max(cosine, abs(g[j]) / norms[j] / size)
+    head[EXPECTED] = 0.5 * (cosine * size) ** 2  # of the best step along one parameter
     if not math.isfinite(biggest):
         head[STATUS] = NOT_FINITE
     elif cosine <= head[GTOL]:
@@ -282,8 +284,10 @@ def levenberg_marquardt(fun, x, g, bounds, head, work):
             copy(g, part(work, n, n))
         elif head[STATUS] == RUNNING:
             head[STATUS] = PRECISION
-        # all that the linear model promises, in a ball of any radius and whatever the Jacobian's sign
-        if head[STATUS] == PRECISION and 0.5 * dot(q, q) <= ROUNDING * head[EPS] * head[F]:
+        # All that the linear model promises, in a ball of any radius and whatever the Jacobian's sign; or one parameter
+        # by itself, since of a Jacobian that is singular where r is not 0 it promises what no step brings.
+        promise = min(0.5 * dot(q, q), head[EXPECTED])
+        if head[STATUS] == PRECISION and promise <= ROUNDING * head[EPS] * head[F]:
             head[STATUS] = FUNCTION
     return head[F]
 
