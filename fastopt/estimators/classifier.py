@@ -7,8 +7,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from fastopt import losses
-from fastopt.estimators import fitting, names, sources, workers
-from fastopt.estimators.linear import LinearModel
+from fastopt.estimators import features, fitting, names, sources, workers
+from fastopt.estimators.linear import LinearModel, checked_weight, is_plain
 from fastopt.estimators.progress import with_callbacks
 from fastopt.fit import class_numbers
 from fastopt.parts import classes_of, is_source
@@ -30,6 +30,16 @@ def _is_soft(y):
     """Whether y has the share of each class: several columns."""
     shape = getattr(y, "shape", None)
     return shape is not None and len(shape) == 2 and shape[1] > 1
+
+
+def _are_plain_labels(y, X):
+    """Whether y is an array of class numbers, fewer than half as many as rows, in which they would find nothing either."""
+    return (
+        type(y) is np.ndarray
+        and y.shape == X.shape[:1]
+        and y.dtype.kind in "iub"
+        and int(y.max()) - int(y.min()) < len(y) // 2
+    )
 
 
 class LinearClassifier(ClassifierMixin, LinearModel):
@@ -118,11 +128,20 @@ class LinearClassifier(ClassifierMixin, LinearModel):
             return self._fit_to_source(X, y, sample_weight)
         if _is_soft(y):
             return self._fit_shares(X, y, sample_weight)
-        X, y, weight = self._checked_rows(X, y, sample_weight)
-        check_classification_targets(y)
-        classes, numbers = np.unique(y, return_inverse=True)
+        X, y, weight, classes, numbers = self._checked_labels(X, y, sample_weight)
         loss, rows = self._loss_of(classes)
         return self._fit(X, numbers, self._weights(y, weight), loss, rows)
+
+    def _checked_labels(self, X, y, sample_weight):
+        """(X, y, weight or None, the classes, the number of each y's class) for a new fit."""
+        if is_plain(X) and _are_plain_labels(y, X):
+            self.n_features_in_ = X.shape[1]
+            self.__dict__.pop("feature_names_in_", None)
+            X, weight = features.readable(X), checked_weight(sample_weight, X)
+        else:
+            X, y, weight = self._checked_rows(X, y, sample_weight)
+            check_classification_targets(y)
+        return X, y, weight, *np.unique(y, return_inverse=True)
 
     def _fit_shares(self, X, y, weight):
         if self.class_weight is not None:

@@ -35,15 +35,12 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
         return X
 
     def _is_plain(self, X):
-        """Whether X is a small array in which scikit-learn's checks, 0.2 ms for one row, would find nothing."""
+        """Whether X is a small array for this model in which scikit-learn's checks would find nothing."""
         return (
             type(X) is np.ndarray
-            and X.dtype in features.READ[:2]
-            and X.ndim == 2
-            and 0 < X.size <= PLAIN
-            and X.shape[1] == self.n_features_in_
+            and X.shape[1:] == (self.n_features_in_,)
             and not hasattr(self, "feature_names_in_")
-            and bool(np.isfinite(X).all())
+            and is_plain(X)
         )
 
     def _checked_rows(self, X, y, sample_weight, reset=True, soft=False):
@@ -57,11 +54,7 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
         }
         X, y = validate_data(self, X, y, reset=reset, ensure_all_finite=_searched(X), **accept)
         X = features.readable(_finite(X, self))
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                sample_weight, X, dtype=features.dtype_of(X), ensure_non_negative=True
-            )
-        return X, y, sample_weight
+        return X, y, checked_weight(sample_weight, X)
 
     def _seed(self):
         return int(check_random_state(self.random_state).randint(1 << 31))
@@ -176,6 +169,23 @@ class LinearModel(CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def is_plain(X):
+    """Whether X is a small array in which scikit-learn's checks, 0.2 ms for one row, would find nothing."""
+    return (
+        type(X) is np.ndarray
+        and X.ndim == 2
+        and 0 < X.size <= PLAIN
+        and X.dtype in features.READ[:2]
+        and bool(np.isfinite(X).all())
+    )
+
+
+def checked_weight(weight, X):
+    if weight is None:
+        return None
+    return _check_sample_weight(weight, X, dtype=features.dtype_of(X), ensure_non_negative=True)
 
 
 def _searched(X):
