@@ -37,7 +37,7 @@ MESSAGES = {
     ITERATION_LIMIT: "the limit of iterations was reached",
     EVALUATION_LIMIT: "the limit of evaluations was reached",
     TIME_LIMIT: "the limit of seconds was reached",
-    PRECISION: "no step lowers the function any more, and the gradient is not below gtol: rounding, "
+    PRECISION: "no step lowers the function any more, and the gradient is not below gtol: rounding, a kink, "
     "or a gradient that does not belong to the function",
     NOT_FINITE: "this point, or the function or its derivative there, is NaN or inf",
     UNBOUNDED: "the function seems to have no lower bound",
