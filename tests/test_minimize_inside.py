@@ -148,7 +148,9 @@ def test_what_does_not_fit_is_said_where_it_is_compiled(numba):
     refused("x0 must be an array of one dimension", x=1.0)
     refused("args must be a tuple", scaled, args=2.0)
     refused("maxiter must be a number", maxiter="many")
-    refused("work must be an array from fo.jit.workspace", work=np.zeros(fo.jit.workspace(2).size, np.float32))
+    refused(
+        "work must be an array from fo.jit.workspace", work=np.zeros(fo.jit.workspace(2).size, np.float32)
+    )
     with pytest.raises(numba.TypingError, match="fo.jit.minimize: method must be one of"):
         njit(lambda x: fo.jit.minimize(fun, x, method="adam").x)(x)
     with pytest.raises(ValueError, match="n must be at least 1"):
