@@ -60,6 +60,8 @@ def from_torch(optimizer, **options):
     of V), Muon (not in bfloat16). Later steps leave torch's optimizer as it is.
     Raises TypeError for another kind, ValueError for a setting that no rule here has.
     """
+    if not hasattr(optimizer, "param_groups"):
+        raise TypeError(f"optimizer must be one of torch.optim, not {type(optimizer).__name__}")
     groups = optimizer.param_groups
     if len({bool(group.get("maximize")) for group in groups}) > 1:
         raise ValueError("some groups maximize and some do not: one Optimizer does the one or the other")
@@ -196,12 +198,18 @@ def _settings(group):
     return ", ".join(f"{k}={v!r}" for k, v in group.items() if k != "params")
 
 
+def _check_optimizer(opt):
+    if not isinstance(opt, Optimizer):
+        raise TypeError(f"opt must be a fastopt.Optimizer, not {type(opt).__name__}")
+
+
 def to_torch(opt):
     """The optimizer of torch.optim that goes on where this one stands, on the same tensors (which must be torch's).
 
     For the rules that `from_torch` takes. Schedules, clipping and accumulation are not torch's optimizers' and stay here,
     but AdaGrad's InverseTime schedule of lr, which is torch's lr_decay.
     """
+    _check_optimizer(opt)
     if len(opt._params.tensors) < len(opt._params.given):
         raise TypeError("to_torch is for an Optimizer on torch's tensors")
     torch: Any = sys.modules["torch"]
@@ -305,6 +313,7 @@ def to_optax(opt, state):
 
     Every count in it becomes opt.t. Arrays are NumPy's, which JAX takes.
     """
+    _check_optimizer(opt)
     fields = _optax_fields(opt._rule)
     part = _part_with(state, fields.values(), type(opt._rule).__name__)
     states = [{slot: array.copy() for slot, array in each.items()} for each in opt._states()]

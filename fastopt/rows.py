@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastopt import losses
-from fastopt.arrays import FLOATS, checked_number, is_masked
+from fastopt.arrays import FLOATS, checked_number, checked_whole, is_masked
 from fastopt.weights import checked_weights
 
 SPARSE = "csr_matrix or csr_array"
@@ -270,6 +270,8 @@ def labels_and_classes(loss, y, n, classes, dtype):
     high = int(labels.view(np.uint64).max()) if n else 0  # a negative number is a huge one
     if classes is None:
         classes = 1 if one_row == "binary" and high < 2 else max(2, int(labels.max(initial=0)) + 1)
+    else:
+        classes = checked_whole(classes, "classes", 1)
     top = 2 if classes == 1 and one_row == "binary" else classes
     if high >= top:
         at = int(np.argmax((labels < 0) | (labels >= top)))

@@ -197,6 +197,9 @@ class Plateau:
     """
 
     def __init__(self, drop=0.1, patience=10, threshold=1e-4, lowest=0.0, largest_is_best=False):
+        given = {"drop": drop, "patience": patience, "threshold": threshold, "lowest": lowest}
+        if wrong := [name for name, value in given.items() if not isinstance(value, Real)]:
+            raise TypeError(f"Plateau: {wrong[0]} must be a number, not {given[wrong[0]]!r:.60}")
         self.drop, self.patience, self.threshold = float(drop), int(patience), float(threshold)
         self.lowest, self.largest_is_best = float(lowest), bool(largest_is_best)
         if not 0 < self.drop < 1 or self.patience < 0 or not self.threshold >= 0 or not self.lowest >= 0:

@@ -274,3 +274,74 @@ def test_state_dict_is_plain_data():
     saved["state"] = {k: v.tolist() for k, v in saved["state"].items()}
     assert json.loads(json.dumps(saved)) == saved
     assert saved["t"] == 1 and saved["rule"] == "Adam" and saved["hyperparameters"]["beta1"] == 0.9
+
+
+W_SMALL = np.zeros((3, 4))
+X_SMALL, Y_SMALL = np.random.default_rng(0).standard_normal((40, 4)), np.arange(40) % 3
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda bad: fo.Averaged(bad), "Averaged: base must be a rule"),
+        (lambda bad: fo.Lookahead(bad), "Lookahead: base must be a rule"),
+        (lambda bad: fo.ScheduleFree(bad), "ScheduleFree: base must be a rule"),
+        (lambda bad: fo.ScheduleFree(fo.SGD(), bad), "momentum"),
+        (lambda bad: fo.Cautious(bad), "Cautious: base must be a rule"),
+        (lambda bad: fo.from_torch(bad), "optimizer must be"),
+        (lambda bad: fo.to_torch(bad), "opt must be a fastopt.Optimizer"),
+        (lambda bad: fo.to_optax(bad, None), "opt must be a fastopt.Optimizer"),
+        (lambda bad: fo.check_loss(bad), "loss must be a loss's value"),
+        (lambda bad: fo.train(X_SMALL, Y_SMALL, watch=bad), "watch must be a function"),
+        (lambda bad: fo.train(X_SMALL, Y_SMALL, solver="lbfgs", watch=bad), "watch must be a function"),
+        (lambda bad: fo.Objective(fo.Softmax(), X_SMALL, Y_SMALL, classes=bad), "classes must be"),
+        (lambda bad: fo.random_linear_search(bad, Y_SMALL), "X must"),
+        (lambda bad: fo.random_linear_search(X_SMALL, Y_SMALL, classes=bad), "classes must be"),
+        (lambda bad: fo.random_linear_search(X_SMALL, Y_SMALL, samples=bad), "samples must be"),
+        (lambda bad: fo.random_linear_search(X_SMALL, Y_SMALL, scale=bad), "scale must be"),
+        (lambda bad: fo.lr_range_test(X_SMALL, Y_SMALL, rule=bad), "rule"),
+        (lambda bad: fo.lr_range_test(X_SMALL, Y_SMALL, high=bad), "high must be"),
+        (lambda bad: fo.lr_range_test(X_SMALL, Y_SMALL, steps=bad), "steps must be"),
+        (lambda bad: fo.lr_range_test(X_SMALL, Y_SMALL, batch_size=bad), "batch_size must be"),
+        (lambda bad: fo.batch_size_study(X_SMALL, Y_SMALL, sizes=[bad]), "sizes must be"),
+        (lambda bad: fo.batch_size_study(X_SMALL, Y_SMALL, most=bad), "most must be"),
+        (lambda bad: fo.batch_size_study(X_SMALL, Y_SMALL, repeats=bad), "repeats must be"),
+        (lambda bad: fo.batch_size_study(X_SMALL, Y_SMALL, target=bad), "target must be"),
+        (lambda bad: fo.grid_search(np.sum, [bad]), "axes must be"),
+        (lambda bad: fo.least_squares(bad, np.ones(2)), "residual must be a function"),
+        (lambda bad: fo.lr_range_test(X_SMALL, Y_SMALL, smooth=bad), "smooth must be"),
+        (lambda bad: fo.schedules.Plateau(drop=bad), "Plateau: drop must be"),
+        (lambda bad: fo.schedules.Plateau(patience=bad), "Plateau: patience must be"),
+        (
+            lambda bad: fo.numeric_linear_gradient(fo.Softmax(), W_SMALL, X_SMALL, Y_SMALL, eps=bad),
+            "eps must be",
+        ),
+        (
+            lambda bad: fo.numeric_linear_gradient(fo.Softmax(), W_SMALL, X_SMALL, Y_SMALL, l2=bad),
+            "l2 must be",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "bad", ["abc", {"a": 1}, [[1, 2], [3]], 1j], ids=["text", "dict", "ragged", "complex"]
+)
+def test_what_an_argument_cannot_be_is_said_by_name(call, message, bad):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call(bad)
+
+
+def test_steps_and_b_of_differences():
+    for bad in ("abc", {1, 2}, np.datetime64("2020-01-01"), abs, 0.0):
+        for difference in (fo.numeric_gradient, fo.numeric_hessian):
+            with pytest.raises((TypeError, ValueError), match="eps must be"):
+                difference(lambda x: float(x @ x), np.ones(2), eps=bad)
+    for b in (10**30, np.zeros(2), np.zeros((3, 1))):  # the first was an IndexError
+        with pytest.raises(ValueError, match=r"b must have the shape \(3,\)"):
+            fo.numeric_linear_gradient(fo.Softmax(), W_SMALL, X_SMALL, Y_SMALL, b)
+
+
+def test_a_grid_that_no_one_can_search_and_a_file_without_a_name():
+    with pytest.raises(ValueError, match="axes make a grid of 1e"):
+        fo.grid_search(np.sum, [np.arange(1000.0)] * 10)
+    with pytest.raises(TypeError, match="checkpoint must be the path"):
+        fo.train(X_SMALL, Y_SMALL, checkpoint="")

@@ -195,6 +195,8 @@ def check_loss(loss, *, raise_exception=True):
     1, 2, 3 and 7 classes; the dtype returned; then value_and_grad on every back end against the formula
     and against the numeric gradient.
     """
+    if isinstance(loss, type) or not hasattr(loss, "_fields") or not hasattr(loss, "rows"):
+        raise TypeError(f"loss must be a loss's value, such as fo.Softmax(), not {loss!r:.60}")
     report = FormulaReport(type(loss).__name__)
     for classes in (1, 2, 3, 7):
         _rows_against_differences(report, loss, classes)

@@ -7,6 +7,7 @@ scores of class c by h*X[:, j], so a difference costs one pass of the loss's for
 import numpy as np
 
 from fastopt import losses
+from fastopt.arrays import checked_l2, checked_number
 from fastopt.engines import choose
 from fastopt.rows import checked_rows
 
@@ -29,6 +30,11 @@ def numeric_linear_gradient(loss, W, X, y, b=None, *, l2=0.0, sample_weight=None
         raise ValueError(f"W {W.shape} and X {np.shape(X)} do not fit: (classes, features) and (n, features)")
     if not rows.n:
         raise ValueError("X has no rows")
+    l2, eps = checked_l2(l2), checked_number(eps, "eps", "a number above 0")
+    if not 0 < eps < np.inf:
+        raise ValueError(f"eps must be a number above 0, not {eps!r}")
+    if b is not None and np.shape(b := np.asarray(b, dtype=np.float64)) != (len(W),):
+        raise ValueError(f"b must have the shape ({len(W)},), one number a row of W, not {b.shape}")
     if rows.sparse is None:
         X = np.asarray(rows.X, np.float64) * rows.scale
     else:
@@ -43,13 +49,13 @@ def numeric_linear_gradient(loss, W, X, y, b=None, *, l2=0.0, sample_weight=None
     weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     scores = np.asarray(X @ W.T, dtype=np.float64)
     if b is not None:
-        scores = scores + np.asarray(b, dtype=np.float64)
+        scores = scores + b
     weight = weight / weight.sum()
     steps = eps * np.maximum(1.0, np.abs(W))
     dW = _weights(loss, scores, X, y, weight, steps) + 2 * l2 * W
     if b is None:
         return dW
-    steps = eps * np.maximum(1.0, np.abs(np.asarray(b, dtype=np.float64)))[:, None]
+    steps = eps * np.maximum(1.0, np.abs(b))[:, None]
     return dW, _weights(loss, scores, np.ones((n, 1)), y, weight, steps)[:, 0]
 
 

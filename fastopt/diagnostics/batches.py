@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastopt.arrays import checked_number, checked_whole
 from fastopt.losses import Softmax
 from fastopt.objective import Objective
 from fastopt.optimizer import Optimizer
@@ -34,9 +35,14 @@ def batch_size_study(
     drawn with replacement (without, it would fall faster). Source: the variance of a mean.
     """
     whole = Objective(loss, X, y, l2=l2, scale=scale, classes=classes)
-    sizes = np.unique([min(int(s), whole.n) for s in sizes])
-    if not len(sizes) or sizes[0] < 1:
+    most, repeats, seed = (
+        checked_whole(value, name, least)
+        for value, name, least in ((most, "most", 1), (repeats, "repeats", 2), (seed, "seed", 0))
+    )
+    target = None if target is None else checked_number(target, "target", "a number")
+    if not np.iterable(sizes) or not len(sizes := list(sizes)):
         raise ValueError("sizes must be numbers of rows, 1 or more")
+    sizes = np.unique([min(checked_whole(s, "sizes", 1), whole.n) for s in sizes])
     if target is None:
         W, b = whole.zeros()
         start = whole.value(W, b)

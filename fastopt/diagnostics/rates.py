@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastopt import rules
+from fastopt.arrays import checked_number, checked_whole
 from fastopt.losses import Softmax
 from fastopt.objective import Objective
 from fastopt.optimizer import Optimizer
@@ -53,12 +55,15 @@ def lr_range_test(
     ends where a loss is four times the first. Source: Smith 2017, section 3.3. Raises ValueError where the
     loss never falls.
     """
-    if not 0 < low < high:
+    low, high = checked_number(low, "low", "a rate"), checked_number(high, "high", "a rate")
+    rule, steps = rules.checked(rule), checked_whole(steps, "steps", 10)
+    batch_size = checked_whole(batch_size, "batch_size", 1)
+    if not 0 <= checked_number(smooth, "smooth", "a number from 0 to below 1") < 1:
+        raise ValueError(f"smooth must be a number from 0 to below 1, not {smooth!r}")
+    if not 0 < low < high < np.inf:
         raise ValueError(f"low and high must be rates with 0 < low < high, not {low!r} and {high!r}")
     if "lr" not in rule._fields:
         raise ValueError(f"{type(rule).__name__} has no lr")
-    if steps < 10:
-        raise ValueError(f"steps must be 10 at least, not {steps}")
     whole = Objective(loss, X, y, l2=l2, scale=scale, classes=classes)
     rates = low * (high / low) ** (np.arange(steps) / (steps - 1))
     losses = _losses(whole, rule, rates, min(batch_size, whole.n), seed)

@@ -70,6 +70,8 @@ class Point:
             found = eps
         else:
             found = self._spread(eps, what)
+        if found is not None and np.asarray(found).dtype.kind not in "fiub":
+            raise TypeError(f"{what} must be a number above 0, or an array of them, not {eps!r:.60}")
         if found is not None and not (np.isfinite(found) & (np.asarray(found) > 0)).all():
             raise ValueError(f"{what} must be positive, not {eps}")
         return None if found is None else np.asarray(found, float) if np.ndim(found) else float(found)

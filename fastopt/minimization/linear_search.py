@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from fastopt.arrays import checked_number, checked_whole
+from fastopt.minimization.problem import real_numbers
 from fastopt.minimization.result import result_class
 
 BLOCK = 64  # W that are scored together: one product of (rows, features) with (features, BLOCK * classes)
@@ -16,17 +18,22 @@ def random_linear_search(X, y, *, classes=None, samples=1000, scale=1e-4, bias=F
     64 of them.
     Result: x = W, b, fun = 1 - accuracy, accuracy, index, accuracies (samples,), success.
     """
-    X = np.asarray(X)
+    X, samples, seed = (
+        real_numbers(X, "X"),
+        checked_whole(samples, "samples", 1),
+        checked_whole(seed, "seed", 0),
+    )
+    scale = checked_number(scale, "scale", "a number")
     X = X if X.dtype in (np.float32, np.float64) else X.astype(np.float32)
     y = np.asarray(y)
     if X.ndim != 2 or y.shape != (len(X),) or not len(X):
         raise ValueError(f"X must be (n, features) and y (n,), not {X.shape} and {y.shape}")
     if y.dtype.kind not in "iu" or y.min() < 0:
         raise ValueError("y must be whole numbers from 0")
-    k = int(y.max()) + 1 if classes is None else int(classes)
+    k = int(y.max()) + 1 if classes is None else checked_whole(classes, "classes", 1)
     if k <= y.max():
         raise ValueError(f"classes must be above the largest label {y.max()}, not {classes}")
-    right = np.zeros(int(samples), np.int64)
+    right = np.zeros(samples, np.int64)
     for begin in range(0, len(right), BLOCK):
         W, b = _candidates(seed, begin // BLOCK, X, k, scale, bias)
         _count(X, y, W, b, right[begin : begin + BLOCK])

@@ -183,7 +183,7 @@ def _what(fun, residual, method, jac, hess, hessp):
             raise ValueError('residual= is for method="lm"')
         fun, method = residual, "lm"
     name = "lbfgs" if method is None else method_name(method)
-    functions = {"fun": checked_function(fun, "fun", optional=False)}
+    functions = {"fun": checked_function(fun, "fun" if residual is None else "residual", optional=False)}
     if jac is not None and jac is not True and jac != "complex":
         functions["jac"] = checked_function(jac, "jac")
     for key, f in (("hess", hess), ("hessp", hessp)):

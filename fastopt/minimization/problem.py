@@ -28,7 +28,10 @@ def start_point(x0, name="x0"):
 def real_numbers(given, name):
     """As an array; TypeError for anything but real numbers, and for a mask with something under it."""
     check_unmasked(given, name)
-    array = np.asarray(given)
+    try:
+        array = np.asarray(given)
+    except ValueError:  # lists of different lengths
+        raise ValueError(f"{name} must be an array of real numbers, not {given!r:.60}") from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, not {array.dtype}")
     return array

@@ -13,11 +13,12 @@ import numpy as np
 from fastopt.algorithms.state import INTERRUPTED, MESSAGES
 from fastopt.arrays import checked_number, checked_whole
 from fastopt.minimization.minimizing import is_compiled, minimize, taken
-from fastopt.minimization.problem import as_number, bounds_array, checked_function
+from fastopt.minimization.problem import as_number, bounds_array, checked_function, real_numbers
 from fastopt.minimization.result import result_class
 from fastopt.minimization.run import ended_by, paced
 from fastopt.threads import checked_threads, share
 
+MOST_POINTS = 10**10  # of a grid: more take a day and a list of parts that fills the memory
 PART = 1024  # points that are made and taken together
 
 
@@ -34,6 +35,8 @@ def grid_search(fun, axes, args=(), *, threads=None, progress: bool = False, sta
         for a in _listed(axes, "axes")
     ]
     shape = tuple(a.size for a in axes)
+    if math.prod(shape) > MOST_POINTS:
+        raise ValueError(f"axes make a grid of {math.prod(shape):.3g} points, more than {MOST_POINTS:.0e}")
 
     def points(begin, end):
         indices = np.unravel_index(np.arange(begin, end), shape)
@@ -71,7 +74,7 @@ def _listed(values, name):
 
 def _row(values, message):
     try:
-        row = np.asarray(values, np.float64)
+        row = np.asarray(real_numbers(values, "it"), np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"{message}, not {values!r:.60}") from None
     if row.ndim != 1 or not row.size:

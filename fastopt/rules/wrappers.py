@@ -38,7 +38,7 @@ def ScheduleFree(base, momentum=0.9):
     largest lr so far, squared. torch and Keras have none. ScheduleFreeSGD and ScheduleFreeAdamW have the decay at y
     and a warm-up.
     """
-    if not 0 < momentum <= 1:
+    if not isinstance(momentum, (int, float, np.number)) or not 0 < momentum <= 1:
         raise ValueError(f"ScheduleFree(momentum={momentum!r}): 0 < momentum <= 1 is needed")
     if "z" in getattr(base, "slots", ()):
         raise TypeError(
@@ -56,8 +56,7 @@ def Cautious(base):
     Source: Liang et al. 2024, algorithm 1, with the factor of the authors' code; the paper has n/(k + 1), and
     optax.contrib.cautious masks the decay too. torch and Keras have none.
     """
-    if isinstance(base, type):
-        raise TypeError(f"Cautious takes a rule's value: write Cautious({base.__name__}(...))")
+    _check_base(base, "Cautious")
     name = type(base).__name__
     for wide in ("measure", "whole", "copies", "ascent", "base"):
         if hasattr(base, wide):
@@ -140,12 +139,20 @@ def _schedule_free(base_update, count, slots):
     return update, coefficients, "z", averaged
 
 
+def _check_base(base, name):
+    if isinstance(base, type):
+        raise TypeError(f"{name} takes a rule's value: write {name}({base.__name__}(...))")
+    if not hasattr(base, "_asdict") or not hasattr(base, "coefficients"):
+        raise TypeError(f"{name}: base must be a rule, such as fo.SGD(0.1), not {type(base).__name__}")
+
+
 def _wrapped(base, name, make, **fields):
     if isinstance(base, SAM) or getattr(base, "whole", False):
         raise TypeError(
             f"{name} goes around rules that update element by element, not around {type(base).__name__}"
             + (f": write SAM({name}(...))" if isinstance(base, SAM) else "")
         )
+    _check_base(base, name)
     count = len(base.coefficients(base, 1.0))
     cls = _class(type(base), name, make, count, tuple(fields))  # type: ignore[arg-type]
     return cls(*base, *fields.values())

@@ -123,6 +123,10 @@ def train(
     """
     if progress is not None and not callable(progress):
         raise TypeError(f"progress must be a function of a Progress, not {type(progress).__name__}")
+    if watch is not None and not callable(watch):
+        raise TypeError(
+            f"watch must be a function (values, parameters) -> whether to stop, not {type(watch).__name__}"
+        )
     if client is not None and solver == "sgd":
         raise ValueError(
             'client= is for solvers, which add up what workers compute: pass solver="auto" too; or "local-sgd", epochs '

@@ -104,7 +104,7 @@ def _check_arrays(found, arrays):
 def checked_path(path):
     if path is None:
         return None
-    if not isinstance(path, (str, os.PathLike)):
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
         raise TypeError(f"checkpoint must be the path of a file, not {path!r:.60}")
     path = Path(path)
     if not path.parent.is_dir():
