@@ -1,5 +1,6 @@
 """fo.minimize: one problem, by any of the solvers."""
 
+import functools
 import math
 
 import numpy as np
@@ -255,7 +256,7 @@ def _of_numba(f):
 
 
 class Plain:
-    """A solver's text run as it is, calling Python functions."""
+    """A solver that calls Python functions: compiled, or its text as it is where Numba is not to be used."""
 
     sharpening: Sharpening | None = None
 
@@ -274,16 +275,27 @@ class Plain:
         self.sizes = self.functions.size
         self.cost = 2 * x.size + 1 if self.numeric and kind.needs not in ("value", "residuals") else 1
         bounds = low_high if low_high is not None else np.empty((2, 0), x.dtype)
-        self.call = kind.solver, (self.functions, x, self.g, bounds, head, self.work)
+        given = self.functions, x, self.g, bounds, head, self.work
+        if rule is None and choose.resolve() == "numba":
+            from fastopt.kernels.minimization.python import Called
 
-    def solve(self):
-        solver, arguments = self.call
-        with np.errstate(all="ignore"):
-            solver(*arguments)
+            self.solve = Called(name, *given, begins(self.work))
+        else:
+            self.solve = functools.partial(_by_text, kind.solver, given)
 
     def counts(self, head):
         f = self.functions
         return f.nfev, f.njev, f.nhev
+
+
+def _by_text(solver, given):
+    with np.errstate(all="ignore"):
+        solver(*given)
+
+
+def begins(work):
+    """Whether a run begins in Python: its loops have the bits of compiled ones in float64, and come to an end on few numbers."""
+    return work.size <= FEW and work.dtype == np.float64 and choose.is_auto()
 
 
 class Compiled:
@@ -310,8 +322,7 @@ class Compiled:
         self.cost = 2 * n + 1 if self.numeric and kind.needs not in ("value", "residuals") else 1
         self.kind, self.n = kind, n
         steps = None if rule is None else CompiledSteps(rule, schedules, x, self.g)
-        # Python's loops have the bits of compiled ones in float64, and come to an end on few numbers
-        self.begins = self.work.size <= FEW and x.dtype == np.float64 and choose.is_auto()
+        self.begins = begins(self.work)
         self.solve, near = bound.solve(x, self.g, low_high, head, self.work, args, sizes, steps, self.begins)
         self.sizes = near[2] if differs else None
 

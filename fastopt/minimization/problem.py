@@ -117,7 +117,7 @@ class Functions:
         self.fun, self.args, self.jac, self.hess, self.hessp = fun, args, jac, hess, hessp
         self.residual, self.bounds, self.size = residual, bounds, size
         self.nfev = self.njev = self.nhev = 0
-        self.x = self.both = None
+        self.second = None  # (x, the Hessian there)
 
     def value(self, x):
         self.nfev += 1
@@ -173,10 +173,11 @@ class Functions:
         if self.hessp is not None:
             put(self.hessp(x.copy(), v.copy(), *self.args), out, "hessp")
         elif self.hess is not None:
-            n = x.size
-            H = np.empty((n, n), x.dtype)
-            put(self.hess(x.copy(), *self.args), H, "hess")
-            np.dot(H, v, out=out)
+            if self.second is None or not np.array_equal(self.second[0], x):  # of x there are many products
+                H = np.empty((x.size, x.size), x.dtype)
+                put(self.hess(x.copy(), *self.args), H, "hess")
+                self.second = x.copy(), H
+            np.dot(self.second[1], v, out=out)
         else:
             differences.product(self.gradient, x, v, out, self.size)
 

@@ -22,6 +22,15 @@ _asked: set = set()  # with the process: a child of a fork asks anew
 _compiled: dict = {}
 
 
+def when_compiled(*key):
+    """The kernel of (method, dtype), or None while it is compiled, which this starts."""
+    asked = os.getpid(), *key
+    if asked not in _asked:
+        _asked.add(asked)
+        background.submit(lambda: _compiled.setdefault(key, solver_entry(*key)))
+    return _compiled.get(key)
+
+
 class Beginning:
     """A solver(addresses, x, g, bounds, head, work): the text, until `compiled` finds the kernel."""
 
@@ -34,12 +43,7 @@ class Beginning:
         }
 
     def compiled(self):
-        """The kernel, or None while it is compiled, which this starts."""
-        asked = os.getpid(), *self._key
-        if asked not in _asked:
-            _asked.add(asked)
-            background.submit(lambda: _compiled.setdefault(self._key, solver_entry(*self._key)))
-        return _compiled.get(self._key)
+        return when_compiled(*self._key)
 
     def __call__(self, addresses, x, g, bounds, head, work):
         solver = self.compiled()

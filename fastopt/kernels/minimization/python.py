@@ -1,0 +1,179 @@
+"""A user's Python functions behind a compiled solver: one C callback that the wrappers' addresses lead to.
+
+An evaluation of two variables by L-BFGS took some 100 us while the solver's text was run by Python, of which the function was 10.
+"""
+
+import ctypes
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic, register_jitable
+
+from fastopt.algorithms.methods import SOLVERS
+from fastopt.algorithms.state import RUNNING, STATUS, STRETCH
+from fastopt.kernels.language.compile import kernel
+from fastopt.kernels.language.memory import element_type, native_address
+from fastopt.kernels.minimization.arguments import read_integer
+from fastopt.kernels.minimization.beginning import solver_text, when_compiled
+from fastopt.kernels.minimization.calls import EVALUATE, PRODUCT, SECOND, VALUE
+from fastopt.kernels.minimization.solvers import solver_entry
+
+CALLBACK, FAILED = range(2)  # the int64 numbers that the wrappers' data points to
+_NUMBERS = 7  # which function, and six integers more: addresses, and sizes
+
+
+@intrinsic
+def call_c(typing, address, integers):
+    """double f(int64, ...) at an address."""
+
+    def codegen(context, builder, signature, args):
+        kind = ir.FunctionType(ir.DoubleType(), [ir.IntType(64)] * _NUMBERS)
+        values = [builder.extract_value(args[1], j) for j in range(_NUMBERS)]
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), values)
+
+    return types.float64(types.int64, types.UniTuple(types.int64, _NUMBERS)), codegen
+
+
+@register_jitable
+def ask(data, integers):
+    value = call_c(read_integer(data, CALLBACK), integers)
+    if read_integer(data, FAILED) != 0:
+        raise RuntimeError("a Python function raised")
+    return value
+
+
+@kernel
+def value_of(h, x, n, data):
+    return ask(data, (VALUE, x, n, 0, 0, 0, 0))
+
+
+@kernel
+def evaluate_of(h, x, g, n, data):
+    return ask(data, (EVALUATE, x, g, n, 0, 0, 0))
+
+
+@kernel
+def hessian_of(h, x, H, row, n, data):
+    return ask(data, (SECOND, x, H, row, n, 0, 0))
+
+
+@kernel
+def product_of(h, x, v, out, n, data):
+    return ask(data, (PRODUCT, x, v, out, n, 0, 0))
+
+
+@kernel
+def residuals_of(h, x, r, n, m, data):
+    return ask(data, (VALUE, x, r, n, m, 0, 0))
+
+
+@kernel
+def jacobian_of(h, x, r, J, n, m, data):
+    return ask(data, (SECOND, x, r, J, n, m, 0))
+
+
+# By what a solver needs: the place in the table, the wrapper, its number of integers.
+_WRAPPERS = {
+    "value": [(VALUE, value_of, 3)],
+    "gradient": [(EVALUATE, evaluate_of, 4)],
+    "hessian": [(EVALUATE, evaluate_of, 4), (SECOND, hessian_of, 5)],
+    "product": [(EVALUATE, evaluate_of, 4), (PRODUCT, product_of, 5)],
+    "residuals": [(VALUE, residuals_of, 5), (SECOND, jacobian_of, 6)],
+}
+_FEW = 4  # iterations by the text between two looks at whether the solver is compiled
+_Callback = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_int64] * _NUMBERS)
+
+
+class Called:
+    """The solver of a method, compiled, over Python functions.
+
+    functions: what the solver's text would call (algorithms/calls.py). begins: the text itself, with the same bits, will do
+    until the solver is compiled.
+    """
+
+    def __init__(self, method, functions, x, g, bounds, head, work, begins):
+        self._key, self._text = (method, x.dtype.name), solver_text(method)
+        self._functions, self._given, self._error = functions, (x, g, bounds, head, work), None
+        self._solver = when_compiled(*self._key) if begins else solver_entry(*self._key)
+        self._views, self._bases = {}, [(a.ctypes.data, a) for a in (x, g, work)]
+        self._needs, self._data, self._addresses = SOLVERS[method].needs, np.zeros(2, np.int64), None
+        self._call = {"value": self._value, "residuals": self._squares}.get(self._needs, self._derivatives)
+
+    def __call__(self):
+        with np.errstate(all="ignore"):
+            if self._solver is None and self._begin():
+                return
+            if self._addresses is None:
+                self._addresses = self._wrappers()
+            callback = _Callback(
+                self._answer
+            )  # here, since one that is kept would keep the arrays in a circle
+            self._data[:] = ctypes.cast(callback, ctypes.c_void_p).value, 0
+            try:
+                self._solver(self._addresses, *self._given)
+            except RuntimeError:
+                error, self._error = self._error, None
+                if error is None:
+                    raise
+                raise error from None
+
+    def _begin(self):
+        """A few iterations after the other by the text; False where the solver is compiled before the stretch is over."""
+        head = self._given[3]
+        left = head[STRETCH]
+        while left > 0:
+            head[STRETCH] = min(left, _FEW)
+            left -= _FEW
+            self._text(self._functions, *self._given)
+            if head[STATUS] != RUNNING:
+                return True
+            self._solver = when_compiled(*self._key)
+            if self._solver is not None:
+                break
+        head[STRETCH] = left
+        return not left > 0
+
+    def _wrappers(self):
+        element, addresses = element_type(self._key[1]), [0, 0, 0, 0]
+        for place, wrapper, integers in _WRAPPERS[self._needs]:
+            addresses[place] = native_address(wrapper, element, integers)
+        return *addresses, self._data.ctypes.data
+
+    def _answer(self, *integers):
+        """The callback: what is raised here cannot go through C, and goes on from __call__."""
+        try:
+            value = self._call(*integers)
+            return 0.0 if value is None else value
+        except BaseException as error:
+            self._error, self._data[FAILED] = error, 1
+            return 0.0
+
+    def _view(self, address, size):
+        """The part of x, g or work that is there."""
+        key = address, size
+        view = self._views.get(key)
+        if view is None:
+            for begin, base in self._bases:
+                if begin <= address < begin + base.nbytes:
+                    first = (address - begin) // base.itemsize
+                    view = self._views[key] = base[first : first + size]
+                    break
+        return view
+
+    def _value(self, which, x, n, *_):
+        return self._functions.value(self._view(x, n))
+
+    def _derivatives(self, which, x, a, b, c, *_):
+        functions, view = self._functions, self._view
+        if which == EVALUATE:
+            return functions.evaluate(view(x, b), view(a, b))
+        if which == PRODUCT:
+            return functions.product(view(x, c), view(a, c), view(b, c))
+        return functions.hessian(view(x, c), view(a, c * c), b)
+
+    def _squares(self, which, x, r, a, b, c, *_):
+        functions, view = self._functions, self._view
+        if which == VALUE:
+            return functions.residuals(view(x, a), view(r, b))
+        return functions.jacobian(view(x, b), view(r, c), view(a, b * c))
