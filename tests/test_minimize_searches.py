@@ -299,8 +299,8 @@ def test_an_interrupted_restart_ends_those_of_other_threads(how):
     if how == "compiled":
         fun, callback = pytest.importorskip("numba").njit(lambda x: abs(x[0])), lambda x: value(x) and None
     r = fo.random_restarts(
-        fun, [(1.0, 2.0)] * 2, restarts=2, threads=2, method="nelder-mead", ftol=0, xtol=0, maxfev=limit,
-        maxiter=limit, callback=callback,
+        fun, [(1.0, 2.0)] * 2, restarts=2, threads=2, rule=fo.SGD(lr=1e-9), gtol=0, maxfev=limit, maxiter=limit,
+        callback=callback,
     )  # fmt: skip
     assert r.status == 12 and not r.success
     assert all(found.status == 12 and found.nfev < limit for found in r.results)

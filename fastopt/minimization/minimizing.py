@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -276,6 +277,7 @@ class Plain:
         self.cost = 2 * x.size + 1 if self.numeric and kind.needs not in ("value", "residuals") else 1
         bounds = low_high if low_high is not None else np.empty((2, 0), x.dtype)
         given = self.functions, x, self.g, bounds, head, self.work
+        self.solve: Callable[[], None]
         if rule is None and choose.resolve() == "numba":
             from fastopt.kernels.minimization.python import Called
 

@@ -98,7 +98,8 @@ class Called:
         self._solver = when_compiled(*self._key) if begins else solver_entry(*self._key)
         self._views, self._bases = {}, [(a.ctypes.data, a) for a in (x, g, work)]
         self._needs, self._data, self._addresses = SOLVERS[method].needs, np.zeros(2, np.int64), None
-        self._call = {"value": self._value, "residuals": self._squares}.get(self._needs, self._derivatives)
+        kind = type(self)  # functions, since methods that are kept would be a circle
+        self._call = {"value": kind._value, "residuals": kind._squares}.get(self._needs, kind._derivatives)
 
     def __call__(self):
         with np.errstate(all="ignore"):
@@ -106,10 +107,9 @@ class Called:
                 return
             if self._addresses is None:
                 self._addresses = self._wrappers()
-            callback = _Callback(
-                self._answer
-            )  # here, since one that is kept would keep the arrays in a circle
-            self._data[:] = ctypes.cast(callback, ctypes.c_void_p).value, 0
+            # not kept, since it would hold the arrays in a circle, as ctypes.cast does
+            callback = _Callback(self._answer)
+            self._data[:] = ctypes.c_void_p.from_buffer(callback).value, 0
             try:
                 self._solver(self._addresses, *self._given)
             except RuntimeError:
@@ -143,7 +143,7 @@ class Called:
     def _answer(self, *integers):
         """The callback: what is raised here cannot go through C, and goes on from __call__."""
         try:
-            value = self._call(*integers)
+            value = self._call(self, *integers)
             return 0.0 if value is None else value
         except BaseException as error:
             self._error, self._data[FAILED] = error, 1
