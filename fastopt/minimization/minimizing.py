@@ -59,8 +59,8 @@ def minimize(
     """Minimize fun(x, *args) from x0 by a solver; returns SciPy's OptimizeResult for the best point seen.
 
     fun: a Python function or one compiled by numba.njit, of a 1-D array; returns a number. Where all that is
-        given is compiled, the whole run is, without one call of Python between; small problems in float64 begin in Python,
-        with the same bits, where the solver has yet to be compiled.
+        given is compiled, the whole run is, without one call of Python between; the compiled solver calls Python functions
+        back. Small problems in float64 begin in Python, with the same bits, where the solver has yet to be compiled.
     x0: (n,); float32 stays float32, everything else is float64.
     jac: gradient (n,), a function; True: fun returns (value, gradient); None: differences inside the
         bounds, central ones at the end. A compiled jac may fill an array instead: jac(x, *args, out).
