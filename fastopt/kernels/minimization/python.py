@@ -13,31 +13,35 @@ from numba.extending import intrinsic, register_jitable
 from fastopt.algorithms.methods import SOLVERS
 from fastopt.algorithms.state import RUNNING, STATUS, STRETCH
 from fastopt.kernels.language.compile import kernel
-from fastopt.kernels.language.memory import element_type, native_address
+from fastopt.kernels.language.memory import element_type, native_address, write
 from fastopt.kernels.minimization.arguments import read_integer
 from fastopt.kernels.minimization.beginning import solver_text, when_compiled
 from fastopt.kernels.minimization.calls import EVALUATE, PRODUCT, SECOND, VALUE
 from fastopt.kernels.minimization.solvers import solver_entry
 
-CALLBACK, FAILED = range(2)  # the int64 numbers that the wrappers' data points to
-_NUMBERS = 7  # which function, and six integers more: addresses, and sizes
+# The int64 numbers that the wrappers' data points to: the callback, whether it has not answered, and what it is asked:
+# which function, and six integers, addresses and sizes.
+CALLBACK, FAILED, ASKED = range(3)
+_NUMBERS = 7
 
 
 @intrinsic
-def call_c(typing, address, integers):
-    """double f(int64, ...) at an address."""
+def call_c(typing, address):
+    """double f(int64) at an address."""
 
     def codegen(context, builder, signature, args):
-        kind = ir.FunctionType(ir.DoubleType(), [ir.IntType(64)] * _NUMBERS)
-        values = [builder.extract_value(args[1], j) for j in range(_NUMBERS)]
-        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), values)
+        kind = ir.FunctionType(ir.DoubleType(), [ir.IntType(64)])
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), [ir.Constant(ir.IntType(64), 0)])
 
-    return types.float64(types.int64, types.UniTuple(types.int64, _NUMBERS)), codegen
+    return types.float64(types.int64), codegen
 
 
 @register_jitable
 def ask(data, integers):
-    value = call_c(read_integer(data, CALLBACK), integers)
+    for i in range(_NUMBERS):
+        write(data, ASKED + i, integers[i])
+    write(data, FAILED, types.int64(1))
+    value = call_c(read_integer(data, CALLBACK))
     if read_integer(data, FAILED) != 0:
         raise RuntimeError("a Python function raised")
     return value
@@ -82,7 +86,7 @@ _WRAPPERS = {
     "residuals": [(VALUE, residuals_of, 5), (SECOND, jacobian_of, 6)],
 }
 _FEW = 4  # iterations by the text between two looks at whether the solver is compiled
-_Callback = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_int64] * _NUMBERS)
+_Callback = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64)
 
 
 class Called:
@@ -97,7 +101,11 @@ class Called:
         self._functions, self._given, self._error = functions, (x, g, bounds, head, work), None
         self._solver = when_compiled(*self._key) if begins else solver_entry(*self._key)
         self._views, self._bases = {}, [(a.ctypes.data, a) for a in (x, g, work)]
-        self._needs, self._data, self._addresses = SOLVERS[method].needs, np.zeros(2, np.int64), None
+        self._needs, self._data, self._addresses = (
+            SOLVERS[method].needs,
+            np.zeros(ASKED + _NUMBERS, np.int64),
+            None,
+        )
         kind = type(self)  # functions, since methods that are kept would be a circle
         self._call = {"value": kind._value, "residuals": kind._squares}.get(self._needs, kind._derivatives)
 
@@ -107,16 +115,18 @@ class Called:
                 return
             if self._addresses is None:
                 self._addresses = self._wrappers()
+            answers = self._answers()
+            next(answers)
             # not kept, since it would hold the arrays in a circle, as ctypes.cast does
-            callback = _Callback(self._answer)
-            self._data[:] = ctypes.c_void_p.from_buffer(callback).value, 0
+            callback = _Callback(answers.send)
+            self._data[CALLBACK] = ctypes.c_void_p.from_buffer(callback).value
             try:
                 self._solver(self._addresses, *self._given)
             except RuntimeError:
-                error, self._error = self._error, None
-                if error is None:
+                if not self._data[FAILED]:
                     raise
-                raise error from None
+                error, self._error = self._error, None
+                raise KeyboardInterrupt if error is None else error from None
 
     def _begin(self):
         """A few iterations after the other by the text; False where the solver is compiled before the stretch is over."""
@@ -140,14 +150,25 @@ class Called:
             addresses[place] = native_address(wrapper, element, integers)
         return *addresses, self._data.ctypes.data
 
-    def _answer(self, *integers):
-        """The callback: what is raised here cannot go through C, and goes on from __call__."""
-        try:
-            value = self._call(self, *integers)
-            return 0.0 if value is None else value
-        except BaseException as error:
-            self._error, self._data[FAILED] = error, 1
-            return 0.0
+    def _answers(self):
+        """What the callback gives. What is raised cannot go through C: it is kept, and goes on from __call__.
+
+        A generator, since a Ctrl-C during compiled code is raised where Python goes on: that is inside `try` here, and before
+        the first line of a function, where ctypes would print it and go on.
+        """
+        numbers, value = self._data.data, 0.0
+        while True:
+            try:
+                while True:
+                    yield value
+                    value = self._call(self, *numbers[ASKED:].tolist())
+                    if value is None:
+                        value = 0.0
+                    numbers[FAILED] = 0
+            except GeneratorExit:
+                return
+            except BaseException as error:
+                self._error, value = error, 0.0
 
     def _view(self, address, size):
         """The part of x, g or work that is there."""
