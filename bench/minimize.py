@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from numba import njit
 from scipy import optimize
 
 import fastopt as fo
+from fastopt import background
 
 
 @njit(cache=True)
@@ -84,6 +86,9 @@ def interleaved(rounds=7, **calls):
     times = {name: [] for name in calls}
     for call, _ in calls.values():
         call()
+    compiled = threading.Event()  # a solver that is used for the first time is compiled in the background
+    background.submit(compiled.set)
+    compiled.wait(60)
     for _ in range(rounds):
         for name, (call, repeats) in calls.items():
             times[name].append(seconds(call, repeats))
