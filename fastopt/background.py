@@ -19,6 +19,8 @@ _jobs: queue.SimpleQueue = queue.SimpleQueue()
 _busy = threading.Lock()  # held while a job is at work
 _thread: threading.Thread | None = None
 _starting = threading.Lock()
+_asked: set = set()
+_made: dict = {}
 _at_rest: dict = {}  # thread that forks -> whether it holds _busy
 _cut_off = _is_watching = False
 
@@ -38,6 +40,15 @@ def submit(job):
             thread.start()
             _thread = thread
             atexit.register(_end)
+
+
+def made(make, *key):
+    """make(*key), once it is there, or None while it is made in the background, which this starts."""
+    asked = os.getpid(), make, key  # a child of a fork asks anew
+    if asked not in _asked:
+        _asked.add(asked)
+        submit(lambda: _made.setdefault((make, key), make(*key)))
+    return _made.get((make, key))
 
 
 def _work():

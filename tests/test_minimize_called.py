@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import fastopt as fo
-from fastopt.minimization import minimizing
+from fastopt.minimization import called, minimizing
 
-python = pytest.importorskip("fastopt.kernels.minimization.python")
+pytest.importorskip("numba", reason="numba is not installed")
 START = np.array([-1.2, 1.0, 0.8])
 
 
@@ -39,15 +39,16 @@ def test_the_text_and_the_compiled_solver_have_the_same_bits(method, given, monk
     else:
         options = {"fun": value, "x0": START, "jac": slope if given and method != "nelder-mead" else None}
     found = []
-    kernel = python.solver_entry(method, "float64")
+    run = called.ready(method, "float64")
     for looks in (1 << 30, 0, 3):
         left = [looks]
 
-        def when_compiled(*key, left=left):
+        def made(*key, left=left):
             left[0] -= 1
-            return kernel if left[0] < 0 else None
+            return run if left[0] < 0 else None
 
-        monkeypatch.setattr(python, "when_compiled", when_compiled)
+        monkeypatch.setattr(called.background, "made", made)
+        monkeypatch.setattr(minimizing, "begins", lambda work: True)
         r = fo.minimize(method=method, **options)
         found.append((r.x.tobytes(), r.fun, r.status, r.nit, r.nfev, r.njev, r.nhev))
     assert r.success

@@ -1,4 +1,4 @@
-"""What solvers do with whole arrays: here in NumPy, compiled in kernels/minimization/vectors.py."""
+"""What solvers do with whole arrays: here in NumPy, as loops in loops.py, which are compiled."""
 
 import math
 from typing import Any

@@ -12,6 +12,7 @@ from fastopt.algorithms.state import EVALUATIONS, ITERATIONS, NORM, F
 from fastopt.arrays import checked_number
 from fastopt.engines import choose
 from fastopt.minimization import again
+from fastopt.minimization.called import Called
 from fastopt.minimization.descent import CompiledSteps, by_rule, compiles
 from fastopt.minimization.problem import (
     Functions,
@@ -279,8 +280,6 @@ class Plain:
         given = self.functions, x, self.g, bounds, head, self.work
         self.solve: Callable[[], None]
         if rule is None and choose.resolve() == "numba":
-            from fastopt.kernels.minimization.python import Called
-
             self.solve = Called(name, *given, begins(self.work))
         else:
             self.solve = functools.partial(_by_text, kind.solver, given)

@@ -3,32 +3,16 @@ functions, so that the switch, between two stretches, shows in no bit.
 """
 
 import functools
-import os
-import types
 
 import numpy as np
 
 from fastopt import background
-from fastopt.algorithms import calls
-from fastopt.algorithms.methods import SOLVERS
+from fastopt.algorithms.text import solver_text
 from fastopt.kernels.language.compile import entry
 from fastopt.kernels.language.table import arguments
-from fastopt.kernels.minimization import vectors
 from fastopt.kernels.minimization.calls import DATA, EVALUATE, PRODUCT, SECOND, VALUE
 from fastopt.kernels.minimization.solvers import solver_entry
 from fastopt.native import address
-
-_asked: set = set()  # with the process: a child of a fork asks anew
-_compiled: dict = {}
-
-
-def when_compiled(*key):
-    """The kernel of (method, dtype), or None while it is compiled, which this starts."""
-    asked = os.getpid(), *key
-    if asked not in _asked:
-        _asked.add(asked)
-        background.submit(lambda: _compiled.setdefault(key, solver_entry(*key)))
-    return _compiled.get(key)
 
 
 class Beginning:
@@ -43,7 +27,8 @@ class Beginning:
         }
 
     def compiled(self):
-        return when_compiled(*self._key)
+        """The kernel, or None while it is compiled, which this starts."""
+        return background.made(solver_entry, *self._key)
 
     def __call__(self, addresses, x, g, bounds, head, work):
         solver = self.compiled()
@@ -77,28 +62,3 @@ class Functions:
 
     def jacobian(self, x, r, J):
         self._wrappers[SECOND](address(x), address(r), address(J), x.size, r.size, self._data)
-
-
-@functools.cache
-def solver_text(method):
-    """The solver, with the loops of vectors.py in place of NumPy's functions, whose sums have other last bits."""
-    copies: dict = {}
-
-    def copied(function):
-        if function.__module__ == calls.__name__:
-            return function
-        if function.__module__ == "fastopt.algorithms.vectors":
-            return getattr(vectors, function.__name__, function)
-        if function not in copies:
-            scope: dict = {}
-            copies[function] = types.FunctionType(
-                function.__code__, scope, function.__name__, function.__defaults__
-            )
-            for name, value in function.__globals__.items():
-                ours = isinstance(value, types.FunctionType) and value.__module__.startswith(
-                    calls.__package__
-                )
-                scope[name] = copied(value) if ours else value
-        return copies[function]
-
-    return copied(SOLVERS[method].solver)

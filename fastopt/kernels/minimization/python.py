@@ -4,6 +4,7 @@ An evaluation of two variables by L-BFGS took some 100 us while the solver's tex
 """
 
 import ctypes
+import functools
 
 import numpy as np
 from llvmlite import ir
@@ -11,11 +12,9 @@ from numba.core import types
 from numba.extending import intrinsic, register_jitable
 
 from fastopt.algorithms.methods import SOLVERS
-from fastopt.algorithms.state import RUNNING, STATUS, STRETCH
 from fastopt.kernels.language.compile import kernel
 from fastopt.kernels.language.memory import element_type, native_address, write
 from fastopt.kernels.minimization.arguments import read_integer
-from fastopt.kernels.minimization.beginning import solver_text, when_compiled
 from fastopt.kernels.minimization.calls import EVALUATE, PRODUCT, SECOND, VALUE
 from fastopt.kernels.minimization.solvers import solver_entry
 
@@ -85,36 +84,35 @@ _WRAPPERS = {
     "product": [(EVALUATE, evaluate_of, 4), (PRODUCT, product_of, 5)],
     "residuals": [(VALUE, residuals_of, 5), (SECOND, jacobian_of, 6)],
 }
-_FEW = 4  # iterations by the text between two looks at whether the solver is compiled
 _Callback = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64)
 
 
-class Called:
-    """The solver of a method, compiled, over Python functions.
+@functools.cache
+def ready(method, dtype):
+    """The compiled solver, and the addresses of what it needs."""
+    addresses = [0, 0, 0, 0]
+    for place, wrapper, integers in _WRAPPERS[SOLVERS[method].needs]:
+        addresses[place] = native_address(wrapper, element_type(dtype), integers)
+    return solver_entry(method, dtype), addresses
 
-    functions: what the solver's text would call (algorithms/calls.py). begins: the text itself, with the same bits, will do
-    until the solver is compiled.
-    """
 
-    def __init__(self, method, functions, x, g, bounds, head, work, begins):
-        self._key, self._text = (method, x.dtype.name), solver_text(method)
+class Run:
+    """A stretch of the compiled solver of a method over Python functions, a call."""
+
+    def __init__(self, method, functions, x, g, bounds, head, work):
         self._functions, self._given, self._error = functions, (x, g, bounds, head, work), None
-        self._solver = when_compiled(*self._key) if begins else solver_entry(*self._key)
         self._views, self._bases = {}, [(a.ctypes.data, a) for a in (x, g, work)]
-        self._needs, self._data, self._addresses = (
+        self._data = np.zeros(ASKED + _NUMBERS, np.int64)
+        self._solver, addresses = ready(method, x.dtype.name)
+        self._addresses = *addresses, self._data.ctypes.data
+        needs, kind = (
             SOLVERS[method].needs,
-            np.zeros(ASKED + _NUMBERS, np.int64),
-            None,
-        )
-        kind = type(self)  # functions, since methods that are kept would be a circle
-        self._call = {"value": kind._value, "residuals": kind._squares}.get(self._needs, kind._derivatives)
+            type(self),
+        )  # functions, since methods that are kept would be a circle
+        self._call = {"value": kind._value, "residuals": kind._squares}.get(needs, kind._derivatives)
 
     def __call__(self):
         with np.errstate(all="ignore"):
-            if self._solver is None and self._begin():
-                return
-            if self._addresses is None:
-                self._addresses = self._wrappers()
             answers = self._answers()
             next(answers)
             # not kept, since it would hold the arrays in a circle, as ctypes.cast does
@@ -127,28 +125,6 @@ class Called:
                     raise
                 error, self._error = self._error, None
                 raise KeyboardInterrupt if error is None else error from None
-
-    def _begin(self):
-        """A few iterations after the other by the text; False where the solver is compiled before the stretch is over."""
-        head = self._given[3]
-        left = head[STRETCH]
-        while left > 0:
-            head[STRETCH] = min(left, _FEW)
-            left -= _FEW
-            self._text(self._functions, *self._given)
-            if head[STATUS] != RUNNING:
-                return True
-            self._solver = when_compiled(*self._key)
-            if self._solver is not None:
-                break
-        head[STRETCH] = left
-        return not left > 0
-
-    def _wrappers(self):
-        element, addresses = element_type(self._key[1]), [0, 0, 0, 0]
-        for place, wrapper, integers in _WRAPPERS[self._needs]:
-            addresses[place] = native_address(wrapper, element, integers)
-        return *addresses, self._data.ctypes.data
 
     def _answers(self):
         """What the callback gives. What is raised cannot go through C: it is kept, and goes on from __call__.
