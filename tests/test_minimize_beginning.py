@@ -120,14 +120,14 @@ from numba import njit
 def f(x):
     return (x[0] - 1) ** 2 + (x[1] + 2) ** 4
 found = fo.minimize(f, np.zeros(2))
-from fastopt.kernels.minimization import beginning, solvers
-print(found.success, beginning._compiled)
+from fastopt import background
+print(found.success, background._made)
 import time
 limit = time.monotonic() + 250
-while not beginning._compiled and time.monotonic() < limit:
+while not background._made and time.monotonic() < limit:
     time.sleep(0.1)
 later = fo.minimize(f, np.zeros(2))
-print(len(beginning._compiled), (later.x == found.x).all(), later.nfev == found.nfev)
+print(len(background._made), (later.x == found.x).all(), later.nfev == found.nfev)
 """,
         NUMBA_CACHE_DIR=str(tmp_path),
         FASTOPT_BACKEND="auto",
