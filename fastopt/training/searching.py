@@ -29,9 +29,8 @@ METHODS = ("grid", "random", "halving")
 _OURS = {"X", "y", "validation", "progress", "checkpoint", "watch", "log", "threads"}
 _OF_DATA = ("scale", "classes", "sample_weight", "class_weight")
 _WEIGHTS = ("sample_weight", "class_weight")  # in a file they are in the digest of the data
-_SHARE = (
-    1 / 10
-)  # of the time that writing the file may take, all of it each time: 600 trials of 5 ms took 11.1 s, now 6.8
+# Of the time that writing the file may take, all of it each time: 600 trials of 5 ms took 11.1 s, now 6.8.
+_SHARE = 1 / 10
 
 
 def search(

@@ -105,11 +105,9 @@ class Run:
         self._data = np.zeros(ASKED + _NUMBERS, np.int64)
         self._solver, addresses = ready(method, x.dtype.name)
         self._addresses = *addresses, self._data.ctypes.data
-        needs, kind = (
-            SOLVERS[method].needs,
-            type(self),
-        )  # functions, since methods that are kept would be a circle
-        self._call = {"value": kind._value, "residuals": kind._squares}.get(needs, kind._derivatives)
+        # functions, since methods that are kept would be a circle
+        kinds = {"value": Run._value, "residuals": Run._squares}
+        self._call = kinds.get(SOLVERS[method].needs, Run._derivatives)
 
     def __call__(self):
         with np.errstate(all="ignore"):
